@@ -1,0 +1,142 @@
+"""What every batch step needs: atomic files, work over processes, and a report of what was skipped."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from .errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or none."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file or none."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files that a killed run left in `folder`."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink(missing_ok=True)
+
+
+@dataclass
+class SkipReport:
+    """What a batch step left out and why; written beside its output."""
+
+    path: Path
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, reason: str) -> None:
+        """Note one skipped item and say so on stderr at once."""
+        self.reasons[name] = reason
+        tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+
+    def write(self) -> None:
+        """Write the report, one `name<TAB>reason` a line; an empty report removes an old one."""
+        if self.reasons:
+            write_text(self.path, "".join(f"{name}\t{why}\n" for name, why in sorted(self.reasons.items())))
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def run_batch(
+    function: Callable[[Item], Result], items: Iterable[Item], *, num_workers: int, description: str
+) -> Iterator[tuple[Item, Result | InputError]]:
+    """Yield `(item, result)` as they come; an InputError of one item is yielded in its place.
+
+    `function` and the items are pickled to worker processes; with one worker all runs in this process.
+    Any other exception ends the batch. Progress is shown on a terminal only.
+    """
+    items = list(items)
+    outcomes = _run_here(function, items) if num_workers == 1 else _run_in_processes(function, items, num_workers)
+    yield from tqdm(outcomes, total=len(items), desc=description, unit="item", disable=None)
+
+
+def _outcome(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+    try:
+        return function(item)
+    except InputError as error:
+        return error
+
+
+def _run_here(function: Callable, items: list) -> Iterator[tuple]:
+    for item in items:
+        yield item, _outcome(function, item)
+
+
+def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iterator[tuple]:
+    context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
+    executor = ProcessPoolExecutor(min(num_workers, max(len(items), 1)), mp_context=context, initializer=_start_worker)
+    try:
+        futures = {executor.submit(_outcome, function, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process was killed (out of memory?): try fewer --num-workers; run again to go on"
+        ) from error
+    finally:
+        _end_now(executor)
+
+
+def _start_worker() -> None:
+    """Workers leave Ctrl-C to the parent and use one thread each."""
+    import signal
+
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _end_now(executor: ProcessPoolExecutor) -> None:
+    """Let no worker outlive the batch: nothing here is worth finishing once the caller has stopped reading."""
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()

@@ -1,0 +1,60 @@
+"""What every command shares: how it ends, how it shows its help, and its common flags."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from .errors import InputError
+
+EXIT_DONE = 0
+EXIT_SKIPPED = 1  # something of the work was left out and named
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def make_parser(docstring: str) -> argparse.ArgumentParser:
+    """Parser whose description is a script's docstring, first line (the command) included."""
+
+    class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+        pass
+
+    return argparse.ArgumentParser(description=docstring, formatter_class=Formatter)
+
+
+def add_num_workers(parser: argparse.ArgumentParser) -> None:
+    """`--num-workers`: the cores this process may use by default."""
+    parser.add_argument("--num-workers", type=positive_int, default=available_cores(), help="worker processes")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """`--seed`: 0 by default; 0 is a seed like any other."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random in this step")
+
+
+def positive_int(text: str) -> int:
+    """argparse type: a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return value
+
+
+def available_cores() -> int:
+    """Cores this process may run on (an affinity mask counts), at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Exit with `main`'s code; an InputError becomes one line and exit 2, Ctrl-C one line and exit 130."""
+    try:
+        code = main() or EXIT_DONE
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""The learning: configuration, data, network, training and prediction."""
