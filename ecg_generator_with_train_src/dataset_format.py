@@ -1,0 +1,105 @@
+"""The dataset on disk: what build_dataset.py writes and the trainer reads.
+
+    <root>/dataset.json                  DatasetInfo
+    <root>/manifest.jsonl                one Sample a line, sorted by name
+    <root>/{train,val}/images/<name>.png     the page, RGB
+    <root>/{train,val}/masks/<name>.png      8-bit palette: 0 background, 1 grid, 2 waveform, 255 ignored
+    <root>/{train,val}/coverage/<name>.png   8-bit coverage of the traces, 255 = wholly covered
+    <root>/{train,val}/truth/<name>.npz      ideal trace: lead, time_s, x_px, y_px, one entry a record sample
+
+Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import InputError
+
+BACKGROUND, GRID, WAVEFORM = 0, 1, 2
+IGNORED = 255
+CLASS_NAMES = ("background", "grid", "waveform")
+
+Split = Literal["train", "val"]
+
+
+class Sample(BaseModel):
+    """One line of the manifest. Paths are relative to the dataset's root."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    split: Split
+    record: str
+    recording: str
+    profile: str
+    seed: int
+    image: str
+    mask: str
+    coverage: str
+    truth: str
+    width_px: int
+    height_px: int
+    px_per_mm: float
+    page_to_image: dict[str, Any]
+    style: dict[str, Any]
+    digests: dict[str, str]  # sha256 of image, mask, coverage and truth
+
+
+class DatasetInfo(BaseModel):
+    """dataset.json. Frequencies and statistics are of the training split alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    classes: tuple[str, ...] = CLASS_NAMES
+    ignored: int = IGNORED
+    class_frequencies: tuple[float, float, float]  # of the pixels that are not ignored; sums to 1
+    image_mean: tuple[float, float, float]  # RGB, of 0 to 1
+    image_std: tuple[float, float, float]
+    num_samples: dict[Split, int]
+    num_recordings: dict[Split, int]
+    seed: int
+    generator_version: str
+    options: dict[str, Any]  # all that determines the output
+    manifest_sha256: str
+
+
+def read_dataset_info(root: Path) -> DatasetInfo:
+    """Read `<root>/dataset.json`.
+
+    Raises InputError if it is missing (no dataset, or one whose build was broken off) or malformed.
+    """
+    path = root / "dataset.json"
+    if not path.is_file():
+        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
+    try:
+        return DatasetInfo.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_problem(error)}; build the dataset again with --overwrite") from error
+
+
+def read_manifest(root: Path) -> list[Sample]:
+    """Read `<root>/manifest.jsonl`, sorted by name. Raises InputError naming the bad line."""
+    path = root / "manifest.jsonl"
+    if not path.is_file():
+        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
+    samples = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            samples.append(Sample.model_validate_json(line))
+        except ValidationError as error:
+            raise InputError(f"{path}, line {number}: {_first_problem(error)}; build again with --overwrite") from error
+    return samples
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"
