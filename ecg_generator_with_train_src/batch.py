@@ -1,21 +1,28 @@
 """What every batch step needs: atomic files, work over processes, and a report of what was skipped."""
 
 import contextlib
+import itertools
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 from tqdm import tqdm
 
 from .errors import InputError
+
+ITEMS_IN_FLIGHT = 4  # a worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -110,12 +117,18 @@ def _run_here(function: Callable, items: list) -> Iterator[tuple]:
 
 
 def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iterator[tuple]:
+    """Keep a few items a worker in flight, so that memory does not grow with the batch."""
     context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
     executor = ProcessPoolExecutor(min(num_workers, max(len(items), 1)), mp_context=context, initializer=_start_worker)
+    waiting, in_flight = iter(items), {}
     try:
-        futures = {executor.submit(_outcome, function, item): item for item in items}
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
+        while True:
+            for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
+                in_flight[executor.submit(_outcome, function, item)] = item
+            if not in_flight:
+                return
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                yield in_flight.pop(future), future.result()
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process was killed (out of memory?): try fewer --num-workers; run again to go on"
@@ -125,13 +138,15 @@ def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iter
 
 
 def _start_worker() -> None:
-    """Workers leave Ctrl-C to the parent and use one thread each."""
-    import signal
-
-    import cv2
-
+    """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _end_now(executor: ProcessPoolExecutor) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .errors import InputError
+from .errors import InputError, first_problem
 
 BACKGROUND, GRID, WAVEFORM = 0, 1, 2
 IGNORED = 255
@@ -46,6 +46,10 @@ class Sample(BaseModel):
     page_to_image: dict[str, Any]
     style: dict[str, Any]
     digests: dict[str, str]  # sha256 of image, mask, coverage and truth
+    inputs_sha256: str  # of all that the sample was made from
+    class_pixels: tuple[int, int, int]
+    rgb_sum: tuple[int, int, int]  # over all pixels, of 0 to 255
+    rgb_square_sum: tuple[int, int, int]
 
 
 class DatasetInfo(BaseModel):
@@ -78,7 +82,7 @@ def read_dataset_info(root: Path) -> DatasetInfo:
     try:
         return DatasetInfo.model_validate_json(path.read_text())
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_problem(error)}; build the dataset again with --overwrite") from error
+        raise InputError(f"{path}: {first_problem(error)}; build the dataset again with --overwrite") from error
 
 
 def read_manifest(root: Path) -> list[Sample]:
@@ -91,15 +95,10 @@ def read_manifest(root: Path) -> list[Sample]:
         try:
             samples.append(Sample.model_validate_json(line))
         except ValidationError as error:
-            raise InputError(f"{path}, line {number}: {_first_problem(error)}; build again with --overwrite") from error
+            raise InputError(f"{path}, line {number}: {first_problem(error)}; build again with --overwrite") from error
     return samples
 
 
 def sha256_of(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    return f"{'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"

@@ -1,0 +1,51 @@
+"""Mix traces, furniture and grid into a page and its labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .dataset_format import BACKGROUND, GRID, WAVEFORM
+from .furniture import draw_furniture
+from .pages import PageDescription
+from .stroke import Strip
+
+
+@dataclass(frozen=True)
+class ComposedPage:
+    """A page and its labels, all of shape (height, width, …), uint8."""
+
+    image: np.ndarray  # RGB
+    classes: np.ndarray  # 0 background, 1 grid, 2 waveform
+    coverage: np.ndarray  # of the traces, 255 = wholly covered
+
+
+def compose(
+    page: PageDescription, ink_opacity: np.ndarray, grid_rgb: np.ndarray, grid_mask: np.ndarray
+) -> ComposedPage:
+    """Lay furniture and traces on the grid.
+
+    Precedence of labels: waveform (half covered by the trace) over furniture (half covered; background) over grid
+    (core of a line) over background.
+    """
+    image = grid_rgb.copy()
+    classes = np.where(grid_mask > 0, GRID, BACKGROUND).astype(np.uint8)
+    pieces = draw_furniture(page.furniture, page.geometry, page.placements, page.fs_hz, page.style.ink_rgb)
+    for strip, rgb in pieces:
+        _paint(image, strip, rgb)
+        classes[strip.window][strip.coverage >= 0.5] = BACKGROUND
+    _paint_ink(image, ink_opacity, page.style.ink_rgb)
+    classes[ink_opacity >= 128] = WAVEFORM
+    return ComposedPage(image, classes, ink_opacity)
+
+
+def _paint(image: np.ndarray, strip: Strip, rgb: tuple[int, int, int]) -> None:
+    under = image[strip.window]
+    alpha = strip.coverage[..., None]
+    under[:] = np.rint(under * (1 - alpha) + np.array(rgb, np.float32) * alpha).astype(np.uint8)
+
+
+def _paint_ink(image: np.ndarray, opacity: np.ndarray, rgb: tuple[int, int, int]) -> None:
+    """Blend only where ink is: a few percent of the page."""
+    inked = np.nonzero(opacity)
+    alpha = (opacity[inked] / np.float32(255))[:, None]
+    image[inked] = np.rint(image[inked] * (1 - alpha) + np.array(rgb, np.float32) * alpha).astype(np.uint8)

@@ -1,0 +1,99 @@
+"""Image files in and out.
+
+Ink layers are indexed PNGs whose palette is one colour at 256 opacities: a tenth of the time of RGBA, and the
+same RGBA for every reader. Pages are RGB PNGs, masks palette PNGs, coverages grey PNGs.
+"""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from .batch import write_bytes
+from .errors import InputError
+
+_FAST = 1  # zlib level
+_MASK_PALETTE = {0: (255, 255, 255), 1: (255, 160, 160), 2: (20, 20, 20), 255: (90, 140, 220)}
+
+
+def encode_ink(alpha: np.ndarray, ink_rgb: tuple[int, int, int]) -> bytes:
+    """PNG of an ink layer: one colour, `alpha` (height, width) uint8."""
+    image = Image.fromarray(alpha)
+    image = _as_palette(image, bytes(ink_rgb) * 256)
+    return _encode(image, transparency=bytes(range(256)))
+
+
+def encode_binary(mask: np.ndarray) -> bytes:
+    """1-bit PNG of a mask that is 0 or 255; it reads as 0 or 255."""
+    return _encode(Image.fromarray(mask).convert("1", dither=Image.Dither.NONE))
+
+
+def encode_classes(classes: np.ndarray) -> bytes:
+    """Palette PNG of class numbers, (height, width) uint8: the numbers are the indices."""
+    palette = bytearray(256 * 3)
+    for index, rgb in _MASK_PALETTE.items():
+        palette[3 * index : 3 * index + 3] = bytes(rgb)
+    return _encode(_as_palette(Image.fromarray(classes), bytes(palette)))
+
+
+def encode_grey(values: np.ndarray) -> bytes:
+    """8-bit grey PNG of (height, width) uint8."""
+    return _encode_cv2(values)
+
+
+def encode_rgb(image: np.ndarray) -> bytes:
+    """PNG of (height, width, 3) uint8 RGB."""
+    return _encode_cv2(image[..., ::-1])
+
+
+def write_image(path: Path, data: bytes) -> None:
+    """Write an encoded image, whole or not at all."""
+    write_bytes(path, data)
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Shape (height, width, 3), uint8. Raises InputError if the file is no whole image."""
+    return _read(path, "RGB")
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """Shape (height, width), uint8. Raises InputError if the file is no whole image."""
+    return _read(path, "L")
+
+
+def read_classes(path: Path) -> np.ndarray:
+    """The indices of a palette image (or the values of a grey one), shape (height, width), uint8."""
+    return _read(path, None)
+
+
+def read_ink_alpha(path: Path) -> np.ndarray:
+    """Opacity of an ink layer, shape (height, width), uint8."""
+    return _read(path, "RGBA")[..., 3]
+
+
+def _read(path: Path, mode: str | None) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.array(image if mode is None else image.convert(mode))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not a whole image ({error})") from error
+
+
+def _as_palette(image: Image.Image, palette: bytes) -> Image.Image:
+    image = image.copy() if image.readonly else image
+    image.putpalette(palette)
+    return image
+
+
+def _encode(image: Image.Image, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=_FAST, **options)
+    return buffer.getvalue()
+
+
+def _encode_cv2(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, _FAST])[1].tobytes()

@@ -1,0 +1,170 @@
+"""Records in: CSV files of 12 leads in millivolts, in either folder layout."""
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+RECORD_DURATION_S = 10.0
+MIN_FS_HZ, MAX_FS_HZ = 50.0, 2000.0
+
+_TABLES = ("train.csv", "test.csv", "sample_submission.csv")  # the competition's tables, no records
+_DURATION_TOLERANCE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One 12-lead record.
+
+    `signal_mv` has shape (samples, 12), columns in the order of LEADS; NaN where nothing was recorded.
+    Sample k stands at k / fs_hz seconds.
+    """
+
+    record_id: str
+    fs_hz: float
+    signal_mv: np.ndarray
+
+    def lead_mv(self, lead: str) -> np.ndarray:
+        """Shape (samples,), millivolts."""
+        return self.signal_mv[:, LEADS.index(lead)]
+
+
+def find_records(root: Path) -> dict[str, Path]:
+    """Map record id to its CSV, sorted by id: `<root>/<id>.csv` or `<root>/<id>/<id>.csv`.
+
+    Raises InputError if there is no such folder, no record in it, or an id twice.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; get the records with scripts/prepare_original_data.sh")
+    flat = [path for path in root.glob("*.csv") if path.name not in _TABLES]
+    nested = [path for path in root.glob("*/*.csv") if path.stem == path.parent.name]
+    records: dict[str, Path] = {}
+    for path in sorted(flat + nested):
+        if path.stem in records:
+            raise InputError(f"{path}: record {path.stem} is also in {records[path.stem]}; remove one of them")
+        records[path.stem] = path
+    if not records:
+        raise InputError(f"{root}: no records; expected {root}/<id>.csv or {root}/<id>/<id>.csv")
+    return dict(sorted(records.items()))
+
+
+def read_record(path: Path, fs_hz: float) -> Record:
+    """Read one CSV.
+
+    Raises InputError naming the file for an unreadable file, a missing lead, text in a cell, no rows, an infinite
+    value, a lead without any value or with one value throughout, a rate outside 50-2000 Hz, and a
+    length that is not 10 s at `fs_hz`.
+    """
+    check_fs(fs_hz, path)
+    signal_mv = _read_signal(path)
+    _check_signal(path, signal_mv)
+    duration_s = len(signal_mv) / fs_hz
+    if abs(duration_s - RECORD_DURATION_S) > _DURATION_TOLERANCE_S:
+        raise InputError(
+            f"{path}: {len(signal_mv)} rows at {fs_hz:g} Hz are {duration_s:.2f} s, not {RECORD_DURATION_S:g} s; "
+            "check the sampling rate (--fs-hz or train.csv)"
+        )
+    return Record(path.stem, fs_hz, signal_mv)
+
+
+def _read_signal(path: Path) -> np.ndarray:
+    try:
+        table = pd.read_csv(path, dtype=np.float64, skipinitialspace=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path}: the file is empty") from error
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a CSV file ({str(error).strip()})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {_describe_text_cell(path)}") from error
+    missing = [lead for lead in LEADS if lead not in table.columns]
+    if missing:
+        raise InputError(f"{path}: lead {', '.join(missing)} is missing; expected the columns {','.join(LEADS)}")
+    return table[list(LEADS)].to_numpy()
+
+
+def _describe_text_cell(path: Path) -> str:
+    """Name the first cell that is no number."""
+    table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+    for lead in table.columns:
+        bad = table[lead].notna() & pd.to_numeric(table[lead], errors="coerce").isna()
+        if bad.any():
+            row = int(bad.idxmax())
+            return f"row {row + 1}, column {lead}: {table[lead].iloc[row]!r} is not a number"
+    return "a cell is not a number"
+
+
+def _check_signal(path: Path, signal_mv: np.ndarray) -> None:
+    if len(signal_mv) == 0:
+        raise InputError(f"{path}: no rows below the header")
+    if np.isinf(signal_mv).any():
+        row, column = np.argwhere(np.isinf(signal_mv))[0]
+        raise InputError(f"{path}: row {row + 1}, lead {LEADS[column]} is infinite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN columns are what is looked for
+        low, high = np.nanmin(signal_mv, axis=0), np.nanmax(signal_mv, axis=0)
+    for lead, lead_low, lead_high in zip(LEADS, low, high, strict=True):
+        if np.isnan(lead_low):
+            raise InputError(f"{path}: lead {lead} has no values")
+        if lead_low == lead_high:
+            raise InputError(f"{path}: lead {lead} is constant ({lead_low:g} mV)")
+
+
+def check_fs(fs_hz: float, where: Path | str) -> None:
+    """Raise InputError naming `where` if the sampling rate is outside 50-2000 Hz."""
+    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
+        raise InputError(f"{where}: {fs_hz:g} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz; check the sampling rate")
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """What `train.csv` says of the records: sampling rates and, where known, patients."""
+
+    path: Path | None
+    fs_hz: dict[str, float]
+    patients: dict[str, str]
+
+
+def read_record_table(root: Path) -> RecordTable:
+    """Read the `train.csv` (columns id, fs and, if known, patient_id) in `root` or the nearest folder above it.
+
+    Without one, the table is empty. Raises InputError if it lacks the columns or holds no numbers.
+    """
+    for folder in (root.absolute(), *root.absolute().parents):
+        path = folder / "train.csv"
+        if path.is_file():
+            return _parse_record_table(path)
+    return RecordTable(None, {}, {})
+
+
+def _parse_record_table(path: Path) -> RecordTable:
+    table = pd.read_csv(path, dtype=str)
+    if not {"id", "fs"} <= set(table.columns):
+        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table.columns)}")
+    rates = pd.to_numeric(table["fs"], errors="coerce")
+    if rates.isna().any():
+        raise InputError(f"{path}: row {int(rates.isna().idxmax()) + 1}: fs is not a number")
+    patients = {}
+    if "patient_id" in table.columns:
+        known = table.dropna(subset=["patient_id"])
+        patients = dict(zip(known["id"], known["patient_id"], strict=True))
+    return RecordTable(path, dict(zip(table["id"], rates.astype(float), strict=True)), patients)
+
+
+def fs_from_row_count(path: Path) -> float:
+    """Sampling rate in Hz if the rows of a CSV are the 10 s of a record: rows / 10."""
+    with path.open("rb") as file:
+        rows = sum(1 for line in file if line.strip()) - 1
+    return max(rows, 0) / RECORD_DURATION_S
+
+
+def recording_of(record_id: str) -> str:
+    """The recording behind a record: PTB-XL's `02132_hr` and `02132_lr` are one recording at two rates."""
+    return re.sub(r"_(hr|lr)$", "", record_id)
