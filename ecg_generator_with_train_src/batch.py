@@ -100,7 +100,9 @@ def run_batch(
     Any other exception ends the batch. Progress is shown on a terminal only.
     """
     items = list(items)
-    outcomes = _run_here(function, items) if num_workers == 1 else _run_in_processes(function, items, num_workers)
+    outcomes = (
+        _run_here(function, items) if num_workers == 1 else _run_in_processes(function, items, num_workers)
+    )
     yield from tqdm(outcomes, total=len(items), desc=description, unit="item", disable=None)
 
 
@@ -119,7 +121,9 @@ def _run_here(function: Callable, items: list) -> Iterator[tuple]:
 def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iterator[tuple]:
     """Keep a few items a worker in flight, so that memory does not grow with the batch."""
     context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
-    executor = ProcessPoolExecutor(min(num_workers, max(len(items), 1)), mp_context=context, initializer=_start_worker)
+    executor = ProcessPoolExecutor(
+        min(num_workers, max(len(items), 1)), mp_context=context, initializer=_start_worker
+    )
     waiting, in_flight = iter(items), {}
     try:
         while True:

@@ -24,7 +24,9 @@ def make_parser(docstring: str) -> argparse.ArgumentParser:
 
 def add_num_workers(parser: argparse.ArgumentParser) -> None:
     """`--num-workers`: the cores this process may use by default."""
-    parser.add_argument("--num-workers", type=positive_int, default=available_cores(), help="worker processes")
+    parser.add_argument(
+        "--num-workers", type=positive_int, default=available_cores(), help="worker processes"
+    )
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

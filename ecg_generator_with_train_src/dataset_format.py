@@ -51,6 +51,11 @@ class Sample(BaseModel):
     rgb_sum: tuple[int, int, int]  # over all pixels, of 0 to 255
     rgb_square_sum: tuple[int, int, int]
 
+    @property
+    def files(self) -> tuple[str, str, str, str]:
+        """The sample's files, relative to the dataset's root."""
+        return self.image, self.mask, self.coverage, self.truth
+
 
 class DatasetInfo(BaseModel):
     """dataset.json. Frequencies and statistics are of the training split alone."""
@@ -82,7 +87,9 @@ def read_dataset_info(root: Path) -> DatasetInfo:
     try:
         return DatasetInfo.model_validate_json(path.read_text())
     except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}; build the dataset again with --overwrite") from error
+        raise InputError(
+            f"{path}: {first_problem(error)}; build the dataset again with --overwrite"
+        ) from error
 
 
 def read_manifest(root: Path) -> list[Sample]:
@@ -95,7 +102,9 @@ def read_manifest(root: Path) -> list[Sample]:
         try:
             samples.append(Sample.model_validate_json(line))
         except ValidationError as error:
-            raise InputError(f"{path}, line {number}: {first_problem(error)}; build again with --overwrite") from error
+            raise InputError(
+                f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
+            ) from error
     return samples
 
 

@@ -17,14 +17,18 @@ from .layouts import DEFAULT_LAYOUT
 def main(argv: list[str] | None = None) -> None:
     """Write the three files."""
     parser = make_parser(__doc__)
-    parser.add_argument("--grid-file", type=Path, default=Path("ecg_generator_with_train_src/export/clean_ecg_grid.png"))
+    parser.add_argument(
+        "--grid-file", type=Path, default=Path("ecg_generator_with_train_src/export/clean_ecg_grid.png")
+    )
     parser.add_argument("--mask-file", type=Path, default=Path("image_data/complete_mask.png"))
     args = parser.parse_args(argv)
     geometry = DEFAULT_LAYOUT.paper()
     write_image(args.grid_file, encode_rgb(draw_grid(geometry)))
     write_text(sidecar_path(args.grid_file), GridSidecar(geometry=geometry).model_dump_json(indent=2) + "\n")
     write_image(args.mask_file, encode_binary(draw_grid_mask(geometry)))
-    print(f"drew the {geometry.width_px}x{geometry.height_px} default grid: {args.grid_file}, {args.mask_file}")
+    print(
+        f"drew the {geometry.width_px}x{geometry.height_px} default grid: {args.grid_file}, {args.mask_file}"
+    )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ class Furniture(BaseModel):
     text_rgb: Rgb = (0, 0, 0)
 
 
-def default_furniture(record_id: str, pulse: Pulse, rng: np.random.Generator, geometry: PageGeometry) -> Furniture:
+def default_furniture(
+    record_id: str, pulse: Pulse, rng: np.random.Generator, geometry: PageGeometry
+) -> Furniture:
     """The default page's furniture, with a made-up patient."""
     return Furniture(texts=(*_header(record_id, rng), *_footer(geometry)), pulse=pulse)
 
@@ -83,7 +85,11 @@ def _footer(geometry: PageGeometry) -> list[Text]:
 
 
 def draw_furniture(
-    furniture: Furniture, geometry: PageGeometry, placements: tuple[Placement, ...], fs_hz: float, ink_rgb: Rgb
+    furniture: Furniture,
+    geometry: PageGeometry,
+    placements: tuple[Placement, ...],
+    fs_hz: float,
+    ink_rgb: Rgb,
 ) -> Iterator[tuple[Strip, Rgb]]:
     """Yield each piece's coverage and colour, in the order of drawing."""
     shape = geometry.height_px, geometry.width_px
@@ -108,7 +114,9 @@ def _separator(place: Placement, geometry: PageGeometry) -> Strip:
     x_px, y_px = round(place.x0_px), np.floor(place.zero_y_px) + 0.5
     half_width_px = geometry.px_of_points(SEPARATOR_POINTS) / 2
     half_height_px = SEPARATOR_HALF_HEIGHT_MM * geometry.px_per_mm_y
-    return _rectangle(x_px - half_width_px, y_px - half_height_px, x_px + half_width_px, y_px + half_height_px)
+    return _rectangle(
+        x_px - half_width_px, y_px - half_height_px, x_px + half_width_px, y_px + half_height_px
+    )
 
 
 def _rectangle(left: float, top: float, right: float, bottom: float) -> Strip:

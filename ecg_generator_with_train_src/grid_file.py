@@ -47,7 +47,9 @@ def read_grid(path: Path) -> GridFile:
     height, width = rgb.shape[:2]
     if (geometry.width_px, geometry.height_px) != (width, height):
         stated = f"{geometry.width_px}x{geometry.height_px}"
-        raise InputError(f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}")
+        raise InputError(
+            f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}"
+        )
     return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry)
 
 

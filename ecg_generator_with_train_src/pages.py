@@ -140,7 +140,9 @@ def _place_samples(place: Placement, record: Record) -> tuple[np.ndarray, np.nda
     number = np.flatnonzero(np.isfinite(signal_mv))
     if len(number) == 0:
         shown = f"{place.start_s:g}-{place.end_s:g} s"
-        raise InputError(f"record {record.record_id}: lead {place.lead} has no values at {shown}, which the page shows")
+        raise InputError(
+            f"record {record.record_id}: lead {place.lead} has no values at {shown}, which the page shows"
+        )
     time_s = (samples.start + number) / record.fs_hz
     return time_s, place.x_px_of_s(time_s), place.y_px_of_mv(signal_mv[number])
 

@@ -47,7 +47,9 @@ def find_records(root: Path) -> dict[str, Path]:
     records: dict[str, Path] = {}
     for path in sorted(flat + nested):
         if path.stem in records:
-            raise InputError(f"{path}: record {path.stem} is also in {records[path.stem]}; remove one of them")
+            raise InputError(
+                f"{path}: record {path.stem} is also in {records[path.stem]}; remove one of them"
+            )
         records[path.stem] = path
     if not records:
         raise InputError(f"{root}: no records; expected {root}/<id>.csv or {root}/<id>/<id>.csv")
@@ -86,7 +88,9 @@ def _read_signal(path: Path) -> np.ndarray:
         raise InputError(f"{path}: {_describe_text_cell(path)}") from error
     missing = [lead for lead in LEADS if lead not in table.columns]
     if missing:
-        raise InputError(f"{path}: lead {', '.join(missing)} is missing; expected the columns {','.join(LEADS)}")
+        raise InputError(
+            f"{path}: lead {', '.join(missing)} is missing; expected the columns {','.join(LEADS)}"
+        )
     return table[list(LEADS)].to_numpy()
 
 
@@ -120,7 +124,9 @@ def _check_signal(path: Path, signal_mv: np.ndarray) -> None:
 def check_fs(fs_hz: float, where: Path | str) -> None:
     """Raise InputError naming `where` if the sampling rate is outside 50-2000 Hz."""
     if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
-        raise InputError(f"{where}: {fs_hz:g} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz; check the sampling rate")
+        raise InputError(
+            f"{where}: {fs_hz:g} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz; check the sampling rate"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""A dataset folder while it is built: what is finished, what is kept, what may be removed.
+
+dataset.json stands for a whole dataset. While a build runs, `manifest.partial.jsonl` lists the options and
+every finished sample; its last line may be torn by a kill, and the next build goes on from it.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .batch import remove_stale_temporaries, write_text
+from .dataset_format import DatasetInfo, Sample, read_dataset_info, read_manifest, sha256_of
+from .errors import InputError
+
+_PARTIAL = "manifest.partial.jsonl"
+
+
+class DatasetStore:
+    """The folder of one dataset, opened for building with `options` (all that determines the output)."""
+
+    def __init__(self, root: Path, options: dict[str, Any], *, overwrite: bool):
+        """Open or start a dataset.
+
+        `overwrite` removes what an old, whole dataset lists, nothing else. Raises InputError for a non-empty folder
+        that is no dataset, and for a dataset built with other options.
+        """
+        self.root = root
+        self._options = options
+        self._listed = self._open(overwrite)
+        self.known = {sample.name: sample for sample in self._listed}
+        self._journal = self._start_journal()
+
+    def _open(self, overwrite: bool) -> list[Sample]:
+        _refuse_foreign_folder(self.root)
+        whole = (self.root / "dataset.json").is_file()
+        old_options, samples = self._read_whole() if whole else _read_partial(self.root)
+        if old_options is not None and old_options != self._options and not overwrite:
+            differing = next(key for key in self._options if self._options[key] != old_options.get(key))
+            raise InputError(
+                f"{self.root}: built with another {differing} ({old_options.get(differing)}, now "
+                f"{self._options[differing]}); --overwrite builds it anew, or choose another --output-root"
+            )
+        if overwrite and (whole or old_options != self._options):
+            self._remove_all(samples)
+            return []
+        return samples
+
+    def _read_whole(self) -> tuple[dict[str, Any], list[Sample]]:
+        return read_dataset_info(self.root).options, read_manifest(self.root)
+
+    def _remove_all(self, samples: list[Sample]) -> None:
+        """Remove an old dataset: first what says that it is whole, last what lists its files."""
+        (self.root / "dataset.json").unlink(missing_ok=True)
+        for sample in samples:
+            self.remove(sample)
+        for name in ("manifest.jsonl", _PARTIAL):
+            (self.root / name).unlink(missing_ok=True)
+
+    def _start_journal(self):
+        """Say that a build is under way before anything is changed, and list what it starts from."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in self.root.glob("*/*/"):
+            remove_stale_temporaries(folder)
+        lines = [json.dumps(self._options), *(sample.model_dump_json() for sample in self._listed)]
+        write_text(self.root / _PARTIAL, "\n".join(lines) + "\n")
+        return (self.root / _PARTIAL).open("a")
+
+    def add(self, sample: Sample) -> None:
+        """Note a finished sample; its files are on disk."""
+        self._journal.write(sample.model_dump_json() + "\n")
+        self._journal.flush()
+
+    def remove(self, sample: Sample) -> None:
+        """Remove a sample's files."""
+        for path in sample.files:
+            (self.root / path).unlink(missing_ok=True)
+
+    def finish(self, samples: Iterable[Sample], **info) -> DatasetInfo:
+        """Remove what is listed but no longer wanted; write manifest and dataset.json, which stand for the whole."""
+        samples = sorted(samples, key=lambda sample: sample.name)
+        wanted = {path for sample in samples for path in sample.files}
+        for old in self._listed:
+            if not wanted.issuperset(old.files):
+                self.remove(old)
+        manifest = "".join(sample.model_dump_json() + "\n" for sample in samples)
+        summary = DatasetInfo(options=self._options, manifest_sha256=sha256_of(manifest.encode()), **info)
+        write_text(self.root / "manifest.jsonl", manifest)
+        write_text(self.root / "dataset.json", summary.model_dump_json(indent=2) + "\n")
+        self._journal.close()
+        (self.root / _PARTIAL).unlink()
+        return summary
+
+
+def _refuse_foreign_folder(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is a file; choose another --output-root")
+    ours = ("dataset.json", "manifest.jsonl", _PARTIAL)
+    if root.is_dir() and any(root.iterdir()) and not any((root / name).is_file() for name in ours):
+        raise InputError(
+            f"{root}: not empty and no dataset; nothing was touched; choose another --output-root"
+        )
+
+
+def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
+    """Options and finished samples of a build that was broken off, or of a removal that was."""
+    path = next((root / name for name in (_PARTIAL, "manifest.jsonl") if (root / name).is_file()), None)
+    if path is None:
+        return None, []
+    lines = path.read_text().splitlines()
+    options = json.loads(lines.pop(0)) if path.name == _PARTIAL and lines else None
+    samples = []
+    for line in lines:
+        try:
+            samples.append(Sample.model_validate_json(line))
+        except ValidationError:
+            break  # torn by the kill: this sample and what follows is made again
+    return options, samples

@@ -1,0 +1,375 @@
+"""python scripts/build_dataset.py --input-root ori_csv/train --mask image_data/complete_mask.png \\
+    --wave-root data/wave_images --output-root dataset_grid_wave_mix --overwrite
+
+Mix rendered waveforms with grid and furniture into a 3-class dataset: 0 background, 1 grid, 2 waveform.
+Run again, it makes only what is missing; --overwrite builds a finished dataset anew.
+"""
+
+import argparse
+import functools
+import io
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src import __version__
+from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_bytes
+from ecg_generator_with_train_src.command_line import (
+    EXIT_DONE,
+    EXIT_SKIPPED,
+    add_num_workers,
+    add_seed,
+    make_parser,
+    run,
+)
+from ecg_generator_with_train_src.compose import ComposedPage, compose
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, Sample, sha256_of
+from ecg_generator_with_train_src.dataset_store import DatasetStore
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.grid import draw_grid_mask
+from ecg_generator_with_train_src.image_files import (
+    encode_classes,
+    encode_grey,
+    encode_rgb,
+    read_grey,
+    read_ink_alpha,
+    read_rgb,
+)
+from ecg_generator_with_train_src.layouts import DEFAULT_LAYOUT
+from ecg_generator_with_train_src.pages import (
+    PageDescription,
+    TracePoints,
+    read_page_description,
+    trace_points,
+)
+from ecg_generator_with_train_src.records import find_records, read_record, read_record_table, recording_of
+from ecg_generator_with_train_src.split import split_groups
+
+NAMES_SHOWN = 10
+MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not of one signal
+
+
+@dataclass(frozen=True)
+class BuildTask:
+    """One sample to make; `known` is what an earlier run noted of it."""
+
+    description_path: Path
+    csv_path: Path
+    recording: str
+    split: str
+    known: Sample | None
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What all samples of a run share."""
+
+    wave_root: Path
+    mask_path: Path
+    output_root: Path
+    seed: int
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--input-root", type=Path, required=True, help="the records: <root>/<id>/<id>.csv or <root>/<id>.csv"
+    )
+    parser.add_argument(
+        "--mask", type=Path, required=True, help="grid mask (255 on lines) of pages of the default geometry"
+    )
+    parser.add_argument(
+        "--wave-root", type=Path, required=True, help="ink layers and page descriptions: what is built"
+    )
+    parser.add_argument("--output-root", type=Path, required=True, help="the dataset's folder")
+    parser.add_argument(
+        "--val-fraction", type=_fraction, default=0.2, help="share of the recordings that validate"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="remove what a finished dataset lists and build it anew"
+    )
+    add_seed(parser)
+    add_num_workers(parser)
+    return parser.parse_args(argv)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to below 1")
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build the dataset; exit code 1 if any page was skipped."""
+    args = parse_arguments(argv)
+    start_s = time.perf_counter()
+    pages = pair_pages_with_records(args.wave_root, args.input_root)
+    check_mask(args.mask)
+    options = {
+        "profiles": ["clean"],
+        "seed": args.seed,
+        "val_fraction": args.val_fraction,
+        "mask_sha256": sha256_of(args.mask.read_bytes()),
+    }
+    store = DatasetStore(args.output_root, options, overwrite=args.overwrite)
+    tasks = plan(pages, args, store)
+    shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed)
+    skipped = SkipReport(args.output_root / "skipped.tsv")
+    samples: list[Sample] = []
+    made = 0
+    for task, outcome in run_batch(
+        functools.partial(build_sample, shared), tasks, num_workers=args.num_workers, description="build"
+    ):
+        if isinstance(outcome, InputError):
+            skipped.add(task.description_path.name, str(outcome))
+            continue
+        if outcome != task.known:
+            store.add(outcome)
+            made += 1
+        samples.append(outcome)
+    skipped.write()
+    if not samples:
+        raise InputError(f"{args.wave_root}: no page could be built; see {skipped.path}")
+    store.finish(samples, **summarize(samples, args.seed))
+    report(args, samples, made, skipped, time.perf_counter() - start_s)
+    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def pair_pages_with_records(wave_root: Path, input_root: Path) -> list[tuple[Path, Path, str]]:
+    """(page description, CSV, record id) of every page whose record is known; says which are not.
+
+    Raises InputError if there is no page, or none with a record.
+    """
+    if not wave_root.is_dir():
+        raise InputError(f"{wave_root}: no such folder; make it with scripts/batch_render_waveforms.py")
+    descriptions = sorted(wave_root.glob("*.page.json"))
+    if not descriptions:
+        raise InputError(
+            f"{wave_root}: no pages (*.page.json); make them with scripts/batch_render_waveforms.py"
+        )
+    records = find_records(input_root)
+    record_of = {path: read_page_description(path).record for path in descriptions}
+    _name_unpaired(
+        f"pages in {wave_root} without a record in {input_root}", set(record_of.values()) - set(records)
+    )
+    _name_unpaired(
+        f"records in {input_root} without a page in {wave_root}", set(records) - set(record_of.values())
+    )
+    pairs = [(path, records[record], record) for path, record in record_of.items() if record in records]
+    if not pairs:
+        raise InputError(f"{input_root}: none of its records is drawn in {wave_root}")
+    return pairs
+
+
+def _name_unpaired(what: str, names: set[str]) -> None:
+    if names:
+        shown = sorted(names)[:NAMES_SHOWN]
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        print(f"left out: {len(names)} {what}: {', '.join(shown)}{more}")
+
+
+def check_mask(path: Path) -> None:
+    """Raise InputError unless the grid mask is a whole image of the default page's size."""
+    paper = DEFAULT_LAYOUT.paper()
+    height, width = read_grey(path).shape
+    if (width, height) != (paper.width_px, paper.height_px):
+        raise InputError(
+            f"{path}: {width}x{height} pixels, but the default page has {paper.width_px}x{paper.height_px}; "
+            "export it with python -m ecg_generator_with_train_src.export_clean_grid"
+        )
+
+
+def plan(
+    pages: list[tuple[Path, Path, str]], args: argparse.Namespace, store: DatasetStore
+) -> list[BuildTask]:
+    """One task a page, each recording (or patient, where known) wholly on one side of the split."""
+    patients = read_record_table(args.input_root).patients
+    group_of = {record: patients.get(record, recording_of(record)) for _, _, record in pages}
+    validating = split_groups(list(group_of.values()), args.val_fraction, args.seed)
+    return [
+        BuildTask(
+            description,
+            csv_path,
+            recording_of(record),
+            "val" if group_of[record] in validating else "train",
+            store.known.get(sample_name(description)),
+        )
+        for description, csv_path, record in pages
+    ]
+
+
+def sample_name(description_path: Path) -> str:
+    """`<page name>-<profile>-<k>`."""
+    return f"{description_path.name.removesuffix('.page.json')}-clean-0"
+
+
+def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
+    """Make one sample, or keep it if it is there and made from the same inputs."""
+    ink_path = task.description_path.with_name(task.description_path.name.replace(".page.json", ".png"))
+    if not ink_path.is_file():
+        raise InputError(f"{ink_path}: not found; render the page again")
+    inputs_sha256 = digest_inputs(
+        [task.description_path, ink_path, task.csv_path, options.mask_path], options.seed
+    )
+    known = task.known
+    if known and (known.inputs_sha256, known.split) == (inputs_sha256, task.split):
+        if all((options.output_root / path).is_file() for path in known.files):
+            return known
+    page = read_page_description(task.description_path)
+    points = trace_points(page, read_record(task.csv_path, page.fs_hz))
+    composed = compose(page, read_ink(ink_path, page, points, task.csv_path), *paper_of(options, page))
+    return write_sample(options, task, page, composed, points, inputs_sha256)
+
+
+def digest_inputs(paths: list[Path], seed: int) -> str:
+    """SHA-256 over all that a sample is made from."""
+    parts = [__version__, str(seed), *(sha256_of(path.read_bytes()) for path in paths)]
+    return sha256_of("\n".join(parts).encode())
+
+
+def read_ink(path: Path, page: PageDescription, points: TracePoints, csv_path: Path) -> np.ndarray:
+    """The ink layer's opacity. Raises InputError unless it has the page's size and shows the record's signal."""
+    opacity = read_ink_alpha(path)
+    expected = page.geometry.height_px, page.geometry.width_px
+    if opacity.shape != expected:
+        raise InputError(
+            f"{path}: {opacity.shape[1]}x{opacity.shape[0]} pixels, not the page's {expected[1]}x{expected[0]}"
+        )
+    column, row = np.floor(points.x_px).astype(int), np.floor(points.y_px).astype(int)
+    on_page = (column >= 0) & (column < expected[1]) & (row >= 0) & (row < expected[0])
+    share = np.mean(opacity[row[on_page], column[on_page]] >= 128)
+    if share < MIN_TRUTH_ON_INK:
+        raise InputError(
+            f"{path}: only {share:.0%} of the samples of {csv_path} lie on its ink; render the page again"
+        )
+    return opacity
+
+
+def paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray, np.ndarray]:
+    """The grid's picture (as it was given to the renderer) and mask (as given here for the default geometry)."""
+    grid_rgb = _read_given_grid(options.wave_root / page.grid.file, page.grid.sha256)
+    if grid_rgb.shape[:2] != (page.geometry.height_px, page.geometry.width_px):
+        raise InputError(
+            f"{options.wave_root / page.grid.file}: not of the page's size; render the page again"
+        )
+    default = DEFAULT_LAYOUT.page_on(DEFAULT_LAYOUT.paper())
+    mask = _read_mask(options.mask_path) if page.geometry == default else draw_grid_mask(page.geometry)
+    return grid_rgb, mask
+
+
+@lru_cache(maxsize=4)
+def _read_given_grid(path: Path, sha256: str) -> np.ndarray:
+    if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
+        raise InputError(f"{path}: not the grid that the page was rendered for; render the page again")
+    return read_rgb(path)
+
+
+_read_mask = lru_cache(maxsize=1)(read_grey)
+
+
+def write_sample(
+    options: BuildOptions,
+    task: BuildTask,
+    page: PageDescription,
+    composed: ComposedPage,
+    points: TracePoints,
+    inputs_sha256: str,
+) -> Sample:
+    """Write the four files of a sample and describe it."""
+    name = sample_name(task.description_path)
+    files = {
+        "image": (f"{task.split}/images/{name}.png", encode_rgb(composed.image)),
+        "mask": (f"{task.split}/masks/{name}.png", encode_classes(composed.classes)),
+        "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(composed.coverage)),
+        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(points)),
+    }
+    for path, data in files.values():
+        write_bytes(options.output_root / path, data)
+    return Sample(
+        name=name,
+        split=task.split,
+        record=page.record,
+        recording=task.recording,
+        profile="clean",
+        seed=options.seed,
+        **{kind: path for kind, (path, _) in files.items()},
+        width_px=page.geometry.width_px,
+        height_px=page.geometry.height_px,
+        px_per_mm=page.geometry.px_per_mm,
+        page_to_image={"homography": np.eye(3).tolist()},
+        style=page.style.model_dump(mode="json"),
+        digests={kind: sha256_of(data) for kind, (_, data) in files.items()},
+        inputs_sha256=inputs_sha256,
+        **count_pixels(composed),
+    )
+
+
+def encode_truth(points: TracePoints) -> bytes:
+    """The .npz of a sample's ideal trace."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(points))
+    return buffer.getvalue()
+
+
+def count_pixels(composed: ComposedPage) -> dict[str, tuple[int, int, int]]:
+    """Exact sums from which frequencies and statistics of any set of samples follow."""
+    levels = np.arange(256, dtype=object)  # Python integers: no overflow
+    classes = cv2.calcHist([composed.classes], [0], None, [256], [0, 256]).ravel()
+    counts = [
+        cv2.calcHist([composed.image], [channel], None, [256], [0, 256]).ravel().astype(int)
+        for channel in range(3)
+    ]
+    return {
+        "class_pixels": tuple(int(classes[index]) for index in range(len(CLASS_NAMES))),
+        "rgb_sum": tuple(int(np.dot(count, levels)) for count in counts),
+        "rgb_square_sum": tuple(int(np.dot(count, levels**2)) for count in counts),
+    }
+
+
+def summarize(samples: Iterable[Sample], seed: int) -> dict:
+    """The fields of dataset.json that follow from the samples."""
+    by_split = {split: [sample for sample in samples if sample.split == split] for split in ("train", "val")}
+    train = by_split["train"] or by_split["val"]
+    class_pixels = np.sum([sample.class_pixels for sample in train], axis=0)
+    pixels = sum(sample.width_px * sample.height_px for sample in train)
+    mean = np.sum([sample.rgb_sum for sample in train], axis=0) / pixels / 255
+    mean_square = np.sum([sample.rgb_square_sum for sample in train], axis=0) / pixels / 255**2
+    return {
+        "class_frequencies": tuple((class_pixels / class_pixels.sum()).tolist()),
+        "image_mean": tuple(mean.tolist()),
+        "image_std": tuple(np.sqrt(mean_square - mean**2).tolist()),
+        "num_samples": {split: len(of_split) for split, of_split in by_split.items()},
+        "num_recordings": {
+            split: len({s.recording for s in of_split}) for split, of_split in by_split.items()
+        },
+        "seed": seed,
+        "generator_version": __version__,
+    }
+
+
+def report(
+    args: argparse.Namespace, samples: list[Sample], made: int, skipped: SkipReport, duration_s: float
+) -> None:
+    """Say what was made."""
+    counts = {split: sum(sample.split == split for sample in samples) for split in ("train", "val")}
+    if not counts["val"]:
+        print("one recording alone: nothing is left to validate on", file=sys.stderr)
+    if skipped.reasons:
+        print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
+    print(
+        f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: {counts['train']} train, {counts['val']} val "
+        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""Small real data for every test: simulated records, rendered and built by the project's own scripts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
+MASK = REPOSITORY / "image_data" / "complete_mask.png"
+
+
+def run_script(script: str, *arguments, cwd: Path = REPOSITORY, **options) -> subprocess.CompletedProcess:
+    """Run a script of the repository as a user would and return what it printed and its exit code."""
+    command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **options)
+
+
+def succeed(script: str, *arguments, **options) -> str:
+    """Run a script that must exit 0; return its standard output."""
+    result = run_script(script, *arguments, **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def sample_records(tmp_path_factory) -> Path:
+    """Six simulated records, one of each sampling rate, in the competition's layout."""
+    root = tmp_path_factory.mktemp("records") / "sample_records"
+    succeed("scripts/make_sample_records.py", "--num-records", 6, "--output-root", root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def rendered(sample_records, tmp_path_factory) -> Path:
+    """A folder with wave_images/ and wave_masks/ of the six records."""
+    root = tmp_path_factory.mktemp("rendered")
+    succeed(
+        "scripts/batch_render_waveforms.py",
+        *("--csv-root", sample_records, "--grid", GRID),
+        *("--image-dir", root / "wave_images", "--mask-dir", root / "wave_masks"),
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(sample_records, rendered, tmp_path_factory) -> Path:
+    """The 3-class dataset of the six records: four train, two validate."""
+    root = tmp_path_factory.mktemp("dataset") / "dataset_grid_wave_mix"
+    succeed(
+        "scripts/build_dataset.py",
+        *("--input-root", sample_records, "--mask", MASK, "--wave-root", rendered / "wave_images"),
+        *("--output-root", root, "--val-fraction", 0.34),
+    )
+    return root
