@@ -1,0 +1,47 @@
+# Sourced by demo.sh and test.sh: leaves $PYTHON, a Python that has all that requirements.txt lists.
+# An active environment that has torch is used as it is (what it lacks besides is added, its torch stays); else
+# .venv is made beside this file's folder. About 4 GB are downloaded the first time, torch foremost.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+supported() { # is $1 a Python 3.10-3.13?
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+find_python() {
+    local name
+    for name in python3 python3.13 python3.12 python3.11 python3.10 python; do
+        if supported "$name"; then echo "$name"; return; fi
+    done
+    echo "error: no Python 3.10 to 3.13 on the PATH; install one (Debian: apt install python3 python3-venv)" >&2
+    return 1
+}
+
+requirements_without_torch() {
+    grep -v '^torch' "$root/requirements.txt"
+}
+
+install_once() { # install_once STAMP PIP-ARGUMENTS...: nothing to do if the lists are those of the last time
+    local stamp=$1 lists
+    shift
+    lists=$(cat "$root/requirements.txt" "$root/pyproject.toml" | cksum)
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$lists $root" ]; then return; fi
+    echo "installing requirements.txt into $("$PYTHON" -c 'import sys; print(sys.prefix)') (about 4 GB with torch, the first time) ..."
+    (cd "$root" && "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@")
+    echo "$lists $root" >"$stamp"
+}
+
+if supported python && python -c 'import torch' 2>/dev/null; then
+    PYTHON=$(command -v python)
+    echo "using the active environment: $PYTHON (has torch)"
+    prefix=$("$PYTHON" -c 'import sys; print(sys.prefix)')
+    install_once "$prefix/.kaggle-ecg-requirements" -r <(requirements_without_torch)
+else
+    if [ ! -x "$root/.venv/bin/python" ]; then
+        system_python=$(find_python)
+        echo "making $root/.venv with $("$system_python" --version)"
+        "$system_python" -m venv "$root/.venv"
+    fi
+    PYTHON=$root/.venv/bin/python
+    install_once "$root/.venv/.kaggle-ecg-requirements" -r requirements.txt
+fi

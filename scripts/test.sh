@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# bash scripts/test.sh [PYTEST ARGUMENTS...]: set up as demo.sh does, then run the whole test suite.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check .
+"$PYTHON" -m pytest "$@"
