@@ -8,7 +8,6 @@ Run again, it makes only what is missing; --overwrite builds a finished dataset 
 import argparse
 import functools
 import io
-import json
 import sys
 import time
 from collections.abc import Iterable
@@ -220,14 +219,18 @@ def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
     inputs_sha256 = digest_inputs(
         [task.description_path, ink_path, task.csv_path, options.mask_path], options.seed
     )
-    known = task.known
-    if known and (known.inputs_sha256, known.split) == (inputs_sha256, task.split):
-        if all((options.output_root / path).is_file() for path in known.files):
-            return known
+    if task.known and is_current(options.output_root, task.known, inputs_sha256, task.split):
+        return task.known
     page = read_page_description(task.description_path)
     points = trace_points(page, read_record(task.csv_path, page.fs_hz))
     composed = compose(page, read_ink(ink_path, page, points, task.csv_path), *paper_of(options, page))
     return write_sample(options, task, page, composed, points, inputs_sha256)
+
+
+def is_current(root: Path, known: Sample, inputs_sha256: str, split: str) -> bool:
+    """Whether a sample of an earlier run is what would be made now, and is whole."""
+    same = (known.inputs_sha256, known.split) == (inputs_sha256, split)
+    return same and all((root / path).is_file() for path in known.files)
 
 
 def digest_inputs(paths: list[Path], seed: int) -> str:
@@ -366,8 +369,8 @@ def report(
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
     print(
-        f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: {counts['train']} train, {counts['val']} val "
-        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
+        f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: "
+        f"{counts['train']} train, {counts['val']} val in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
     )
 
 
