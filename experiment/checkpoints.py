@@ -1,0 +1,124 @@
+"""Checkpoints: weights that stand alone, and beside them what a broken-off run needs to go on.
+
+    <name>.safetensors            the weights; their header holds the configuration, classes, step and scores
+    <name>.json                   position, scheduler and scores, and which state file belongs to them
+    <name>.state-<step>.safetensors   the weights again, and the optimizer's tensors
+
+The JSON file is renamed into place last but one, before the weights, and names the state file by its digest:
+whenever a run is killed, the JSON file and the state file it names are whole and of one step. Nothing is
+ever unpickled.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ecg_generator_with_train_src.batch import write_bytes, write_json
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, sha256_of
+from ecg_generator_with_train_src.errors import InputError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from experiment.config import Config, check_config
+from experiment.model import PX_PER_MM, GridWaveNet
+
+FORMAT_VERSION = 1
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What `<name>.json` and its state file hold."""
+
+    weights: Tensors
+    optimizer: Tensors
+    record: dict[str, Any]  # plain values: epoch, step, scheduler, scores, …
+
+
+def save_checkpoint(folder: Path, name: str, state: TrainingState, config: Config) -> None:
+    """Write `state`, whose tensors are on the CPU, as the checkpoint `name` of `folder`."""
+    step = state.record["step"]
+    tensors = {f"model.{key}": value for key, value in state.weights.items()}
+    tensors |= {f"optimizer.{key}": value for key, value in state.optimizer.items()}
+    data = save(tensors)
+    state_path = folder / f"{name}.state-{step:08d}.safetensors"
+    write_bytes(state_path, data)
+    link = {"state_file": state_path.name, "state_sha256": sha256_of(data)}
+    write_json(folder / f"{name}.json", {"format_version": FORMAT_VERSION, **link, **state.record})
+    write_weights(folder / f"{name}.safetensors", state, config)
+    for path in folder.glob(f"{name}.state-*.safetensors"):
+        if path != state_path:
+            path.unlink()
+
+
+def write_weights(path: Path, state: TrainingState, config: Config) -> None:
+    """Write the weights with all that prediction needs to know in the header."""
+    header = {
+        "format_version": str(FORMAT_VERSION),
+        "classes": json.dumps(CLASS_NAMES),
+        "px_per_mm": str(PX_PER_MM),
+        "step": str(state.record["step"]),
+        "scores": json.dumps(state.record["scores"]),
+        "config": json.dumps(config.model_dump(mode="json")),
+    }
+    write_bytes(path, save(state.weights, metadata=header))
+
+
+def load_training_state(folder: Path, name: str) -> TrainingState | None:
+    """The checkpoint `name` of `folder`; None if there is none. Raises InputError for a damaged one."""
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        state_path = folder / record.pop("state_file")
+        digest = record.pop("state_sha256")
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); start afresh with --resume none") from error
+    if not state_path.is_file() or sha256_of(state_path.read_bytes()) != digest:
+        raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
+    tensors, _ = read_safetensors(state_path)
+    return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """Tensors and header of a file. Raises InputError if it is missing or no safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: no whole safetensors file ({error})") from error
+
+
+def load_model(path: Path) -> tuple[GridWaveNet, Config]:
+    """The network of a weights file, ready to predict on the CPU, and its configuration.
+
+    Raises InputError if the file is missing, damaged or not one of GridWaveNet.
+    """
+    tensors, header = read_safetensors(path)
+    if "config" not in header:
+        raise InputError(f"{path}: is no checkpoint of train_tpu.py (its header has no config)")
+    config = check_config(_json_of(header["config"], path), str(path))
+    model = GridWaveNet(config.model)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: tensors do not fit the network ({' '.join(str(error).split())[:200]})"
+        ) from error
+    return model.eval(), config
+
+
+def _json_of(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: damaged header ({error})") from error

@@ -1,0 +1,284 @@
+"""The training configuration: a YAML file, checked key by key, and `key=value` overrides on top of it.
+
+    config = load_config(Path("experiment/configs/grid_wave_net.yaml"), ["optimizer.lr=3e-4"])
+
+Defaults stand here, the YAML file overrides them, the command line overrides both. Unknown keys, wrong
+types and values that contradict each other raise InputError, which names the key by its dotted path.
+"""
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
+from ecg_generator_with_train_src.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+
+MISSING = "missing"  # how differing_key shows a key that one side lacks
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class RunConfig(_Section):
+    """Where a run is kept, how long it lasts and how often it speaks."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    root: str = "runs"
+    seed: CountOrZero = 0
+    epochs: Count = 100
+    steps_per_epoch: Count | Literal["auto"] = "auto"
+    log_every: Count = 50
+    sample_tiles: CountOrZero = 4
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return Path(self.root) / self.name
+
+
+class DataConfig(_Section):
+    """The dataset and how crops are drawn from it."""
+
+    root: str
+    crop_size: Count = 512
+    crops_per_page: Count = 4
+    batch_size: Count = 16
+    val_batch_size: Count = 16
+    val_max_tiles: Count | Literal["all"] = "all"
+    in_memory: bool | Literal["auto"] = "auto"
+    num_workers: CountOrZero | Literal["auto"] = "auto"
+
+
+class ModelConfig(_Section):
+    """Shape of GridWaveNet."""
+
+    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (16, 32, 64, 128, 192)
+    norm_groups: Count = 8
+
+    @property
+    def stride(self) -> int:
+        """Sides of an image must be multiples of this."""
+        return 2 ** (len(self.widths) - 1)
+
+
+class LossConfig(_Section):
+    """Weights of the two parts of the loss and of the classes."""
+
+    cross_entropy_weight: NotNegative = 1.0
+    dice_weight: NotNegative = 1.0
+    class_weights: tuple[NotNegative, ...] | Literal["auto"] = "auto"
+    class_weight_power: NotNegative = 0.25
+    dice_smooth_px: Positive = 50.0
+
+
+class OptimizerConfig(_Section):
+    """AdamW."""
+
+    lr: Positive = 1e-3
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    weight_decay: NotNegative = 0.01
+    clip_norm: Positive = 1.0
+    warmup_steps: CountOrZero = 100
+
+
+class SchedulerConfig(_Section):
+    """ReduceLROnPlateau on the validation loss."""
+
+    factor: Fraction = 0.5
+    patience: CountOrZero = 4
+    threshold: NotNegative = 1e-3
+    cooldown: CountOrZero = 0
+    min_lr: Positive = 1e-6
+
+
+class NanConfig(_Section):
+    """What happens when the loss or a gradient is not finite."""
+
+    max_bad_steps: Count = 20
+
+
+class Config(_Section):
+    """A whole training configuration."""
+
+    run: RunConfig
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
+    nan: NanConfig = NanConfig()
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        for problem in _contradictions(self):
+            raise ValueError(problem)
+        return self
+
+
+def _contradictions(config: Config):
+    """Yield `key: what contradicts what` for each contradiction."""
+    data, model, loss = config.data, config.model, config.loss
+    if data.batch_size % data.crops_per_page:
+        yield f"data.batch_size: {data.batch_size} is no multiple of data.crops_per_page ({data.crops_per_page})"
+    if data.crop_size % model.stride:
+        yield f"data.crop_size: {data.crop_size} is no multiple of {model.stride}, as len(model.widths) asks"
+    for width in model.widths:
+        if width % model.norm_groups:
+            yield f"model.widths: {width} is no multiple of model.norm_groups ({model.norm_groups})"
+    if loss.cross_entropy_weight == loss.dice_weight == 0:
+        yield "loss.dice_weight: 0, and loss.cross_entropy_weight is 0 too: nothing is left to minimise"
+    if loss.class_weights != "auto" and len(loss.class_weights) != len(CLASS_NAMES):
+        yield f"loss.class_weights: {len(loss.class_weights)} values, but {len(CLASS_NAMES)} classes"
+    if config.scheduler.min_lr > config.optimizer.lr:
+        yield f"scheduler.min_lr: {config.scheduler.min_lr:g} is above optimizer.lr ({config.optimizer.lr:g})"
+
+
+def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read and check `path` with `key=value` overrides. Raises InputError naming the file and the key."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: not found; give a configuration such as experiment/configs/grid_wave_net.yaml"
+        )
+    values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: is not a mapping of sections such as run, data and model")
+    for override in overrides:
+        _apply_override(values, override)
+    return check_config(values, str(path))
+
+
+def check_config(values: dict[str, Any], source: str) -> Config:
+    """A Config from plain values. Raises InputError that starts with `source` and names the first bad key."""
+    try:
+        # By way of JSON: strict types, and a YAML list may still become a tuple.
+        return Config.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise InputError(f"{source}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part))
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggestion(problem['loc'])}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{key}: is missing, and has no default"
+    if not key:  # a contradiction names its key itself
+        return message
+    return f"{key}: {_all_messages(error, key)}, not {problem['input']!r}"
+
+
+def _is_union_branch(part: int | str) -> bool:
+    """Pydantic adds the branch of a union ('int', 'literal[…]') to the path; no key of ours looks like one."""
+    return isinstance(part, str) and (part in {"int", "bool", "float"} or "[" in part)
+
+
+def _all_messages(error: ValidationError, key: str) -> str:
+    """Every branch's message of one key: `input should be 'auto' or a valid integer` needs both."""
+    messages = [
+        problem["msg"]
+        for problem in error.errors()
+        if ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part)) == key
+    ]
+    return " or ".join(message[0].lower() + message[1:] for message in messages)
+
+
+def _suggestion(location: tuple) -> str:
+    section: Any = Config
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    known = sorted(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose 3e-4 is a number (PyYAML takes it for a string), and which refuses a key given twice."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """YAML to plain values. Raises InputError naming `source` and the line."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: no valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"{override}: not of the form key=value, as in optimizer.lr=3e-4")
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{override}: {section} is no section with keys of its own")
+    values[last] = parse_yaml(text, override)
+
+
+def dump_config(config: Config) -> str:
+    """The whole configuration, defaults included, as YAML that load_config reads back the same."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+# What may change between the parts of one run without making it another run.
+FREE_KEYS = frozenset(
+    {
+        *("run.name", "run.root", "run.epochs", "run.log_every", "run.sample_tiles"),
+        *("data.root", "data.val_batch_size", "data.in_memory", "data.num_workers"),
+        "nan.max_bad_steps",
+    }
+)
+
+
+def differing_key(old: Config, new: Config) -> tuple[str, Any, Any] | None:
+    """The first key that makes `new` another run than `old`, with both values; None if there is none."""
+    old_values, new_values = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
+    for key in [*old_values, *new_values]:
+        before, after = old_values.get(key, MISSING), new_values.get(key, MISSING)
+        if key not in FREE_KEYS and before != after:
+            return key, before, after
+    return None
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,378 @@
+"""Pages in, batches out: random crops to train on, tiles that cover the pages to validate on.
+
+A crop is drawn from (seed, epoch, visit) alone, where a visit is one page decoded for several crops; the
+batches are therefore the same whatever the number of worker processes, and a step's crops are the same
+whatever the number of devices that share them. A page smaller than a crop is padded with the colour of its
+paper, labelled 255.
+
+A batch is a dict: `image` uint8 (N, 3, H, W), RGB; `label` uint8 (N, H, W); and, in validation, `real` uint8
+(N,), 0 for the tiles that only fill the last batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ecg_generator_with_train_src.command_line import available_cores
+from ecg_generator_with_train_src.dataset_format import IGNORED, Sample, Split, read_manifest
+from ecg_generator_with_train_src.errors import InputError
+from PIL import Image, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from experiment.config import Config, DataConfig
+
+Batch = dict[str, torch.Tensor]
+BYTES_PER_PIXEL = 4  # RGB and label
+MEMORY_SHARE = 0.5  # of the free memory that a dataset may fill
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """The image as (H, W, 3) uint8, transparency laid on white. Raises InputError naming the file."""
+    image = _open_image(path)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return np.array(image.convert("RGB"))
+
+
+def read_label(path: Path) -> np.ndarray:
+    """The mask's classes as (H, W) uint8. Raises InputError naming the file."""
+    image = _open_image(path)
+    if image.mode not in ("P", "L"):
+        raise InputError(f"{path}: is no 8-bit palette mask, but of mode {image.mode}")
+    return np.array(image)
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: is no image that can be read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: damaged image ({error})") from error
+
+
+def paper_colour(image: np.ndarray) -> np.ndarray:
+    """The commonest shade of each channel's middle (3,) uint8 of an image (H, W, 3): the median."""
+    return np.median(image[::8, ::8].reshape(-1, 3), axis=0).astype(np.uint8)
+
+
+def cut(array: np.ndarray, top: int, left: int, size: int, fill) -> np.ndarray:
+    """The `size` x `size` window at (top, left) of `array` (H, W, …); what lies outside is `fill`."""
+    height, width = array.shape[:2]
+    inside = array[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
+    if inside.shape[:2] == (size, size):
+        return inside
+    window = np.empty((size, size, *array.shape[2:]), array.dtype)
+    window[:] = fill
+    row, column = max(-top, 0), max(-left, 0)
+    window[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return window
+
+
+class Pages:
+    """The pages of one split: image (H, W, 3) and label (H, W) by number, from files or from memory.
+
+    In memory they are one shared uint8 tensor, which worker processes read without a copy of their own.
+    """
+
+    def __init__(self, root: Path, samples: list[Sample], in_memory: bool):
+        self.root, self.samples = root, samples
+        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
+        self._store: torch.Tensor | None = None
+        if in_memory:
+            self._load()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._store is not None:
+            return self._from_memory(number)
+        if self._last is None or self._last[0] != number:
+            self._last = (number, self._read(number))
+        return self._last[1]
+
+    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        sample = self.samples[number]
+        image, label = read_rgb(self.root / sample.image), read_label(self.root / sample.mask)
+        for path, array in ((sample.image, image), (sample.mask, label)):
+            if array.shape[:2] != (sample.height_px, sample.width_px):
+                size = f"{array.shape[1]}x{array.shape[0]}"
+                raise InputError(
+                    f"{self.root / path}: is {size}, the manifest says {sample.width_px}x{sample.height_px}"
+                )
+        return image, label
+
+    def _load(self) -> None:
+        pixels = [sample.width_px * sample.height_px for sample in self.samples]
+        self._ends = np.cumsum(pixels) * BYTES_PER_PIXEL
+        store = torch.empty(int(sum(pixels)) * BYTES_PER_PIXEL, dtype=torch.uint8).share_memory_()
+        for number, end in enumerate(self._ends):
+            image, label = self._read(number)
+            whole = np.concatenate([image.ravel(), label.ravel()])
+            store[end - whole.size : end] = torch.from_numpy(whole)
+        self._store = store
+
+    def _from_memory(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        sample = self.samples[number]
+        size = sample.width_px * sample.height_px
+        whole = self._store[self._ends[number] - size * BYTES_PER_PIXEL : self._ends[number]].numpy()
+        shape = (sample.height_px, sample.width_px)
+        return whole[: 3 * size].reshape(*shape, 3), whole[3 * size :].reshape(shape)
+
+
+def memory_needed(samples: list[Sample]) -> int:
+    """Bytes that Pages takes in memory."""
+    return BYTES_PER_PIXEL * sum(sample.width_px * sample.height_px for sample in samples)
+
+
+def memory_free() -> int:
+    """Bytes of memory that are free for a new use; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
+
+
+class CropDataset(Dataset):
+    """Random crops. A key is (epoch, visit, page); its item the crops of that visit, stacked."""
+
+    def __init__(self, pages: Pages, config: DataConfig, seed: int):
+        self.pages, self.config, self.seed = pages, config, seed
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Batch:
+        epoch, visit, page = key
+        image, label = self.pages[page]
+        rng = np.random.default_rng([self.seed, epoch, visit])
+        size = self.config.crop_size
+        corners = [random_corner(rng, label.shape, size) for _ in range(self.config.crops_per_page)]
+        return _stack([_window(image, label, top, left, size) for top, left in corners])
+
+
+def random_corner(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Top left corner of a random window inside a page (H, W); negative where the page is smaller."""
+    spare = [length - size for length in shape[:2]]
+    top, left = (int(rng.integers(min(room, 0), max(room, 0) + 1)) for room in spare)
+    return top, left
+
+
+def _window(
+    image: np.ndarray, label: np.ndarray, top: int, left: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    small = min(label.shape) < size
+    return (
+        cut(image, top, left, size, paper_colour(image) if small else 0),
+        cut(label, top, left, size, IGNORED),
+    )
+
+
+def _stack(windows: list[tuple[np.ndarray, np.ndarray]]) -> Batch:
+    images = np.stack([image.transpose(2, 0, 1) for image, _ in windows])
+    labels = np.stack([label for _, label in windows])
+    return {"image": torch.from_numpy(images), "label": torch.from_numpy(labels)}
+
+
+class VisitSampler(Sampler):
+    """The visits of one rank in `epoch`, which is set before each use: every page once before any page twice.
+
+    Step s uses the visits s·V to (s+1)·V - 1 of the epoch, V = visits a step over all ranks; each rank takes
+    an equal run of them.
+    """
+
+    def __init__(self, num_pages: int, config: Config, rank: int, world_size: int):
+        self.per_rank = config.data.batch_size // config.data.crops_per_page
+        self.num_pages, self.seed, self.epoch = num_pages, config.run.seed, 1
+        self.rank, self.world_size = rank, world_size
+        self.steps = steps_per_epoch(config, num_pages, world_size)
+
+    def __len__(self) -> int:
+        return self.steps * self.per_rank
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        per_step = self.per_rank * self.world_size
+        order = self._page_order(self.steps * per_step)
+        for step in range(self.steps):
+            start = step * per_step + self.rank * self.per_rank
+            for visit in range(start, start + self.per_rank):
+                yield self.epoch, visit, int(order[visit])
+
+    def _page_order(self, visits: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        rounds = -(-visits // self.num_pages)
+        return np.concatenate([rng.permutation(self.num_pages) for _ in range(rounds)])
+
+
+def steps_per_epoch(config: Config, num_pages: int, world_size: int) -> int:
+    """Steps of an epoch: as configured, or such that every page is visited about once; at least 1."""
+    if config.run.steps_per_epoch != "auto":
+        return config.run.steps_per_epoch
+    return max(num_pages * config.data.crops_per_page // (config.data.batch_size * world_size), 1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of a page; its first `skip_rows` and `skip_columns` belong to its neighbours."""
+
+    page: int
+    top: int
+    left: int
+    skip_rows: int
+    skip_columns: int
+
+
+def tiles_of(length: int, size: int) -> list[tuple[int, int]]:
+    """(start, skip) of windows that cover `length` pixels, each pixel counted once.
+
+    The last window is moved back inside; `skip` are its pixels that the one before has counted.
+    """
+    starts = list(range(0, max(length - size, 0) + 1, size))
+    windows = [(start, 0) for start in starts]
+    covered = starts[-1] + size
+    if covered < length:
+        windows.append((length - size, covered - (length - size)))
+    return windows
+
+
+def validation_tiles(samples: list[Sample], size: int, max_tiles: int | str) -> list[Tile]:
+    """Tiles that cover the pages, or `max_tiles` of them spread evenly over all pages."""
+    tiles = [
+        Tile(page, top, left, skip_rows, skip_columns)
+        for page, sample in enumerate(samples)
+        for top, skip_rows in tiles_of(sample.height_px, size)
+        for left, skip_columns in tiles_of(sample.width_px, size)
+    ]
+    if max_tiles == "all" or max_tiles >= len(tiles):
+        return tiles
+    return [tiles[(2 * number + 1) * len(tiles) // (2 * max_tiles)] for number in range(max_tiles)]
+
+
+class TileDataset(Dataset):
+    """The validation tiles. A key is a tile's number; -1 is a tile that only fills a batch."""
+
+    def __init__(self, pages: Pages, tiles: list[Tile], size: int):
+        self.pages, self.tiles, self.size = pages, tiles, size
+
+    def __getitem__(self, key: int) -> Batch:
+        tile = self.tiles[max(key, 0)]
+        image, label = _window(*self.pages[tile.page], tile.top, tile.left, self.size)
+        label = label.copy()
+        label[: tile.skip_rows] = IGNORED
+        label[:, : tile.skip_columns] = IGNORED
+        if key < 0:
+            label[:] = IGNORED
+        return _stack([(image, label)]) | {"real": torch.tensor([int(key >= 0)], dtype=torch.uint8)}
+
+
+class TileSampler(Sampler):
+    """Every tile once over all ranks; every rank yields the same number of full batches."""
+
+    def __init__(self, num_tiles: int, batch_size: int, rank: int, world_size: int):
+        per_rank = -(-num_tiles // world_size)
+        self.length = -(-per_rank // batch_size) * batch_size
+        self.keys = list(range(num_tiles))[rank::world_size]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.keys
+        yield from [-1] * (self.length - len(self.keys))
+
+
+def join(items: list[Batch]) -> Batch:
+    """One batch of several stacks."""
+    return {key: torch.cat([item[key] for item in items]) for key in items[0]}
+
+
+class DataSource:
+    """The loaders of a run, for one of `world_size` ranks. Raises InputError if a split has no pages."""
+
+    def __init__(self, config: Config, rank: int = 0, world_size: int = 1):
+        self.config, self.world_size = config, world_size
+        root = Path(config.data.root)
+        manifest = read_manifest(root)
+        chosen = {split: _samples_of(manifest, split, root) for split in ("train", "val")}
+        self.in_memory = _fits(config.data.in_memory, memory_needed(manifest) * world_size)
+        self.pages = {split: Pages(root, samples, self.in_memory) for split, samples in chosen.items()}
+        self.steps = steps_per_epoch(config, len(chosen["train"]), world_size)
+        crops = CropDataset(self.pages["train"], config.data, config.run.seed)
+        self._visits = VisitSampler(len(chosen["train"]), config, rank, world_size)
+        self._train_loader = self._loader(crops, self._visits, self._visits.per_rank)
+        tiles = validation_tiles(chosen["val"], config.data.crop_size, config.data.val_max_tiles)
+        self.tiles = TileDataset(self.pages["val"], tiles, config.data.crop_size)
+        sampler = TileSampler(len(tiles), config.data.val_batch_size, rank, world_size)
+        self._val_loader = self._loader(self.tiles, sampler, config.data.val_batch_size)
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """The `steps` batches of one epoch (from 1). Raises InputError for a damaged page."""
+        self._visits.epoch = epoch
+        return _batches(self._train_loader)
+
+    def val_batches(self) -> Iterator[Batch]:
+        """The validation tiles, in full batches. Raises InputError for a damaged page."""
+        return _batches(self._val_loader)
+
+    def sample_batch(self) -> Batch:
+        """One full batch of the first rank, whose first `run.sample_tiles` are spread over the tiles."""
+        number, batch_size = len(self.tiles.tiles), self.config.data.val_batch_size
+        wanted = min(self.config.run.sample_tiles, batch_size, number)
+        keys = [(2 * k + 1) * number // (2 * wanted) for k in range(wanted)]
+        return join([self.tiles[key] for key in keys + [-1] * (batch_size - wanted)])
+
+    def describe(self) -> str:
+        """One line on what is there."""
+        place = "held in memory" if self.in_memory else "read page by page"
+        return (
+            f"data {self.config.data.root}: {len(self.pages['train'])} training and {len(self.pages['val'])} "
+            f"validation pages, {place}; {self.steps} steps an epoch, {len(self.tiles.tiles)} validation tiles"
+        )
+
+    def _loader(self, dataset: Dataset, sampler: Sampler, batch_size: int) -> DataLoader:
+        workers = self._num_workers()
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            collate_fn=join,
+            num_workers=workers,
+            # Neither a fork of a process that holds a device, nor a spawn that runs the script again.
+            multiprocessing_context="forkserver" if workers else None,
+            persistent_workers=workers > 0,
+        )
+
+    def _num_workers(self) -> int:
+        if self.config.data.num_workers != "auto":
+            return self.config.data.num_workers
+        return 0 if self.in_memory else max(available_cores() // self.world_size - 1, 1)
+
+
+def _samples_of(manifest: list[Sample], split: Split, root: Path) -> list[Sample]:
+    samples = [sample for sample in manifest if sample.split == split]
+    if not samples:
+        raise InputError(
+            f"{root / 'manifest.jsonl'}: no sample of the {split} split; build with more recordings"
+        )
+    return samples
+
+
+def _fits(in_memory: bool | str, needed_bytes: int) -> bool:
+    if in_memory == "auto":
+        return needed_bytes < MEMORY_SHARE * memory_free()
+    return bool(in_memory)
+
+
+def _batches(loader: DataLoader) -> Iterator[Batch]:
+    try:
+        yield from loader
+    except InputError as error:  # from a worker process it comes wrapped in that process's stack trace
+        raise InputError(str(error).strip().rpartition("InputError: ")[2]) from error

@@ -1,0 +1,85 @@
+"""GridWaveNet: a compact U-Net that labels every pixel of an ECG page as background, grid or waveform.
+
+Traces are two pixels wide and grid lines one, so the first and the last level work at full resolution, with
+few channels; each level below has half the resolution and twice the channels, which costs the same again.
+Shapes are fixed by the input, there is no dropout, and up-sampling is a transposed convolution, whose
+gradient every XLA backend has. Normalisation of the image is part of the network, and so of its weights file.
+"""
+
+import itertools
+
+import torch
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
+from torch import nn
+
+from experiment.config import ModelConfig
+
+PX_PER_MM = 7.874  # the scale at which the network sees every page: 200 dpi
+
+
+class ConvBlock(nn.Sequential):
+    """3x3 convolution, GroupNorm, ReLU: (N, inputs, H, W) to (N, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int):
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.GroupNorm(groups, outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class GridWaveNet(nn.Module):
+    """U-Net over `config.widths`; sides of the input are multiples of `config.stride`.
+
+    `image_mean` and `image_std` are those of the training pages (RGB, of 0 to 1).
+    """
+
+    def __init__(self, config: ModelConfig, image_mean=(0.5, 0.5, 0.5), image_std=(0.25, 0.25, 0.25)):
+        super().__init__()
+        widths, groups = config.widths, config.norm_groups
+        self.register_buffer("image_mean", torch.tensor(image_mean).view(1, 3, 1, 1))
+        self.register_buffer("image_std", torch.tensor(image_std).view(1, 3, 1, 1))
+        self.encoders = nn.ModuleList()
+        self.downs = nn.ModuleList()
+        self.ups = nn.ModuleList()
+        self.decoders = nn.ModuleList()
+        for level, width in enumerate(widths):
+            inputs = width if level else 3
+            self.encoders.append(
+                nn.Sequential(ConvBlock(inputs, width, groups), ConvBlock(width, width, groups))
+            )
+        for width, below in itertools.pairwise(widths):
+            self.downs.append(nn.Conv2d(width, below, 2, stride=2))
+            self.ups.append(nn.ConvTranspose2d(below, width, 2, stride=2))
+            self.decoders.append(
+                nn.Sequential(ConvBlock(2 * width, width, groups), ConvBlock(width, width, groups))
+            )
+        self.head = nn.Conv2d(widths[0], len(CLASS_NAMES), 1)
+        self.apply(_initialise)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (N, classes, H, W) of RGB images (N, 3, H, W) of 0 to 255, uint8 or float."""
+        x = (image.float() / 255 - self.image_mean) / self.image_std
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=False):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        x = self.encoders[-1](x)
+        for up, decoder, skip in zip(
+            reversed(self.ups), reversed(self.decoders), reversed(skips), strict=True
+        ):
+            x = decoder(torch.cat([up(x), skip], dim=1))
+        return self.head(x)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in model.parameters())

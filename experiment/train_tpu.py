@@ -1,0 +1,36 @@
+"""python experiment/train_tpu.py --config experiment/configs/grid_wave_net.yaml [key=value …]
+
+Trains the segmentation network on a dataset of build_dataset.py. Runs on TPU where PJRT_DEVICE=TPU is set,
+else on a GPU, else on the CPU. Log, checkpoints and pictures go to runs/<run.name>/. A run that was broken
+off goes on at its last checkpoint when the same command is given again.
+"""
+
+from pathlib import Path
+
+from ecg_generator_with_train_src.command_line import make_parser, run
+
+from experiment.backends import DEVICE_CHOICES, launch
+from experiment.config import load_config
+from experiment.run_folder import RESUME_CHOICES
+from experiment.training import run_training
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train; returns the exit code: 0, or 3 if the loss stopped being finite."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where to train")
+    parser.add_argument(
+        "--resume",
+        choices=RESUME_CHOICES,
+        default="auto",
+        help="go on with the run, or move it aside and start afresh",
+    )
+    arguments = parser.parse_intermixed_args(argv)
+    config = load_config(arguments.config, arguments.overrides)
+    return launch(arguments.device, config.precision, run_training, config, arguments.resume)
+
+
+if __name__ == "__main__":
+    run(main)
