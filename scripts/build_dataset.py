@@ -370,7 +370,8 @@ def report(
         print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
     print(
         f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: "
-        f"{counts['train']} train, {counts['val']} val in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
+        f"{counts['train']} train, {counts['val']} val "
+        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
     )
 
 
