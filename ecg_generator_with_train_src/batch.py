@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -20,9 +21,11 @@ from typing import Any, TypeVar
 import cv2
 from tqdm import tqdm
 
-from .errors import InputError
+from .errors import InputError, describe_os_error
 
 ITEMS_IN_FLIGHT = 4  # a worker
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,7 +71,13 @@ def write_json(path: Path, value: Any) -> None:
 def remove_stale_temporaries(folder: Path) -> None:
     """Remove the temporary files that a killed run left in `folder`."""
     for path in folder.glob(".*.tmp*"):
-        path.unlink(missing_ok=True)
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is named as atomic_path names its temporaries."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 @dataclass
@@ -111,6 +120,8 @@ def _outcome(function: Callable[[Item], Result], item: Item) -> Result | InputEr
         return function(item)
     except InputError as error:
         return error
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:  # a full disk ends the batch
+        return InputError(describe_os_error(error))
 
 
 def _run_here(function: Callable, items: list) -> Iterator[tuple]:
@@ -128,7 +139,8 @@ def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iter
     try:
         while True:
             for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
-                in_flight[executor.submit(_outcome, function, item)] = item
+                with _interrupts_held():
+                    in_flight[executor.submit(_outcome, function, item)] = item
             if not in_flight:
                 return
             for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -141,9 +153,23 @@ def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iter
         _end_now(executor)
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes started meanwhile never see it: they leave it to their parent, even while they
+    still import and could only answer with a stack trace."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
     """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from .errors import InputError
+from .errors import InputError, describe_os_error
 
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # something of the work was left out and named
@@ -50,11 +50,18 @@ def available_cores() -> int:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Exit with `main`'s code; an InputError becomes one line and exit 2, Ctrl-C one line and exit 130."""
+    """Exit with `main`'s code.
+
+    An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
+    Ctrl-C one line and exit 130.
+    """
     try:
         code = main() or EXIT_DONE
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except OSError as error:
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)

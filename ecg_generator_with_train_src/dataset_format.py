@@ -85,7 +85,7 @@ def read_dataset_info(root: Path) -> DatasetInfo:
     if not path.is_file():
         raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
     try:
-        return DatasetInfo.model_validate_json(path.read_text())
+        return DatasetInfo.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InputError(
             f"{path}: {first_problem(error)}; build the dataset again with --overwrite"
@@ -98,7 +98,7 @@ def read_manifest(root: Path) -> list[Sample]:
     if not path.is_file():
         raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
     samples = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             samples.append(Sample.model_validate_json(line))
         except ValidationError as error:

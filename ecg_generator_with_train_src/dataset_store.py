@@ -1,17 +1,18 @@
 """A dataset folder while it is built: what is finished, what is kept, what may be removed.
 
-dataset.json stands for a whole dataset. While a build runs, `manifest.partial.jsonl` lists the options and
-every finished sample; its last line may be torn by a kill, and the next build goes on from it.
+dataset.json stands for a whole dataset. While a build runs, it is not there, and `manifest.partial.jsonl` lists the
+options and every sample found or finished; its last line may be torn by a kill, and the next build goes on from it.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from .batch import remove_stale_temporaries, write_text
+from .batch import is_temporary, remove_stale_temporaries, write_text
 from .dataset_format import DatasetInfo, Sample, read_dataset_info, read_manifest, sha256_of
 from .errors import InputError
 
@@ -35,38 +36,45 @@ class DatasetStore:
 
     def _open(self, overwrite: bool) -> list[Sample]:
         _refuse_foreign_folder(self.root)
-        whole = (self.root / "dataset.json").is_file()
-        old_options, samples = self._read_whole() if whole else _read_partial(self.root)
-        if old_options is not None and old_options != self._options and not overwrite:
-            differing = next(key for key in self._options if self._options[key] != old_options.get(key))
-            raise InputError(
-                f"{self.root}: built with another {differing} ({old_options.get(differing)}, now "
-                f"{self._options[differing]}); --overwrite builds it anew, or choose another --output-root"
-            )
-        if overwrite and (whole or old_options != self._options):
+        whole = (self.root / "dataset.json").is_file() and not (self.root / _PARTIAL).is_file()
+        if overwrite:
+            old_options, samples = _read_partial(self.root)  # what can be read goes, even of a damaged list
+            if not whole and old_options == self._options:
+                return samples
             self._remove_all(samples)
             return []
+        old_options, samples = self._read_whole() if whole else _read_partial(self.root)
+        if old_options is not None:
+            self._refuse_other_options(old_options)
         return samples
+
+    def _refuse_other_options(self, old: dict[str, Any]) -> None:
+        for key in {**self._options, **old}:
+            if self._options.get(key) != old.get(key):
+                raise InputError(
+                    f"{self.root}: built with another {key} ({old.get(key)}, now {self._options.get(key)}); "
+                    "--overwrite builds it anew, or choose another --output-root"
+                )
 
     def _read_whole(self) -> tuple[dict[str, Any], list[Sample]]:
         return read_dataset_info(self.root).options, read_manifest(self.root)
 
     def _remove_all(self, samples: list[Sample]) -> None:
-        """Remove an old dataset: first what says that it is whole, last what lists its files."""
+        """Remove an old dataset: first what says that it is whole; what lists its files stays until the new journal."""
         (self.root / "dataset.json").unlink(missing_ok=True)
         for sample in samples:
             self.remove(sample)
-        for name in ("manifest.jsonl", _PARTIAL):
-            (self.root / name).unlink(missing_ok=True)
 
-    def _start_journal(self):
+    def _start_journal(self) -> TextIO:
         """Say that a build is under way before anything is changed, and list what it starts from."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in self.root.glob("*/*/"):
+        for folder in (self.root, *self.root.glob("*/*/")):
             remove_stale_temporaries(folder)
         lines = [json.dumps(self._options), *(sample.model_dump_json() for sample in self._listed)]
         write_text(self.root / _PARTIAL, "\n".join(lines) + "\n")
-        return (self.root / _PARTIAL).open("a")
+        for name in ("dataset.json", "manifest.jsonl"):
+            (self.root / name).unlink(missing_ok=True)
+        return (self.root / _PARTIAL).open("a", encoding="utf-8")
 
     def add(self, sample: Sample) -> None:
         """Note a finished sample; its files are on disk."""
@@ -98,7 +106,8 @@ def _refuse_foreign_folder(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: is a file; choose another --output-root")
     ours = ("dataset.json", "manifest.jsonl", _PARTIAL)
-    if root.is_dir() and any(root.iterdir()) and not any((root / name).is_file() for name in ours):
+    found = root.is_dir() and any(not is_temporary(path) for path in root.iterdir())
+    if found and not any((root / name).is_file() for name in ours):
         raise InputError(
             f"{root}: not empty and no dataset; nothing was touched; choose another --output-root"
         )
@@ -109,12 +118,17 @@ def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
     path = next((root / name for name in (_PARTIAL, "manifest.jsonl") if (root / name).is_file()), None)
     if path is None:
         return None, []
-    lines = path.read_text().splitlines()
-    options = json.loads(lines.pop(0)) if path.name == _PARTIAL and lines else None
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    options = _parse_options(path, lines.pop(0)) if path.name == _PARTIAL else None
     samples = []
     for line in lines:
-        try:
+        with contextlib.suppress(ValidationError):  # torn by the kill: this sample is made again
             samples.append(Sample.model_validate_json(line))
-        except ValidationError:
-            break  # torn by the kill: this sample and what follows is made again
     return options, samples
+
+
+def _parse_options(path: Path, line: str) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged; remove {path.parent} and build it again") from error

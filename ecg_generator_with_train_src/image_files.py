@@ -69,17 +69,22 @@ def read_classes(path: Path) -> np.ndarray:
 
 
 def read_ink_alpha(path: Path) -> np.ndarray:
-    """Opacity of an ink layer, shape (height, width), uint8."""
-    return _read(path, "RGBA")[..., 3]
+    """Opacity of an ink layer, shape (height, width), uint8.
+
+    Raises InputError if the file is no whole image or has no opacity: all of an opaque image would be ink.
+    """
+    return _read(path, "RGBA", needs_opacity=True)[..., 3]
 
 
-def _read(path: Path, mode: str | None) -> np.ndarray:
+def _read(path: Path, mode: str | None, needs_opacity: bool = False) -> np.ndarray:
     try:
         with Image.open(path) as image:
+            if needs_opacity and image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+                raise InputError(f"{path}: has no opacity, so it is no ink layer; render the page again")
             return np.array(image if mode is None else image.convert(mode))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a whole image ({error})") from error
 
 

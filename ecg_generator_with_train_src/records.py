@@ -1,5 +1,6 @@
 """Records in: CSV files of 12 leads in millivolts, in either folder layout."""
 
+import os
 import re
 import warnings
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def find_records(root: Path) -> dict[str, Path]:
     flat = [path for path in root.glob("*.csv") if path.name not in _TABLES]
     nested = [path for path in root.glob("*/*.csv") if path.stem == path.parent.name]
     records: dict[str, Path] = {}
-    for path in sorted(flat + nested):
+    for path in sorted(path for path in flat + nested if not path.name.startswith(".") and not path.is_dir()):
         if path.stem in records:
             raise InputError(
                 f"{path}: record {path.stem} is also in {records[path.stem]}; remove one of them"
@@ -77,13 +78,7 @@ def read_record(path: Path, fs_hz: float) -> Record:
 
 def _read_signal(path: Path) -> np.ndarray:
     try:
-        table = pd.read_csv(path, dtype=np.float64, skipinitialspace=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path}: the file is empty") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a CSV file ({str(error).strip()})") from error
+        table = _read_table(path, np.float64)
     except ValueError as error:
         raise InputError(f"{path}: {_describe_text_cell(path)}") from error
     missing = [lead for lead in LEADS if lead not in table.columns]
@@ -94,9 +89,26 @@ def _read_signal(path: Path) -> np.ndarray:
     return table[list(LEADS)].to_numpy()
 
 
+def _read_table(path: Path, dtype: type) -> pd.DataFrame:
+    """Read a CSV by its header. Raises InputError if it is none, or ValueError for a cell that is not of the type."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # without index_col, pandas takes the first column of rows longer than the header for an index
+            return pd.read_csv(path, dtype=dtype, skipinitialspace=True, index_col=False)
+    except pd.errors.ParserWarning as error:
+        raise InputError(f"{path}: the rows have more cells than the header") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path}: the file is empty") from error
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
+
+
 def _describe_text_cell(path: Path) -> str:
     """Name the first cell that is no number."""
-    table = pd.read_csv(path, dtype=str, skipinitialspace=True)
+    table = _read_table(path, str)
     for lead in table.columns:
         bad = table[lead].notna() & pd.to_numeric(table[lead], errors="coerce").isna()
         if bad.any():
@@ -143,7 +155,8 @@ def read_record_table(root: Path) -> RecordTable:
 
     Without one, the table is empty. Raises InputError if it lacks the columns or holds no numbers.
     """
-    for folder in (root.absolute(), *root.absolute().parents):
+    top = Path(os.path.normpath(root.absolute()))  # not resolved: above a linked folder is above the link
+    for folder in (top, *top.parents):
         path = folder / "train.csv"
         if path.is_file():
             return _parse_record_table(path)
@@ -151,7 +164,7 @@ def read_record_table(root: Path) -> RecordTable:
 
 
 def _parse_record_table(path: Path) -> RecordTable:
-    table = pd.read_csv(path, dtype=str)
+    table = _read_table(path, str)
     if not {"id", "fs"} <= set(table.columns):
         raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table.columns)}")
     rates = pd.to_numeric(table["fs"], errors="coerce")
@@ -165,10 +178,17 @@ def _parse_record_table(path: Path) -> RecordTable:
 
 
 def fs_from_row_count(path: Path) -> float:
-    """Sampling rate in Hz if the rows of a CSV are the 10 s of a record: rows / 10."""
+    """Sampling rate in Hz if the rows of a CSV are the 10 s of a record: rows / 10.
+
+    Raises InputError if it has no rows, or not as many as a rate of 50-2000 Hz gives.
+    """
     with path.open("rb") as file:
-        rows = sum(1 for line in file if line.strip()) - 1
-    return max(rows, 0) / RECORD_DURATION_S
+        lines = sum(1 for line in file if line.strip())
+    if lines < 2:
+        raise InputError(f"{path}: no rows below the header" if lines else f"{path}: the file is empty")
+    fs_hz = (lines - 1) / RECORD_DURATION_S
+    check_fs(fs_hz, f"{path}: {lines - 1} rows in {RECORD_DURATION_S:g} s")
+    return fs_hz
 
 
 def recording_of(record_id: str) -> str:
