@@ -29,7 +29,7 @@ def compose(
     """
     image = grid_rgb.copy()
     classes = np.where(grid_mask > 0, GRID, BACKGROUND).astype(np.uint8)
-    pieces = draw_furniture(page.furniture, page.geometry, page.placements, page.fs_hz, page.style.ink_rgb)
+    pieces = draw_furniture(page.furniture, page.setup, page.geometry, page.fs_hz, page.style)
     for strip, rgb in pieces:
         _paint(image, strip, rgb)
         classes[strip.window][strip.coverage >= 0.5] = BACKGROUND

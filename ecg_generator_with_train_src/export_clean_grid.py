@@ -11,7 +11,7 @@ from .command_line import make_parser, run
 from .grid import draw_grid, draw_grid_mask
 from .grid_file import GridSidecar, sidecar_path
 from .image_files import encode_binary, encode_rgb, write_image
-from .layouts import DEFAULT_LAYOUT
+from .layouts import DEFAULT_SETUP
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--mask-file", type=Path, default=Path("image_data/complete_mask.png"))
     args = parser.parse_args(argv)
-    geometry = DEFAULT_LAYOUT.paper()
+    geometry = DEFAULT_SETUP.paper()
     write_image(args.grid_file, encode_rgb(draw_grid(geometry)))
     write_text(sidecar_path(args.grid_file), GridSidecar(geometry=geometry).model_dump_json(indent=2) + "\n")
     write_image(args.mask_file, encode_binary(draw_grid_mask(geometry)))

@@ -64,6 +64,11 @@ class PageGeometry(PaperGeometry):
     gain_mm_mv: PositiveFloat = 10.0
 
     @property
+    def paper(self) -> PaperGeometry:
+        """The sheet alone."""
+        return PaperGeometry(**self.model_dump(include=set(PaperGeometry.model_fields)))
+
+    @property
     def px_per_s(self) -> float:
         """Horizontal pixels a second."""
         return self.paper_speed_mm_s * self.px_per_mm_x
@@ -79,12 +84,14 @@ class Placement:
     """Where one lead is drawn: the time `start_s`-`end_s` of the record, from `x0_px` on, about `zero_y_px`."""
 
     lead: str
+    label: str  # what is printed beside it: the lead's name, or -aVR for one drawn upside down
+    row: int  # from the top
     start_s: float
     end_s: float
     x0_px: float  # canvas x of start_s
     zero_y_px: float  # canvas y of 0 mV
     px_per_s: float
-    px_per_mv: float
+    px_per_mv: float  # negative: upside down
 
     def samples(self, fs_hz: float) -> slice:
         """The record's samples that fall into the placement's time; a lead's share of 10 s at any rate."""

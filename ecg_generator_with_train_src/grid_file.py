@@ -57,6 +57,6 @@ def _read_sidecar(path: Path) -> PaperGeometry:
     if not path.is_file():
         raise InputError(f"{path}: not found; a grid needs its geometry beside it (see export_clean_grid)")
     try:
-        return GridSidecar.model_validate_json(path.read_text()).geometry
+        return GridSidecar.model_validate_json(path.read_bytes()).geometry
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}") from error

@@ -1,7 +1,9 @@
 """Image files in and out.
 
 Ink layers are indexed PNGs whose palette is one colour at 256 opacities: a tenth of the time of RGBA, and the
-same RGBA for every reader. Pages are RGB PNGs, masks palette PNGs, coverages grey PNGs.
+same RGBA for every reader. Pages are RGB PNGs, masks palette PNGs, coverages grey PNGs. Of the encoders at hand,
+Pillow is the fastest for one byte a pixel, and OpenCV at level 1 with the `up` filter for three (a third of the time
+of its default filter, 10% more bytes).
 """
 
 import io
@@ -40,12 +42,13 @@ def encode_classes(classes: np.ndarray) -> bytes:
 
 def encode_grey(values: np.ndarray) -> bytes:
     """8-bit grey PNG of (height, width) uint8."""
-    return _encode_cv2(values)
+    return _encode(Image.fromarray(values))
 
 
 def encode_rgb(image: np.ndarray) -> bytes:
     """PNG of (height, width, 3) uint8 RGB."""
-    return _encode_cv2(image[..., ::-1])
+    options = [cv2.IMWRITE_PNG_COMPRESSION, _FAST, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def write_image(path: Path, data: bytes) -> None:
@@ -98,7 +101,3 @@ def _encode(image: Image.Image, **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=_FAST, **options)
     return buffer.getvalue()
-
-
-def _encode_cv2(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, _FAST])[1].tobytes()

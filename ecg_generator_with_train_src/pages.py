@@ -9,26 +9,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from . import __version__
 from .errors import InputError, first_problem
-from .furniture import Furniture, default_furniture
+from .furniture import Furniture
+from .furniture_texts import default_furniture, varied_furniture
 from .geometry import PageGeometry, PaperGeometry, Placement
-from .grid import DEFAULT_GRID_STYLE, GridStyle, Rgb
-from .layouts import DEFAULT_LAYOUT, Layout, Pulse
+from .layouts import PageSetup
 from .random_stream import random_stream
 from .records import LEADS, Record
 from .stroke import lay_over, stroke
-
-PEN_POINTS = 0.75
-MAX_INK_GREY = 51
-
-
-class PageStyle(BaseModel):
-    """Ink and paper of a page."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ink_rgb: Rgb
-    pen_points: float = PEN_POINTS
-    grid: GridStyle = DEFAULT_GRID_STYLE
+from .style import PageStyle, plain_style, varied_style
 
 
 class GivenGrid(BaseModel):
@@ -50,11 +38,11 @@ class PageDescription(BaseModel):
     record: str
     record_sha256: str
     fs_hz: float
-    layout: Layout
+    setup: PageSetup
     geometry: PageGeometry
     style: PageStyle
     furniture: Furniture
-    grid: GivenGrid
+    grid: GivenGrid | None  # None: drawn from the style
     seed: int
     generator_version: str
     leads_cut_at_edge: tuple[str, ...] = ()
@@ -62,41 +50,56 @@ class PageDescription(BaseModel):
     @property
     def placements(self) -> tuple[Placement, ...]:
         """Every lead's place on the page."""
-        return self.layout.placements(self.geometry, self.furniture.pulse)
+        return self.setup.placements(self.geometry)
 
 
 def read_page_description(path: Path) -> PageDescription:
     """Read a `.page.json`. Raises InputError naming the file and the first bad field."""
     try:
-        return PageDescription.model_validate_json(path.read_text())
+        return PageDescription.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}; render the page again") from error
 
 
-def default_page(
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page of a record: `variant` 0 and above of a setup, plain (the competition's look) or varied."""
+
+    name: str
+    setup: PageSetup
+    varied: bool
+    variant: str
+
+
+def describe_page(
+    request: PageRequest,
     record_id: str,
     record_sha256: str,
     fs_hz: float,
-    paper: PaperGeometry,
-    grid: GivenGrid,
-    *,
-    pulse: Pulse,
+    grid: tuple[GivenGrid, PaperGeometry],
     seed: int,
 ) -> PageDescription:
-    """Describe the default page of a record; what varies comes from (seed, record, variant 0)."""
-    rng = random_stream(seed, record_id, 0)
-    geometry = DEFAULT_LAYOUT.page_on(paper)
-    grey = int(rng.integers(0, MAX_INK_GREY + 1))
+    """Describe a page; what varies comes from (seed, record, variant).
+
+    Plain pages of the default sheet lie on the given grid; all others on one drawn from their style.
+    Raises InputError if the rows do not fit on the given grid.
+    """
+    rng = random_stream(seed, record_id, request.variant)
+    setup, own_paper = request.setup, request.setup.paper()
+    on_given = not request.varied and own_paper == PageSetup().paper()
+    paper = grid[1] if on_given else own_paper
+    geometry = setup.page_on(paper)
+    furnish = varied_furniture if request.varied else default_furniture
     return PageDescription(
-        name=record_id,
+        name=request.name,
         record=record_id,
         record_sha256=record_sha256,
         fs_hz=fs_hz,
-        layout=DEFAULT_LAYOUT,
+        setup=setup,
         geometry=geometry,
-        style=PageStyle(ink_rgb=(grey, grey, grey)),
-        furniture=default_furniture(record_id, pulse, rng, geometry),
-        grid=grid,
+        style=varied_style(rng, paper) if request.varied else plain_style(rng),
+        furniture=furnish(record_id, setup, geometry, rng),
+        grid=grid[0] if on_given else None,
         seed=seed,
         generator_version=__version__,
     )
@@ -118,12 +121,11 @@ def trace_points(page: PageDescription, record: Record) -> TracePoints:
 
     Raises InputError if a lead has no value in the time that the page shows of it.
     """
-    zero_lines = sorted({place.zero_y_px for place in page.placements})
     parts = []
     for place in page.placements:
         time_s, x_px, y_px = _place_samples(place, record)
-        lead, row = LEADS.index(place.lead), zero_lines.index(place.zero_y_px)
-        parts.append((np.full(len(x_px), lead), np.full(len(x_px), row), time_s, x_px, y_px))
+        lead = LEADS.index(place.lead)
+        parts.append((np.full(len(x_px), lead), np.full(len(x_px), place.row), time_s, x_px, y_px))
     lead, row, time_s, x_px, y_px = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return TracePoints(
         lead.astype(np.uint8),

@@ -5,8 +5,12 @@
 Draw the traces of every record on transparent pages: ink layers (<name>.png) with page descriptions
 (<name>.page.json) in the image folder, masks (255 where at least half a pixel is inked) in the mask folder.
 Pages that are there and as asked are kept; --overwrite draws all of them again.
+
+Without further flags a record gives the competition's page. --layouts, --variants and --style varied give other
+clinics' pages; where a flag takes several values, each page draws one of them at random (every layout is made).
 """
 
+import argparse
 import functools
 import sys
 import time
@@ -27,6 +31,7 @@ from ecg_generator_with_train_src.command_line import (
     add_num_workers,
     add_seed,
     make_parser,
+    positive_int,
     run,
 )
 from ecg_generator_with_train_src.dataset_format import sha256_of
@@ -34,15 +39,27 @@ from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.geometry import PaperGeometry
 from ecg_generator_with_train_src.grid_file import GridFile, GridSidecar, read_grid, sidecar_path
 from ecg_generator_with_train_src.image_files import encode_binary, encode_ink
+from ecg_generator_with_train_src.layouts import (
+    DEFAULT_DPI,
+    DEFAULT_LAYOUT,
+    LAYOUTS,
+    LEAD_ORDERS,
+    PAPER_SIZES_MM,
+    Layout,
+    PageSetup,
+)
 from ecg_generator_with_train_src.pages import (
     GivenGrid,
     PageDescription,
-    default_page,
+    PageRequest,
+    describe_page,
     draw_traces,
     opacity_to_mask,
     read_page_description,
 )
+from ecg_generator_with_train_src.random_stream import random_stream
 from ecg_generator_with_train_src.records import (
+    LEADS,
     check_fs,
     find_records,
     fs_from_row_count,
@@ -50,14 +67,17 @@ from ecg_generator_with_train_src.records import (
     read_record_table,
 )
 
+NAMES_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class RenderTask:
-    """One record to draw; fs_hz is None where only its rows can tell."""
+    """One page to draw; fs_hz is None where only the record's rows can tell."""
 
     record_id: str
     csv_path: Path
     fs_hz: float | None
+    request: PageRequest
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,6 @@ class RenderOptions:
     mask_dir: Path
     paper: PaperGeometry
     grid: GivenGrid
-    pulse: str
     seed: int
     overwrite: bool
 
@@ -82,82 +101,143 @@ class RenderedPage:
     leads_cut_at_edge: tuple[str, ...]
 
 
-def parse_arguments(argv: list[str] | None):
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "--csv-root", type=Path, required=True, help="<root>/<id>.csv or <root>/<id>/<id>.csv, in mV"
+    one, several = parser.add_argument, functools.partial(parser.add_argument, nargs="+")
+    one("--csv-root", type=Path, required=True, help="<root>/<id>.csv or <root>/<id>/<id>.csv, in mV")
+    one(
+        "--grid",
+        type=Path,
+        required=True,
+        help="clean grid; its geometry is in the .json beside it or measured",
     )
-    parser.add_argument(
-        "--grid", type=Path, required=True, help="clean grid image with its geometry (.json) beside it"
+    one("--image-dir", type=Path, required=True, help="ink layers and page descriptions go here")
+    one("--mask-dir", type=Path, required=True, help="wave masks go here")
+    one("--fs-hz", type=float, help="sampling rate in Hz (else train.csv in or above the root, or rows/10)")
+    one("--variants", type=positive_int, default=1, help="pages of each record and layout")
+    one("--style", choices=["plain", "varied"], default="plain", help="paper, ink and furniture")
+    several(
+        "--layouts", choices=[*LAYOUTS, "all"], default=[DEFAULT_LAYOUT.name], help="rows x columns + strips"
     )
-    parser.add_argument(
-        "--image-dir", type=Path, required=True, help="ink layers and page descriptions go here"
+    several(
+        "--rhythm-leads", choices=LEADS, help="leads of the rhythm strips, top down, in layouts with as many"
     )
-    parser.add_argument("--mask-dir", type=Path, required=True, help="wave masks go here")
-    parser.add_argument(
-        "--fs-hz", type=float, help="sampling rate in Hz (else train.csv in or above the root, or rows/10)"
+    several("--lead-order", choices=LEAD_ORDERS, default=["standard"], help="order of the limb leads")
+    several("--paper-size", choices=PAPER_SIZES_MM, default=["letter"], help="sheet, landscape")
+    several("--dpi", type=_dpi, default=[DEFAULT_DPI], help="resolution, 100 to 400")
+    several("--paper-speed-mm-s", type=int, choices=[25, 50], default=[25], help="paper speed in mm/s")
+    several("--gain-mm-mv", type=int, choices=[5, 10, 20], default=[10], help="gain in mm/mV")
+    several(
+        "--calibration-pulse", choices=["left", "right", "none"], default=["left"], help="1 mV beside a row"
     )
-    parser.add_argument(
-        "--calibration-pulse", choices=["left", "none"], default="left", help="1 mV pulse before a row"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="draw pages again that are there")
+    several("--separators", choices=["yes", "no"], default=["yes"], help="bars between the leads of a row")
+    one("--overwrite", action="store_true", help="draw pages again that are there")
     add_seed(parser)
     add_num_workers(parser)
     return parser.parse_args(argv)
 
 
+def _dpi(text: str) -> float:
+    value = float(text)
+    if not 100 <= value <= 400:
+        raise argparse.ArgumentTypeError(f"{text} dpi is outside 100 to 400")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Render all records below the root; exit code 1 if any was skipped."""
+    """Render all records below the root; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
     start_s = time.perf_counter()
-    tasks = find_tasks(args.csv_root, args.fs_hz)
+    tasks = find_tasks(args)
     options = prepare_folders(args, read_grid(args.grid))
     skipped = SkipReport(args.image_dir / "skipped.tsv")
     pages: dict[str, RenderedPage] = {}
     work = functools.partial(render_page, options)
     for task, outcome in run_batch(work, tasks, num_workers=args.num_workers, description="render"):
         if isinstance(outcome, InputError):
-            skipped.add(task.record_id, str(outcome))
+            skipped.add(task.request.name, str(outcome))
         else:
-            pages[task.record_id] = outcome
+            pages[task.request.name] = outcome
     skipped.write()
     report(args, tasks, pages, skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
-def find_tasks(csv_root: Path, fs_hz: float | None) -> list[RenderTask]:
-    """One task a record, with the sampling rate as far as it is known without reading the record."""
-    records = find_records(csv_root)
-    if fs_hz is not None:
-        check_fs(fs_hz, "--fs-hz")
-        return [RenderTask(record_id, path, fs_hz) for record_id, path in records.items()]
-    table = read_record_table(csv_root)
-    return [RenderTask(record_id, path, table.fs_hz.get(record_id)) for record_id, path in records.items()]
+def find_tasks(args: argparse.Namespace) -> list[RenderTask]:
+    """One task a page, with the sampling rate as far as it is known without reading the record."""
+    records = find_records(args.csv_root)
+    if args.fs_hz is not None:
+        check_fs(args.fs_hz, "--fs-hz")
+        rates_hz = dict.fromkeys(records, args.fs_hz)
+    else:
+        rates_hz = read_record_table(args.csv_root).fs_hz
+    layouts = choose_layouts(args.layouts, args.rhythm_leads)
+    return [
+        RenderTask(record_id, path, rates_hz.get(record_id), request_page(args, record_id, layout, variant))
+        for record_id, path in records.items()
+        for layout in layouts
+        for variant in range(args.variants)
+    ]
 
 
-def prepare_folders(args, grid: GridFile) -> RenderOptions:
+def choose_layouts(names: list[str], rhythm_leads: list[str] | None) -> list[Layout]:
+    """The layouts asked for, with the rhythm leads asked for. Raises InputError if none has as many strips."""
+    layouts = list(LAYOUTS.values()) if "all" in names else [LAYOUTS[name] for name in dict.fromkeys(names)]
+    if not rhythm_leads:
+        return layouts
+    count = len(rhythm_leads)
+    if all(len(layout.rhythm_leads) != count for layout in layouts):
+        strips = ", ".join(f"{layout.name} has {len(layout.rhythm_leads)}" for layout in layouts)
+        raise InputError(f"--rhythm-leads: {count} given, but of rhythm strips {strips}")
+    chosen = {"rhythm_leads": tuple(rhythm_leads)}
+    return [x.model_copy(update=chosen) if len(x.rhythm_leads) == count else x for x in layouts]
+
+
+def request_page(args: argparse.Namespace, record_id: str, layout: Layout, variant: int) -> PageRequest:
+    """The setup of one page, drawn from what the flags allow, and its name."""
+    rng = random_stream(args.seed, record_id, "setup", layout.name, variant)
+
+    def one_of(values: list):
+        return values[rng.integers(len(values))]
+
+    setup = PageSetup(
+        layout=layout,
+        lead_order=one_of(args.lead_order),
+        paper_size=one_of(args.paper_size),
+        dpi=one_of(args.dpi),
+        paper_speed_mm_s=one_of(args.paper_speed_mm_s),
+        gain_mm_mv=one_of(args.gain_mm_mv),
+        pulse=one_of(args.calibration_pulse),
+        separators=one_of(args.separators) == "yes",
+    )
+    varied = args.style == "varied"
+    competition = setup.model_copy(update={"pulse": "left", "separators": True}) == PageSetup()
+    if competition and not varied and variant == 0:
+        return PageRequest(record_id, setup, varied, "default")
+    return PageRequest(f"{record_id}__{layout.name}-{variant}", setup, varied, f"{layout.name}-{variant}")
+
+
+def prepare_folders(args: argparse.Namespace, grid: GridFile) -> RenderOptions:
     """Make the folders and lay a copy of the grid beside the pages, so that they stay together."""
-    for folder in (args.image_dir, args.mask_dir):
+    for folder in (args.image_dir, args.mask_dir, args.image_dir / "grid"):
         folder.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(folder)
     copy = args.image_dir / "grid" / f"{grid.sha256[:16]}.png"
     write_bytes(copy, grid.path.read_bytes())
     write_text(sidecar_path(copy), GridSidecar(geometry=grid.geometry).model_dump_json(indent=2) + "\n")
     given = GivenGrid(file=copy.relative_to(args.image_dir).as_posix(), sha256=grid.sha256)
-    return RenderOptions(
-        args.image_dir, args.mask_dir, grid.geometry, given, args.calibration_pulse, args.seed, args.overwrite
-    )
+    return RenderOptions(args.image_dir, args.mask_dir, grid.geometry, given, args.seed, args.overwrite)
 
 
 def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
-    """Draw one record, or keep its page if it is there and as asked."""
-    page = describe_page(options, task)
+    """Draw one page, or keep it if it is there and as asked."""
+    page = expected_page(options, task)
     description_path = options.image_dir / f"{page.name}.page.json"
     image_path, mask_path = options.image_dir / f"{page.name}.png", options.mask_dir / f"{page.name}.png"
-    if not options.overwrite and image_path.is_file() and mask_path.is_file() and description_path.is_file():
-        old = read_page_description(description_path)
-        if old.model_copy(update={"leads_cut_at_edge": ()}) == page:
+    if not options.overwrite and image_path.is_file() and mask_path.is_file():
+        old = read_old_description(description_path)
+        if old and old.model_copy(update={"leads_cut_at_edge": ()}) == page:
             return RenderedPage(True, page.fs_hz, old.leads_cut_at_edge)
     description_path.unlink(missing_ok=True)  # it is written last and stands for a whole page
     opacity, cut = draw_traces(page, read_record(task.csv_path, page.fs_hz))
@@ -168,42 +248,47 @@ def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
     return RenderedPage(False, page.fs_hz, cut)
 
 
-def describe_page(options: RenderOptions, task: RenderTask) -> PageDescription:
-    """The page that the options ask for, from the record's bytes alone."""
+def read_old_description(path: Path) -> PageDescription | None:
+    """What an earlier run described; None if it left nothing readable, so that the page is drawn anew."""
+    try:
+        return read_page_description(path) if path.is_file() else None
+    except InputError:
+        return None
+
+
+def expected_page(options: RenderOptions, task: RenderTask) -> PageDescription:
+    """The page that is asked for, from the record's bytes alone."""
     fs_hz = task.fs_hz if task.fs_hz is not None else fs_from_row_count(task.csv_path)
     check_fs(fs_hz, task.csv_path)
     record_sha256 = sha256_of(task.csv_path.read_bytes())
-    return default_page(
-        task.record_id,
-        record_sha256,
-        fs_hz,
-        options.paper,
-        options.grid,
-        pulse=options.pulse,
-        seed=options.seed,
-    )
+    grid = options.grid, options.paper
+    return describe_page(task.request, task.record_id, record_sha256, fs_hz, grid, options.seed)
 
 
 def report(
-    args, tasks: list[RenderTask], pages: dict[str, RenderedPage], skipped: SkipReport, duration_s: float
-):
-    """Say where the sampling rates came from, what was cut, and what was made."""
-    guessed = [
-        pages[task.record_id].fs_hz for task in tasks if task.fs_hz is None and task.record_id in pages
-    ]
-    for fs_hz, count in sorted(Counter(guessed).items()):
+    args: argparse.Namespace,
+    tasks: list[RenderTask],
+    pages: dict[str, RenderedPage],
+    skipped: SkipReport,
+    duration_s: float,
+) -> None:
+    """Say where sampling rates were guessed, what was cut, and what was made."""
+    drawn = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
+    guessed = {task.record_id: page.fs_hz for task, page in drawn if task.fs_hz is None}
+    for fs_hz, count in sorted(Counter(guessed.values()).items()):
         print(
-            f"sampling rate {fs_hz:g} Hz from rows / 10 s (neither --fs-hz nor train.csv tells): {count} records"
+            f"{count} records: {fs_hz:g} Hz from rows / 10 s (neither --fs-hz nor train.csv tells the rate)"
         )
     cut = [
-        f"{name} ({', '.join(page.leads_cut_at_edge)})"
-        for name, page in pages.items()
+        f"{task.request.name} ({', '.join(page.leads_cut_at_edge)})"
+        for task, page in drawn
         if page.leads_cut_at_edge
     ]
     if cut:
-        print(f"cut at the edge of the page: {len(cut)} pages: {'; '.join(sorted(cut)[:10])}")
+        more = f" and {len(cut) - NAMES_SHOWN} more" if len(cut) > NAMES_SHOWN else ""
+        print(f"cut at the edge of the page: {len(cut)} pages: {'; '.join(cut[:NAMES_SHOWN])}{more}")
     if skipped.reasons:
-        print(f"skipped {len(skipped.reasons)} records, listed in {skipped.path}", file=sys.stderr)
+        print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
     kept = sum(page.kept for page in pages.values())
     made = len(pages) - kept
     print(

@@ -32,7 +32,7 @@ from ecg_generator_with_train_src.compose import ComposedPage, compose
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, Sample, sha256_of
 from ecg_generator_with_train_src.dataset_store import DatasetStore
 from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.grid import draw_grid_mask
+from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.image_files import (
     encode_classes,
     encode_grey,
@@ -41,7 +41,7 @@ from ecg_generator_with_train_src.image_files import (
     read_ink_alpha,
     read_rgb,
 )
-from ecg_generator_with_train_src.layouts import DEFAULT_LAYOUT
+from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.pages import (
     PageDescription,
     TracePoints,
@@ -49,7 +49,7 @@ from ecg_generator_with_train_src.pages import (
     trace_points,
 )
 from ecg_generator_with_train_src.records import find_records, read_record, read_record_table, recording_of
-from ecg_generator_with_train_src.split import split_groups
+from ecg_generator_with_train_src.split import group_records, split_groups
 
 NAMES_SHOWN = 10
 MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not of one signal
@@ -111,7 +111,8 @@ def main(argv: list[str] | None = None) -> int:
     """Build the dataset; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
     start_s = time.perf_counter()
-    pages = pair_pages_with_records(args.wave_root, args.input_root)
+    skipped = SkipReport(args.output_root / "skipped.tsv")
+    pages = pair_pages_with_records(args.wave_root, args.input_root, skipped)
     check_mask(args.mask)
     options = {
         "profiles": ["clean"],
@@ -122,7 +123,6 @@ def main(argv: list[str] | None = None) -> int:
     store = DatasetStore(args.output_root, options, overwrite=args.overwrite)
     tasks = plan(pages, args, store)
     shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed)
-    skipped = SkipReport(args.output_root / "skipped.tsv")
     samples: list[Sample] = []
     made = 0
     for task, outcome in run_batch(
@@ -143,10 +143,12 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
-def pair_pages_with_records(wave_root: Path, input_root: Path) -> list[tuple[Path, Path, str]]:
+def pair_pages_with_records(
+    wave_root: Path, input_root: Path, skipped: SkipReport
+) -> list[tuple[Path, Path, str]]:
     """(page description, CSV, record id) of every page whose record is known; says which are not.
 
-    Raises InputError if there is no page, or none with a record.
+    An unreadable description is skipped. Raises InputError if there is no page, or none with a record.
     """
     if not wave_root.is_dir():
         raise InputError(f"{wave_root}: no such folder; make it with scripts/batch_render_waveforms.py")
@@ -156,13 +158,15 @@ def pair_pages_with_records(wave_root: Path, input_root: Path) -> list[tuple[Pat
             f"{wave_root}: no pages (*.page.json); make them with scripts/batch_render_waveforms.py"
         )
     records = find_records(input_root)
-    record_of = {path: read_page_description(path).record for path in descriptions}
-    _name_unpaired(
-        f"pages in {wave_root} without a record in {input_root}", set(record_of.values()) - set(records)
-    )
-    _name_unpaired(
-        f"records in {input_root} without a page in {wave_root}", set(records) - set(record_of.values())
-    )
+    record_of: dict[Path, str] = {}
+    for path in descriptions:
+        try:
+            record_of[path] = read_page_description(path).record
+        except InputError as error:
+            skipped.add(path.name, str(error))
+    drawn = set(record_of.values())
+    _name_unpaired(f"records drawn in {wave_root} without a CSV in {input_root}", drawn - set(records))
+    _name_unpaired(f"records in {input_root} without a page in {wave_root}", set(records) - drawn)
     pairs = [(path, records[record], record) for path, record in record_of.items() if record in records]
     if not pairs:
         raise InputError(f"{input_root}: none of its records is drawn in {wave_root}")
@@ -178,8 +182,11 @@ def _name_unpaired(what: str, names: set[str]) -> None:
 
 def check_mask(path: Path) -> None:
     """Raise InputError unless the grid mask is a whole image of the default page's size."""
-    paper = DEFAULT_LAYOUT.paper()
-    height, width = read_grey(path).shape
+    paper = DEFAULT_SETUP.paper()
+    mask = read_grey(path)
+    height, width = mask.shape
+    if not np.isin(mask, (0, 255)).all():
+        raise InputError(f"{path}: holds values other than 0 and 255; a mask must not be a JPEG or resized")
     if (width, height) != (paper.width_px, paper.height_px):
         raise InputError(
             f"{path}: {width}x{height} pixels, but the default page has {paper.width_px}x{paper.height_px}; "
@@ -192,7 +199,7 @@ def plan(
 ) -> list[BuildTask]:
     """One task a page, each recording (or patient, where known) wholly on one side of the split."""
     patients = read_record_table(args.input_root).patients
-    group_of = {record: patients.get(record, recording_of(record)) for _, _, record in pages}
+    group_of = group_records([record for _, _, record in pages], patients)
     validating = split_groups(list(group_of.values()), args.val_fraction, args.seed)
     return [
         BuildTask(
@@ -249,7 +256,7 @@ def read_ink(path: Path, page: PageDescription, points: TracePoints, csv_path: P
         )
     column, row = np.floor(points.x_px).astype(int), np.floor(points.y_px).astype(int)
     on_page = (column >= 0) & (column < expected[1]) & (row >= 0) & (row < expected[0])
-    share = np.mean(opacity[row[on_page], column[on_page]] >= 128)
+    share = np.mean(opacity[row[on_page], column[on_page]] > 0)
     if share < MIN_TRUTH_ON_INK:
         raise InputError(
             f"{path}: only {share:.0%} of the samples of {csv_path} lie on its ink; render the page again"
@@ -258,15 +265,17 @@ def read_ink(path: Path, page: PageDescription, points: TracePoints, csv_path: P
 
 
 def paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray, np.ndarray]:
-    """The grid's picture (as it was given to the renderer) and mask (as given here for the default geometry)."""
-    grid_rgb = _read_given_grid(options.wave_root / page.grid.file, page.grid.sha256)
-    if grid_rgb.shape[:2] != (page.geometry.height_px, page.geometry.width_px):
-        raise InputError(
-            f"{options.wave_root / page.grid.file}: not of the page's size; render the page again"
-        )
-    default = DEFAULT_LAYOUT.page_on(DEFAULT_LAYOUT.paper())
-    mask = _read_mask(options.mask_path) if page.geometry == default else draw_grid_mask(page.geometry)
-    return grid_rgb, mask
+    """The grid's picture and mask: as given for pages on the given grid, else drawn from the page's style."""
+    paper = page.geometry.paper
+    if page.grid is None:
+        return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
+    grid_path = options.wave_root / page.grid.file
+    grid_rgb = _read_given_grid(grid_path, page.grid.sha256)
+    if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
+        raise InputError(f"{grid_path}: not of the page's size; render the page again")
+    return grid_rgb, _read_mask(options.mask_path) if paper == DEFAULT_SETUP.paper() else draw_grid_mask(
+        paper
+    )
 
 
 @lru_cache(maxsize=4)
@@ -364,7 +373,7 @@ def report(
 ) -> None:
     """Say what was made."""
     counts = {split: sum(sample.split == split for sample in samples) for split in ("train", "val")}
-    if not counts["val"]:
+    if not counts["val"] and args.val_fraction > 0:
         print("one recording alone: nothing is left to validate on", file=sys.stderr)
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)

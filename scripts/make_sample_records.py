@@ -22,7 +22,7 @@ from ecg_generator_with_train_src.command_line import (
     run,
 )
 from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.layouts import DEFAULT_LAYOUT
+from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.random_stream import random_stream
 from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
 
@@ -117,8 +117,7 @@ def with_limb_leads(leads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def leave_gaps(table: pd.DataFrame, fs_hz: int) -> pd.DataFrame:
     """Keep of each lead what the default page shows: lead II whole, the others a quarter."""
     shown = pd.DataFrame(np.nan, index=table.index, columns=table.columns)
-    paper = DEFAULT_LAYOUT.paper()
-    for place in DEFAULT_LAYOUT.placements(DEFAULT_LAYOUT.page_on(paper), "left"):
+    for place in DEFAULT_SETUP.placements(DEFAULT_SETUP.page_on(DEFAULT_SETUP.paper())):
         samples = place.samples(fs_hz)
         shown.loc[samples.start : samples.stop - 1, place.lead] = table[place.lead]
     return shown
