@@ -25,7 +25,7 @@ QR_QUIET_MODULES = 4  # of white round the code
 _PULSE_FLAT_SAMPLES = 2  # at 0 mV on each side of the pulse
 
 Font = Literal[
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral", "STIXGeneralBol", "cmr10"
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral", "STIXGeneralBol"
 ]
 
 

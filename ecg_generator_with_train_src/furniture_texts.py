@@ -20,7 +20,6 @@ FONTS = (
     "DejaVuSerif",
     "STIXGeneral",
     "STIXGeneralBol",
-    "cmr10",
 )
 MARGIN_MM = 1.27
 COLUMN_MM = 75.0

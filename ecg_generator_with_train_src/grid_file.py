@@ -1,5 +1,6 @@
 """A grid as a file: the image, and the sidecar .json that states its geometry."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,8 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .dataset_format import sha256_of
 from .errors import InputError, first_problem
-from .geometry import PaperGeometry
+from .geometry import MAJOR_MM, PaperGeometry
 from .image_files import read_rgb
+from .layouts import PageSetup
+from .measure_grid import measure_grid
+
+MEASURED_PITCH_TOLERANCE = 2e-4
 
 
 class GridSidecar(BaseModel):
@@ -38,12 +43,14 @@ def sidecar_path(grid_path: Path) -> Path:
 
 
 def read_grid(path: Path) -> GridFile:
-    """Read a grid image and its sidecar.
+    """Read a grid image; its geometry is what the sidecar beside it states, else measured.
 
-    Raises InputError if the image is no whole image, the sidecar is missing or malformed, or the two disagree.
+    Raises InputError if the image is no whole image, the sidecar is malformed or of another size, or there is no
+    sidecar and no grid can be measured.
     """
     rgb = read_rgb(path)
-    geometry = _read_sidecar(sidecar_path(path))
+    stated = sidecar_path(path).is_file()
+    geometry = _read_sidecar(sidecar_path(path)) if stated else _known_sheet(measure_grid(rgb, path))
     height, width = rgb.shape[:2]
     if (geometry.width_px, geometry.height_px) != (width, height):
         stated = f"{geometry.width_px}x{geometry.height_px}"
@@ -54,9 +61,23 @@ def read_grid(path: Path) -> GridFile:
 
 
 def _read_sidecar(path: Path) -> PaperGeometry:
-    if not path.is_file():
-        raise InputError(f"{path}: not found; a grid needs its geometry beside it (see export_clean_grid)")
     try:
         return GridSidecar.model_validate_json(path.read_bytes()).geometry
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error)}") from error
+
+
+def _known_sheet(measured: PaperGeometry) -> PaperGeometry:
+    """The default sheet where a measurement differs from it by no more than measurements do."""
+    known = PageSetup().paper()
+    same_size = (measured.width_px, measured.height_px) == (known.width_px, known.height_px)
+    same_pitch = all(
+        math.isclose(getattr(measured, scale), getattr(known, scale), rel_tol=MEASURED_PITCH_TOLERANCE)
+        for scale in ("px_per_mm_x", "px_per_mm_y")
+    )
+    same_place = all(
+        abs(math.remainder(getattr(measured, place) - getattr(known, place), MAJOR_MM * known.px_per_mm))
+        < 0.25
+        for place in ("major_x_px", "major_y_px")
+    )
+    return known if same_size and same_pitch and same_place else measured
