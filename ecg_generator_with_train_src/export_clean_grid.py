@@ -1,34 +1,108 @@
-"""python -m ecg_generator_with_train_src.export_clean_grid
+"""python -m ecg_generator_with_train_src.export_clean_grid --train-root ori_csv/train
 
-Draw the default page's clean grid: clean_ecg_grid.png with its geometry beside it, and complete_mask.png, the
-cores of its lines (255, else 0).
+Take the clean grid from the rendered pages (<id>/<id>-0001.png) of many records: what a pixel shows on most pages
+that carry no ink there. Writes clean_ecg_grid.png, its geometry (.json) and complete_mask.png (255 on the cores
+of its lines) to --output-dir; what every page prints at the same place stays in the picture.
+Without --train-root the default grid is drawn, to where the repository keeps it unless --output-dir says otherwise.
 """
 
+import sys
 from pathlib import Path
 
+import numpy as np
+
 from .batch import write_text
-from .command_line import make_parser, run
+from .command_line import make_parser, positive_int, run
+from .errors import InputError
+from .geometry import PaperGeometry
 from .grid import draw_grid, draw_grid_mask
-from .grid_file import GridSidecar, sidecar_path
-from .image_files import encode_binary, encode_rgb, write_image
+from .grid_file import GridSidecar, known_sheet, sidecar_path
+from .image_files import encode_binary, encode_rgb, read_rgb, write_image
 from .layouts import DEFAULT_SETUP
+from .measure_grid import measure_grid
+
+GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
+DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME
+DEFAULT_MASK = Path("image_data") / MASK_NAME
+EXPORT_DIR = Path("data/exported_grid")
+QUANTILE = 0.9  # of the pages' values at a pixel: ink only darkens, and few traces pass through one pixel
+MIN_PAGES = 5
+_ROWS_AT_ONCE = 100
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the three files."""
+    """Write grid, sidecar and mask."""
     parser = make_parser(__doc__)
+    parser.add_argument("--train-root", type=Path, help="folder with <id>/<id>-0001.png of many records")
+    parser.add_argument("--output-dir", type=Path, help=f"where to ({EXPORT_DIR} with --train-root)")
     parser.add_argument(
-        "--grid-file", type=Path, default=Path("ecg_generator_with_train_src/export/clean_ecg_grid.png")
+        "--max-pages", type=positive_int, default=40, help="pages read at most (12 MB of memory each)"
     )
-    parser.add_argument("--mask-file", type=Path, default=Path("image_data/complete_mask.png"))
     args = parser.parse_args(argv)
-    geometry = DEFAULT_SETUP.paper()
-    write_image(args.grid_file, encode_rgb(draw_grid(geometry)))
-    write_text(sidecar_path(args.grid_file), GridSidecar(geometry=geometry).model_dump_json(indent=2) + "\n")
-    write_image(args.mask_file, encode_binary(draw_grid_mask(geometry)))
+    if args.train_root:
+        rgb, geometry, count = grid_from_pages(args.train_root, args.max_pages)
+        print(f"took the grid from {count} pages of {args.train_root}")
+        folder = args.output_dir or EXPORT_DIR
+        export(folder / GRID_NAME, folder / MASK_NAME, rgb, geometry)
+    else:
+        geometry = DEFAULT_SETUP.paper()
+        folder = args.output_dir
+        files = (folder / GRID_NAME, folder / MASK_NAME) if folder else (DEFAULT_GRID, DEFAULT_MASK)
+        export(*files, draw_grid(geometry), geometry)
+
+
+def export(grid_path: Path, mask_path: Path, rgb: np.ndarray, geometry: PaperGeometry) -> None:
+    """Write the three files and say so."""
+    write_image(grid_path, encode_rgb(rgb))
+    write_text(sidecar_path(grid_path), GridSidecar(geometry=geometry).model_dump_json(indent=2) + "\n")
+    write_image(mask_path, encode_binary(draw_grid_mask(geometry)))
+    size = f"{geometry.width_px}x{geometry.height_px}"
     print(
-        f"drew the {geometry.width_px}x{geometry.height_px} default grid: {args.grid_file}, {args.mask_file}"
+        f"{size} grid of {geometry.px_per_mm:.4f} px/mm -> {grid_path}, {sidecar_path(grid_path).name}, {mask_path}"
     )
+
+
+def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, PaperGeometry, int]:
+    """The common grid of a folder's rendered pages (RGB), its geometry, and how many pages it was taken from.
+
+    Pages of another size than most, and unreadable ones, are named on stderr and left out. Raises InputError if fewer
+    than MIN_PAGES are left or their grid cannot be measured.
+    """
+    paths = sorted(train_root.glob("*/*-0001.png"))
+    paths = paths[:: max(1, len(paths) // max_pages)][:max_pages]
+    pages = read_pages(paths)
+    if len(pages) < MIN_PAGES:
+        raise InputError(
+            f"{train_root}: {len(pages)} rendered pages (<id>/<id>-0001.png) of one size, at least {MIN_PAGES} needed"
+        )
+    rgb = brightest_usual(pages)
+    return rgb, known_sheet(measure_grid(rgb, train_root)), len(pages)
+
+
+def read_pages(paths: list[Path]) -> list[np.ndarray]:
+    """The pages that can be read and are of the most common size."""
+    pages: dict[Path, np.ndarray] = {}
+    for path in paths:
+        try:
+            pages[path] = read_rgb(path)
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    shapes = [page.shape for page in pages.values()]
+    usual = max(set(shapes), key=shapes.count, default=None)
+    for path, page in pages.items():
+        if page.shape != usual:
+            print(f"left out: {path}: {page.shape[1]}x{page.shape[0]} pixels, unlike most", file=sys.stderr)
+    return [page for page in pages.values() if page.shape == usual]
+
+
+def brightest_usual(pages: list[np.ndarray]) -> np.ndarray:
+    """Per pixel and channel, the value that a share QUANTILE of the pages does not exceed; a band of rows at a time."""
+    rank = round(QUANTILE * (len(pages) - 1))
+    bands = [
+        np.partition(np.stack([page[top : top + _ROWS_AT_ONCE] for page in pages]), rank, axis=0)[rank]
+        for top in range(0, len(pages[0]), _ROWS_AT_ONCE)
+    ]
+    return np.concatenate(bands)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def read_grid(path: Path) -> GridFile:
     """
     rgb = read_rgb(path)
     stated = sidecar_path(path).is_file()
-    geometry = _read_sidecar(sidecar_path(path)) if stated else _known_sheet(measure_grid(rgb, path))
+    geometry = _read_sidecar(sidecar_path(path)) if stated else known_sheet(measure_grid(rgb, path))
     height, width = rgb.shape[:2]
     if (geometry.width_px, geometry.height_px) != (width, height):
         stated = f"{geometry.width_px}x{geometry.height_px}"
@@ -67,7 +67,7 @@ def _read_sidecar(path: Path) -> PaperGeometry:
         raise InputError(f"{path}: {first_problem(error)}") from error
 
 
-def _known_sheet(measured: PaperGeometry) -> PaperGeometry:
+def known_sheet(measured: PaperGeometry) -> PaperGeometry:
     """The default sheet where a measurement differs from it by no more than measurements do."""
     known = PageSetup().paper()
     same_size = (measured.width_px, measured.height_px) == (known.width_px, known.height_px)
