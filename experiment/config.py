@@ -183,13 +183,13 @@ def _first_problem(error: ValidationError) -> str:
 
 def _is_union_branch(part: int | str) -> bool:
     """Pydantic adds the branch of a union ('int', 'literal[…]') to the path; no key of ours looks like one."""
-    return isinstance(part, str) and (part in {"int", "bool", "float"} or "[" in part)
+    return isinstance(part, str) and (part in {"int", "bool", "float", "constrained-int"} or "[" in part)
 
 
 def _all_messages(error: ValidationError, key: str) -> str:
     """Every branch's message of one key: `input should be 'auto' or a valid integer` needs both."""
     messages = [
-        problem["msg"]
+        problem["msg"].replace("an object", "a section of keys")
         for problem in error.errors()
         if ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part)) == key
     ]

@@ -160,10 +160,19 @@ class CropDataset(Dataset):
 
 
 def random_corner(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> tuple[int, int]:
-    """Top left corner of a random window inside a page (H, W); negative where the page is smaller."""
-    spare = [length - size for length in shape[:2]]
-    top, left = (int(rng.integers(min(room, 0), max(room, 0) + 1)) for room in spare)
+    """Top left corner of a random window in a page (H, W); negative where the page is smaller.
+
+    Windows that would reach over an edge are moved back inside, so that edges, where headers and calibration
+    pulses stand, are seen as often as the middle.
+    """
+    top, left = (_random_start(rng, length, size) for length in shape[:2])
     return top, left
+
+
+def _random_start(rng: np.random.Generator, length: int, size: int) -> int:
+    if length <= size:
+        return int(rng.integers(length - size, 1))
+    return int(np.clip(rng.integers(-(size // 2), length - size // 2 + 1), 0, length - size))
 
 
 def _window(
