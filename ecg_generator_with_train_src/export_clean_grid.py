@@ -25,7 +25,7 @@ GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
 DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME
 DEFAULT_MASK = Path("image_data") / MASK_NAME
 EXPORT_DIR = Path("data/exported_grid")
-QUANTILE = 0.9  # of the pages' values at a pixel: ink only darkens, and few traces pass through one pixel
+QUANTILE = 0.9  # of the pages at a pixel, from dark to bright: a tenth is unmarked nearly everywhere
 MIN_PAGES = 5
 _ROWS_AT_ONCE = 100
 
@@ -75,7 +75,7 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
         raise InputError(
             f"{train_root}: {len(pages)} rendered pages (<id>/<id>-0001.png) of one size, at least {MIN_PAGES} needed"
         )
-    rgb = brightest_usual(pages)
+    rgb = usual_paper(pages)
     return rgb, known_sheet(measure_grid(rgb, train_root)), len(pages)
 
 
@@ -95,13 +95,17 @@ def read_pages(paths: list[Path]) -> list[np.ndarray]:
     return [page for page in pages.values() if page.shape == usual]
 
 
-def brightest_usual(pages: list[np.ndarray]) -> np.ndarray:
-    """Per pixel and channel, the value that a share QUANTILE of the pages does not exceed; a band of rows at a time."""
+def usual_paper(pages: list[np.ndarray]) -> np.ndarray:
+    """Per pixel, the colour of the page whose brightest channel ranks at QUANTILE; a band of rows at a time.
+
+    The brightest channel, as ink darkens it on any paper, while a grey ink brightens the others on a red line.
+    """
     rank = round(QUANTILE * (len(pages) - 1))
-    bands = [
-        np.partition(np.stack([page[top : top + _ROWS_AT_ONCE] for page in pages]), rank, axis=0)[rank]
-        for top in range(0, len(pages[0]), _ROWS_AT_ONCE)
-    ]
+    bands = []
+    for top in range(0, len(pages[0]), _ROWS_AT_ONCE):
+        band = np.stack([page[top : top + _ROWS_AT_ONCE] for page in pages])
+        chosen = np.argpartition(band.max(axis=3), rank, axis=0)[rank]
+        bands.append(np.take_along_axis(band, chosen[None, ..., None], axis=0)[0])
     return np.concatenate(bands)
 
 
