@@ -17,6 +17,8 @@ import base64
 import contextlib
 import errno
 import functools
+import glob
+import gzip
 import json
 import lzma
 import os
@@ -39,7 +41,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_json
+from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch, write_json
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -457,18 +459,39 @@ def fetch_one(remote: Remote, bar: tqdm, retry_seconds: int) -> int | None:
         bar.update(remote.size)
         return None
     remote.path.parent.mkdir(parents=True, exist_ok=True)
+    for other in remote.path.parent.glob(f".{glob.escape(remote.path.name)}.*.part"):
+        if other != remote.partial:  # of a version that the bucket no longer has
+            other.unlink()
     fetched_bytes = 0
     for _ in range(2):
         with google_errors(remote.blob.name, retry_seconds):
             fetched_bytes += fetch_rest(remote, bar, retry_seconds)
         if crc32c_of(remote.partial) == remote.crc32c:
-            remote.partial.replace(remote.path)
+            settle_object(remote)
             return fetched_bytes
         bar.update(-remote.size)
         remote.partial.unlink()
     raise InputError(
         f"{remote.path.name}: corrupted: twice its bytes did not match the bucket's crc32c; upload it anew"
     )
+
+
+def settle_object(remote: Remote) -> None:
+    """Put a whole object in place; one that is stored compressed, as by `gsutil cp -z`, is decompressed."""
+    if remote.blob.content_encoding != "gzip":
+        remote.partial.replace(remote.path)
+        return
+    try:
+        with (
+            gzip.open(remote.partial) as packed,
+            atomic_path(remote.path) as target,
+            target.open("wb") as plain,
+        ):
+            shutil.copyfileobj(packed, plain, CHUNK_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{remote.blob.name}: stored as gzip, but is none; upload it anew") from error
+    finally:
+        remote.partial.unlink()
 
 
 def fetch_rest(remote: Remote, bar: tqdm, retry_seconds: int) -> int:

@@ -24,17 +24,18 @@ class Fault:
     """How the next request for a file goes wrong.
 
     `status` is answered by the API, with `headers`; `cut` ends the storage's answer after so many bytes of its body;
-    `spoil` changes a byte on the way.
+    `spoil` changes a byte on the way; `silent` gives no answer at all.
     """
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     spoil: bool = False
+    silent: bool = False
 
     @property
     def kind(self) -> str:
-        return "spoil" if self.spoil else "cut" if self.cut is not None else "status"
+        return "spoil" if self.spoil else "cut" if self.cut is not None else "api"
 
 
 class StandIn(http.server.ThreadingHTTPServer):
@@ -79,9 +80,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def redirect(self, competition: str, name: str) -> None:
         self.server.asked.append(name)
-        fault = self.server.fault(name, "status")
+        fault = self.server.fault(name, "api")
         if self.headers.get("Authorization") != self.server.authorization:
             self.refuse(401, {})
+        elif fault is not None and fault.silent:
+            self.rfile.read(1)  # until the client has gone
         elif fault is not None:
             self.refuse(fault.status, fault.headers)
         elif competition != COMPETITION or name not in self.server.files:

@@ -29,7 +29,7 @@ IDS = [str(10**9 + 7 * number) for number in range(25)]
 
 newer_client = pytest.mark.skipif(
     sys.version_info < (3, 11),
-    reason="kaggle 1.7, the newest for Python 3.10, cannot be sent to a local server",
+    reason="kaggle 1.7, the newest for Python 3.10, knows no local server but on port 80",
 )
 
 
@@ -316,6 +316,20 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_goes_on(server, out):
     assert server.served[-1] == (one_page(), f"bytes={had}-")
     assert pages_and_signals(out) == expected(server, first(1), ("0001",), with_csv=False)
     assert leftovers(out) == []
+
+
+@newer_client
+def test_ctrl_c_ends_at_once_though_the_server_is_silent(server, out):
+    server.faults[one_page()] = [Fault(silent=True)]
+    command = [sys.executable, SCRIPT, "--num-samples", "1", "--types", "0001"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while one_page() not in server.asked:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.startswith("interrupted: ") and errors.count("\n") == 1
 
 
 @newer_client

@@ -1,6 +1,7 @@
 """scripts/prepare_original_data: a real GCS emulator behind a proxy that can break things, and real archives."""
 
 import contextlib
+import gzip
 import http.client
 import http.server
 import importlib.util
@@ -98,7 +99,8 @@ class Proxy(http.server.ThreadingHTTPServer):
     """Passes requests on to the emulator, notes them, and breaks those it is told to.
 
     `faults` are (what the path must contain, fault): a whole number cuts the answer after so many bytes of its body,
-    a 3-digit status as text is answered instead. Each fault strikes once, or always if `faults_stay`.
+    a 3-digit status as text is answered instead, "silence" is no answer at all. Each fault strikes once, or always
+    if `faults_stay`.
     """
 
     daemon_threads = True
@@ -132,7 +134,9 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append((self.path, self.headers.get("Range")))
         fault = self.server.fault_for(self.path)
-        if isinstance(fault, str):
+        if fault == "silence":
+            self.rfile.read(1)  # until the client has gone
+        elif isinstance(fault, str):
             self.send_error(int(fault))
         else:
             self.pass_on("GET", None, fault)
@@ -347,6 +351,19 @@ def test_a_killed_run_goes_on_where_it_stopped(proxy, out):
     assert no_leftovers(out)
 
 
+def test_ctrl_c_ends_at_once_though_the_server_is_silent(proxy, out):
+    proxy.bucket.put(flat_files())
+    proxy.faults, proxy.faults_stay = [("alt=media", "silence")], True
+    process = subprocess.Popen([sys.executable, SCRIPT], cwd=out.parent, stderr=subprocess.PIPE, text=True)
+    while not proxy.media_requests():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.startswith("interrupted: ") and errors.count("\n") == 1
+
+
 def test_a_partial_file_with_wrong_bytes_is_found_out(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
     blob = next(iter(proxy.bucket.client.list_blobs(BUCKET)))
@@ -378,6 +395,31 @@ def test_a_record_that_does_not_read_is_counted_and_named(proxy, out, capsys):
     assert "7 skipped" in captured.out
     assert len(captured.err.splitlines()) == script.SHOWN_ERRORS
     assert len((out / script.REPORT_NAME).read_text().splitlines()) == 7
+
+
+def test_what_a_killed_run_left_is_cleared_away(proxy, out):
+    proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
+    write_files(
+        out, {".unpack-train-csvs.tar.gz/train-csvs/101.csv": b"half", ".train-csvs.tar.gz.old.part": b"old"}
+    )
+    assert prepare() == 0
+    assert_both_layouts(out)
+    assert no_leftovers(out)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_objects_that_are_stored_compressed(proxy, out, whole):
+    packed = {name: gzip.compress(data) for name, data in flat_files().items()}
+    if not whole:
+        packed["train-csvs/202.csv"] = b"no gzip"
+    proxy.bucket.put(packed)
+    proxy.rewrite = (
+        b'"contentType":',
+        b'"contentEncoding": "gzip", "contentType":',
+    )  # the emulator does not keep it
+    assert prepare() == (0 if whole else 1)
+    assert_both_layouts(out, IDS if whole else ("101", "303"))
+    assert no_leftovers(out)
 
 
 def test_a_single_object_as_source(proxy, out):
@@ -456,6 +498,50 @@ def test_without_credentials_the_line_says_how_to_log_in(tmp_path):
         "error: no Google credentials: run `gcloud auth application-default login`; "
         "for a public bucket give --anonymous\n"
     )
+
+
+def test_an_expired_login_is_one_line_without_the_key(out, tmp_path):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(400)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"error": "invalid_grant", "error_description": "Invalid JWT"}')
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        environment = environment_without_credentials(tmp_path)
+        environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(service_account(tmp_path, server.server_port))
+        done = subprocess.run(
+            [sys.executable, SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        server.shutdown()
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {script.DEFAULT_SOURCE}: the Google login has expired; run `gcloud auth application-default login`\n"
+    )
+
+
+def service_account(folder: Path, port: int) -> Path:
+    """A key file of a service account whose tokens are handed out on this machine."""
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {
+        "type": "service_account",
+        "client_email": "reader@project.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "token_uri": f"http://127.0.0.1:{port}/token",
+    }
+    path = folder / "service-account.json"
+    path.write_text(json.dumps(content))
+    return path
 
 
 def test_a_plain_gcloud_login_is_enough(tmp_path, monkeypatch):
