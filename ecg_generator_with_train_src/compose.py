@@ -28,13 +28,13 @@ def compose(
     (core of a line) over background.
     """
     image = grid_rgb.copy()
-    classes = np.where(grid_mask > 0, GRID, BACKGROUND).astype(np.uint8)
+    classes = np.where(grid_mask > 0, np.uint8(GRID), np.uint8(BACKGROUND))
     pieces = draw_furniture(page.furniture, page.setup, page.geometry, page.fs_hz, page.style)
     for strip, rgb in pieces:
         _paint(image, strip, rgb)
         classes[strip.window][strip.coverage >= 0.5] = BACKGROUND
     _paint_ink(image, ink_opacity, page.style.ink_rgb)
-    classes[ink_opacity >= 128] = WAVEFORM
+    np.copyto(classes, np.uint8(WAVEFORM), where=ink_opacity >= 128)
     return ComposedPage(image, classes, ink_opacity)
 
 
@@ -46,6 +46,7 @@ def _paint(image: np.ndarray, strip: Strip, rgb: tuple[int, int, int]) -> None:
 
 def _paint_ink(image: np.ndarray, opacity: np.ndarray, rgb: tuple[int, int, int]) -> None:
     """Blend only where ink is: a few percent of the page."""
-    inked = np.nonzero(opacity)
-    alpha = (opacity[inked] / np.float32(255))[:, None]
-    image[inked] = np.rint(image[inked] * (1 - alpha) + np.array(rgb, np.float32) * alpha).astype(np.uint8)
+    inked = np.flatnonzero(opacity)
+    alpha = (opacity.ravel()[inked] / np.float32(255))[:, None]
+    pixels = image.reshape(-1, 3)
+    pixels[inked] = np.rint(pixels[inked] * (1 - alpha) + np.array(rgb, np.float32) * alpha).astype(np.uint8)

@@ -6,7 +6,9 @@ Pillow is the fastest for one byte a pixel, and OpenCV at level 1 with the `up` 
 of its default filter, 10% more bytes).
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,7 @@ from .batch import write_bytes
 from .errors import InputError
 
 _FAST = 1  # zlib level
+_OPACITIES = bytes(range(256))
 _MASK_PALETTE = {0: (255, 255, 255), 1: (255, 160, 160), 2: (20, 20, 20), 255: (90, 140, 220)}
 
 
@@ -24,7 +27,7 @@ def encode_ink(alpha: np.ndarray, ink_rgb: tuple[int, int, int]) -> bytes:
     """PNG of an ink layer: one colour, `alpha` (height, width) uint8."""
     image = Image.fromarray(alpha)
     image = _as_palette(image, bytes(ink_rgb) * 256)
-    return _encode(image, transparency=bytes(range(256)))
+    return _encode(image, transparency=_OPACITIES)
 
 
 def encode_binary(mask: np.ndarray) -> bytes:
@@ -76,15 +79,26 @@ def read_ink_alpha(path: Path) -> np.ndarray:
 
     Raises InputError if the file is no whole image or has no opacity: all of an opaque image would be ink.
     """
-    return _read(path, "RGBA", needs_opacity=True)[..., 3]
+    with _opened(path) as image:
+        if image.mode == "P" and image.info.get("transparency") == _OPACITIES:
+            return np.array(image)  # the index is the opacity: no need to expand it to RGBA
+        if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+            raise InputError(f"{path}: has no opacity, so it is no ink layer; render the page again")
+        return np.array(image.convert("RGBA").getchannel("A"))
 
 
-def _read(path: Path, mode: str | None, needs_opacity: bool = False) -> np.ndarray:
+def _read(path: Path, mode: str | None) -> np.ndarray:
+    with _opened(path) as image:
+        return np.array(image if mode is None else image.convert(mode))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image, read whole. Raises InputError naming the file if that cannot be."""
     try:
         with Image.open(path) as image:
-            if needs_opacity and image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
-                raise InputError(f"{path}: has no opacity, so it is no ink layer; render the page again")
-            return np.array(image if mode is None else image.convert(mode))
+            image.load()
+            yield image
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -172,4 +172,4 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
 
 def opacity_to_mask(opacity: np.ndarray) -> np.ndarray:
     """255 where at least half of a pixel is covered, else 0; uint8."""
-    return np.where(opacity >= 128, 255, 0).astype(np.uint8)
+    return (opacity >= 128).astype(np.uint8) * np.uint8(255)

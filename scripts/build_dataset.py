@@ -333,17 +333,18 @@ def encode_truth(points: TracePoints) -> bytes:
 
 
 def count_pixels(composed: ComposedPage) -> dict[str, tuple[int, int, int]]:
-    """Exact sums from which frequencies and statistics of any set of samples follow."""
-    levels = np.arange(256, dtype=object)  # Python integers: no overflow
-    classes = cv2.calcHist([composed.classes], [0], None, [256], [0, 256]).ravel()
-    counts = [
-        cv2.calcHist([composed.image], [channel], None, [256], [0, 256]).ravel().astype(int)
+    """Exact sums (whole numbers) from which frequencies and statistics of any set of samples follow."""
+    level = np.arange(256)
+    histograms = [
+        cv2.calcHist([composed.image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
         for channel in range(3)
     ]
     return {
-        "class_pixels": tuple(int(classes[index]) for index in range(len(CLASS_NAMES))),
-        "rgb_sum": tuple(int(np.dot(count, levels)) for count in counts),
-        "rgb_square_sum": tuple(int(np.dot(count, levels**2)) for count in counts),
+        "class_pixels": tuple(
+            int(np.count_nonzero(composed.classes == index)) for index in range(len(CLASS_NAMES))
+        ),
+        "rgb_sum": tuple(int(histogram @ level) for histogram in histograms),
+        "rgb_square_sum": tuple(int(histogram @ level**2) for histogram in histograms),
     }
 
 
