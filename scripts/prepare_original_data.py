@@ -234,6 +234,7 @@ class Remote:
     path: Path
     size: int
     crc32c: str  # base64, as Google writes it
+    packed: bool = False  # stored compressed, as by `gsutil cp -z`; the blob forgets it at the first download
 
     @property
     def partial(self) -> Path:
@@ -288,7 +289,11 @@ def list_objects(client: Any, source: str, root: Path, retry_seconds: int) -> li
             name = blob.name[len(prefix) :].lstrip("/")
         else:  # another folder whose name begins alike
             continue
-        remotes.append(Remote(blob, root / safe_name(name, source), blob.size, blob.crc32c))
+        remotes.append(
+            Remote(
+                blob, root / safe_name(name, source), blob.size, blob.crc32c, blob.content_encoding == "gzip"
+            )
+        )
     if not remotes:
         raise InputError(f"{source}: no such object or folder in the bucket; check --source")
     return remotes
@@ -477,8 +482,8 @@ def fetch_one(remote: Remote, bar: tqdm, retry_seconds: int) -> int | None:
 
 
 def settle_object(remote: Remote) -> None:
-    """Put a whole object in place; one that is stored compressed, as by `gsutil cp -z`, is decompressed."""
-    if remote.blob.content_encoding != "gzip":
+    """Put a whole object in place; one that is stored compressed is decompressed."""
+    if not remote.packed:
         remote.partial.replace(remote.path)
         return
     try:
