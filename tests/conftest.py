@@ -1,10 +1,12 @@
 """Small real data for every test: simulated records, rendered and built by the project's own scripts."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ecg_generator_with_train_src.pages import PageDescription, read_page_description
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
@@ -54,3 +56,23 @@ def tiny_dataset(sample_records, rendered, tmp_path_factory) -> Path:
         *("--output-root", root, "--val-fraction", 0.34),
     )
     return root
+
+
+@pytest.fixture(scope="session")
+def default_page(rendered) -> PageDescription:
+    """The description of a rendered page: 250 Hz, a calibration pulse on the left."""
+    return read_page_description(rendered / "wave_images" / "sample0_0000.page.json")
+
+
+@pytest.fixture(scope="session")
+def page_without_pulse(sample_records, tmp_path_factory) -> PageDescription:
+    """The same record's page without a calibration pulse."""
+    root = tmp_path_factory.mktemp("without_pulse")
+    (root / "csv").mkdir()
+    shutil.copy(sample_records / "sample0_0000" / "sample0_0000.csv", root / "csv")
+    succeed(
+        "scripts/batch_render_waveforms.py",
+        *("--csv-root", root / "csv", "--grid", GRID, "--calibration-pulse", "none", "--num-workers", 1),
+        *("--image-dir", root / "wave_images", "--mask-dir", root / "wave_masks"),
+    )
+    return read_page_description(root / "wave_images" / "sample0_0000.page.json")

@@ -1,0 +1,84 @@
+"""What several tests need: records with known values, folders as bytes, and the one line of an error."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ecg_generator_with_train_src.records import LEADS, Record
+
+from conftest import GRID, MASK, run_script
+
+
+def waves_mv(fs_hz: float, **leads_mv) -> pd.DataFrame:
+    """10 s of twelve leads: quiet sines of 0.2 mV that differ from lead to lead, or what is given for a lead."""
+    time_s = np.arange(round(10 * fs_hz)) / fs_hz
+    table = {lead: 0.2 * np.sin(2 * np.pi * (1 + k / 7) * time_s + k) for k, lead in enumerate(LEADS)}
+    return pd.DataFrame({**table, **leads_mv})
+
+
+def record_of(table: pd.DataFrame, fs_hz: float) -> Record:
+    """The record that a CSV of this table would be."""
+    return Record("known", fs_hz, table[list(LEADS)].to_numpy(float))
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> Path:
+    """Write a record as the competition does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, float_format="%.6f")
+    return path
+
+
+def competition_gaps(table: pd.DataFrame, quarters: tuple[int, int, int, int, int]) -> pd.DataFrame:
+    """Keep lead II whole, and of the other leads the quarter that the competition gives."""
+    shown = table.copy()
+    for column, leads in enumerate(
+        (("I", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
+    ):
+        rows = np.arange(len(table))
+        outside = (rows < quarters[column]) | (rows >= quarters[column + 1])
+        shown.loc[outside, list(leads)] = np.nan
+    return shown
+
+
+def files_below(root: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too, with its bytes."""
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
+
+
+def render(csv_root: Path, output: Path, *arguments, grid: Path = GRID) -> subprocess.CompletedProcess:
+    """Render records to output/wave_images and output/wave_masks."""
+    return run_script(
+        "scripts/batch_render_waveforms.py",
+        *("--csv-root", csv_root, "--grid", grid),
+        *("--image-dir", output / "wave_images", "--mask-dir", output / "wave_masks", *arguments),
+    )
+
+
+def build(
+    input_root: Path, wave_root: Path, output: Path, *arguments, mask: Path = MASK
+) -> subprocess.CompletedProcess:
+    """Build a dataset."""
+    return run_script(
+        "scripts/build_dataset.py",
+        *("--input-root", input_root, "--mask", mask, "--wave-root", wave_root),
+        *("--output-root", output, *arguments),
+    )
+
+
+def refusal(result: subprocess.CompletedProcess, code: int = 2) -> str:
+    """The one line that a command said on stderr before it gave up."""
+    assert result.returncode == code, result.stdout + result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr.strip()
+
+
+def said_of_skipped(result: subprocess.CompletedProcess) -> dict[str, str]:
+    """What a batch that left something out said of each item; nothing else but the count is on stderr."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    *lines, total = result.stderr.splitlines()
+    said = dict(line.removeprefix("skipped ").split(": ", 1) for line in lines)
+    assert total.startswith(f"skipped {len(said)} "), result.stderr
+    return said
