@@ -24,6 +24,7 @@ from tqdm import tqdm
 from .errors import InputError, describe_os_error
 
 ITEMS_IN_FLIGHT = 4  # a worker
+DASK_TIMEOUT_S = 30
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
@@ -101,17 +102,25 @@ class SkipReport:
 
 
 def run_batch(
-    function: Callable[[Item], Result], items: Iterable[Item], *, num_workers: int, description: str
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    num_workers: int,
+    description: str,
+    dask_scheduler: str | None = None,
 ) -> Iterator[tuple[Item, Result | InputError]]:
     """Yield `(item, result)` as they come; an InputError of one item is yielded in its place.
 
-    `function` and the items are pickled to worker processes; with one worker all runs in this process.
-    Any other exception ends the batch. Progress is shown on a terminal only.
+    `function` and the items are pickled to worker processes, or to the workers of a Dask scheduler; with one worker
+    all runs in this process. Any other exception ends the batch. Progress is shown on a terminal only.
     """
     items = list(items)
-    outcomes = (
-        _run_here(function, items) if num_workers == 1 else _run_in_processes(function, items, num_workers)
-    )
+    if dask_scheduler:
+        outcomes = _run_on_dask(function, items, dask_scheduler)
+    elif num_workers == 1:
+        outcomes = _run_here(function, items)
+    else:
+        outcomes = _run_in_processes(function, items, num_workers)
     yield from tqdm(outcomes, total=len(items), desc=description, unit="item", disable=None)
 
 
@@ -151,6 +160,54 @@ def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iter
         ) from error
     finally:
         _end_now(executor)
+
+
+def _run_on_dask(function: Callable, items: list, scheduler: str) -> Iterator[tuple]:
+    """The same on a cluster that shares this machine's files: what a lost worker had in hand, another does again.
+
+    Raises InputError if `distributed` is not installed, no scheduler answers, it has no workers, or an item ends one
+    worker after another.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError("--dask-scheduler needs the package distributed: pip install distributed") from error
+    if not re.fullmatch(r"\w+://.+:\d+", scheduler):
+        raise InputError(f"--dask-scheduler {scheduler}: not an address such as tcp://host:8786")
+    try:
+        client = distributed.Client(scheduler, timeout=DASK_TIMEOUT_S)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--dask-scheduler {scheduler}: no Dask scheduler answers there ({error})"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=DASK_TIMEOUT_S)
+        except TimeoutError as error:
+            raise InputError(
+                f"--dask-scheduler {scheduler}: has no workers; start some with `dask worker`"
+            ) from error
+        try:
+            yield from _dask_outcomes(client, function, items)
+        except distributed.KilledWorker as error:
+            raise InputError(f"--dask-scheduler {scheduler}: {error}") from error
+
+
+def _dask_outcomes(client, function: Callable, items: list) -> Iterator[tuple]:
+    """Keep a few items a thread in flight."""
+    from distributed import as_completed
+
+    waiting, in_flight, completed = iter(items), {}, as_completed()
+    while True:
+        threads = max(sum(client.nthreads().values()), 1)
+        for item in itertools.islice(waiting, max(ITEMS_IN_FLIGHT * threads - len(in_flight), 0)):
+            future = client.submit(_outcome, function, item, pure=False)
+            in_flight[future.key] = item
+            completed.add(future)
+        if not in_flight:
+            return
+        future = next(completed)
+        yield in_flight.pop(future.key), future.result()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from .errors import InputError, describe_os_error
 
@@ -27,6 +28,28 @@ def add_num_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-workers", type=positive_int, default=available_cores(), help="worker processes"
     )
+
+
+def add_dask_scheduler(parser: argparse.ArgumentParser) -> None:
+    """`--dask-scheduler`: do the work on a cluster instead of on this machine's cores."""
+    parser.add_argument(
+        "--dask-scheduler",
+        metavar="tcp://HOST:8786",
+        help="work on this Dask cluster, over storage that all share",
+    )
+
+
+def share_paths(args: argparse.Namespace) -> None:
+    """Make all paths absolute where a cluster's workers, which run in folders of their own, will open them."""
+    if args.dask_scheduler:
+        for name, value in vars(args).items():
+            if isinstance(value, Path):
+                setattr(args, name, value.absolute())
+
+
+def workers_used(args: argparse.Namespace) -> str:
+    """For the last line: who did the work."""
+    return f"cluster {args.dask_scheduler}" if args.dask_scheduler else f"{args.num_workers} workers"
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

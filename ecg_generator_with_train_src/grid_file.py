@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .dataset_format import sha256_of
 from .errors import InputError, first_problem
 from .geometry import MAJOR_MM, PaperGeometry
-from .image_files import read_rgb
+from .image_files import read_grey, read_rgb
 from .layouts import PageSetup
 from .measure_grid import measure_grid
 
@@ -58,6 +59,29 @@ def read_grid(path: Path) -> GridFile:
             f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}"
         )
     return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry)
+
+
+@lru_cache(maxsize=4)
+def read_known_grid(path: Path, sha256: str) -> np.ndarray:
+    """The grid that a page was rendered for, shape (height, width, 3), uint8; read once a process.
+
+    Raises InputError if the file is missing or another.
+    """
+    if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
+        raise InputError(f"{path}: not the grid that the page was rendered for; render the page again")
+    return read_rgb(path)
+
+
+@lru_cache(maxsize=1)
+def read_grid_mask(path: Path) -> np.ndarray:
+    """A grid's mask, shape (height, width), uint8, 0 or 255; read once a process.
+
+    Raises InputError if the file is no whole image or has other values.
+    """
+    mask = read_grey(path)
+    if not np.isin(mask, (0, 255)).all():
+        raise InputError(f"{path}: holds values other than 0 and 255; a mask must not be a JPEG or resized")
+    return mask
 
 
 def _read_sidecar(path: Path) -> PaperGeometry:

@@ -28,11 +28,14 @@ from ecg_generator_with_train_src.batch import (
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
+    add_dask_scheduler,
     add_num_workers,
     add_seed,
     make_parser,
     positive_int,
     run,
+    share_paths,
+    workers_used,
 )
 from ecg_generator_with_train_src.dataset_format import sha256_of
 from ecg_generator_with_train_src.errors import InputError
@@ -135,6 +138,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     one("--overwrite", action="store_true", help="draw pages again that are there")
     add_seed(parser)
     add_num_workers(parser)
+    add_dask_scheduler(parser)
     return parser.parse_args(argv)
 
 
@@ -148,13 +152,17 @@ def _dpi(text: str) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Render all records below the root; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
+    share_paths(args)
     start_s = time.perf_counter()
     tasks = find_tasks(args)
     options = prepare_folders(args, read_grid(args.grid))
     skipped = SkipReport(args.image_dir / "skipped.tsv")
     pages: dict[str, RenderedPage] = {}
     work = functools.partial(render_page, options)
-    for task, outcome in run_batch(work, tasks, num_workers=args.num_workers, description="render"):
+    outcomes = run_batch(
+        work, tasks, num_workers=args.num_workers, description="render", dask_scheduler=args.dask_scheduler
+    )
+    for task, outcome in outcomes:
         if isinstance(outcome, InputError):
             skipped.add(task.request.name, str(outcome))
         else:
@@ -293,7 +301,7 @@ def report(
     made = len(pages) - kept
     print(
         f"rendered {made} pages, kept {kept} -> {args.image_dir}, {args.mask_dir} "
-        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
+        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {workers_used(args)})"
     )
 
 

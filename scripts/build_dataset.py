@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -23,23 +22,25 @@ from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_byte
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
+    add_dask_scheduler,
     add_num_workers,
     add_seed,
     make_parser,
     run,
+    share_paths,
+    workers_used,
 )
 from ecg_generator_with_train_src.compose import ComposedPage, compose
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, Sample, sha256_of
 from ecg_generator_with_train_src.dataset_store import DatasetStore
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.grid_file import read_grid_mask, read_known_grid
 from ecg_generator_with_train_src.image_files import (
     encode_classes,
     encode_grey,
     encode_rgb,
-    read_grey,
     read_ink_alpha,
-    read_rgb,
 )
 from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.pages import (
@@ -97,6 +98,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_seed(parser)
     add_num_workers(parser)
+    add_dask_scheduler(parser)
     return parser.parse_args(argv)
 
 
@@ -110,6 +112,7 @@ def _fraction(text: str) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Build the dataset; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
+    share_paths(args)
     start_s = time.perf_counter()
     skipped = SkipReport(args.output_root / "skipped.tsv")
     pages = pair_pages_with_records(args.wave_root, args.input_root, skipped)
@@ -125,9 +128,14 @@ def main(argv: list[str] | None = None) -> int:
     shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed)
     samples: list[Sample] = []
     made = 0
-    for task, outcome in run_batch(
-        functools.partial(build_sample, shared), tasks, num_workers=args.num_workers, description="build"
-    ):
+    outcomes = run_batch(
+        functools.partial(build_sample, shared),
+        tasks,
+        num_workers=args.num_workers,
+        description="build",
+        dask_scheduler=args.dask_scheduler,
+    )
+    for task, outcome in outcomes:
         if isinstance(outcome, InputError):
             skipped.add(task.description_path.name, str(outcome))
             continue
@@ -183,10 +191,8 @@ def _name_unpaired(what: str, names: set[str]) -> None:
 def check_mask(path: Path) -> None:
     """Raise InputError unless the grid mask is a whole image of the default page's size."""
     paper = DEFAULT_SETUP.paper()
-    mask = read_grey(path)
+    mask = read_grid_mask(path)
     height, width = mask.shape
-    if not np.isin(mask, (0, 255)).all():
-        raise InputError(f"{path}: holds values other than 0 and 255; a mask must not be a JPEG or resized")
     if (width, height) != (paper.width_px, paper.height_px):
         raise InputError(
             f"{path}: {width}x{height} pixels, but the default page has {paper.width_px}x{paper.height_px}; "
@@ -270,22 +276,12 @@ def paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray, 
     if page.grid is None:
         return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
     grid_path = options.wave_root / page.grid.file
-    grid_rgb = _read_given_grid(grid_path, page.grid.sha256)
+    grid_rgb = read_known_grid(grid_path, page.grid.sha256)
     if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
         raise InputError(f"{grid_path}: not of the page's size; render the page again")
-    return grid_rgb, _read_mask(options.mask_path) if paper == DEFAULT_SETUP.paper() else draw_grid_mask(
+    return grid_rgb, read_grid_mask(options.mask_path) if paper == DEFAULT_SETUP.paper() else draw_grid_mask(
         paper
     )
-
-
-@lru_cache(maxsize=4)
-def _read_given_grid(path: Path, sha256: str) -> np.ndarray:
-    if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
-        raise InputError(f"{path}: not the grid that the page was rendered for; render the page again")
-    return read_rgb(path)
-
-
-_read_mask = lru_cache(maxsize=1)(read_grey)
 
 
 def write_sample(
@@ -381,7 +377,7 @@ def report(
     print(
         f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: "
         f"{counts['train']} train, {counts['val']} val "
-        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {args.num_workers} workers)"
+        f"in {duration_s:.1f} s ({made / duration_s:.1f} pages/s, {workers_used(args)})"
     )
 
 
