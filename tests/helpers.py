@@ -1,13 +1,23 @@
 """What several tests need: records with known values, folders as bytes, and the one line of an error."""
 
+import io
+import itertools
+import runpy
 import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
+import pytest
 from ecg_generator_with_train_src.records import LEADS, Record
 
-from conftest import GRID, MASK, run_script
+from conftest import GRID, MASK, REPOSITORY, run_script
+
+linux_only = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
 
 def waves_mv(fs_hz: float, **leads_mv) -> pd.DataFrame:
@@ -48,9 +58,28 @@ def files_below(root: Path) -> dict[str, bytes]:
     }
 
 
+def run_here(script: str, *arguments) -> subprocess.CompletedProcess:
+    """What run_script gives, without the seconds of starting a Python: the script's __main__ in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = [script, *map(str, arguments)]
+    with mock.patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+        try:
+            runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
+def run_batch_script(script: str, *arguments) -> subprocess.CompletedProcess:
+    """A script with one worker runs here; with more, or as many as there are cores, as a user runs it."""
+    one_worker = any(pair == ("--num-workers", 1) for pair in itertools.pairwise(arguments))
+    return run_here(script, *arguments) if one_worker else run_script(script, *arguments)
+
+
 def render(csv_root: Path, output: Path, *arguments, grid: Path = GRID) -> subprocess.CompletedProcess:
     """Render records to output/wave_images and output/wave_masks."""
-    return run_script(
+    return run_batch_script(
         "scripts/batch_render_waveforms.py",
         *("--csv-root", csv_root, "--grid", grid),
         *("--image-dir", output / "wave_images", "--mask-dir", output / "wave_masks", *arguments),
@@ -61,7 +90,7 @@ def build(
     input_root: Path, wave_root: Path, output: Path, *arguments, mask: Path = MASK
 ) -> subprocess.CompletedProcess:
     """Build a dataset."""
-    return run_script(
+    return run_batch_script(
         "scripts/build_dataset.py",
         *("--input-root", input_root, "--mask", mask, "--wave-root", wave_root),
         *("--output-root", output, *arguments),
@@ -82,3 +111,25 @@ def said_of_skipped(result: subprocess.CompletedProcess) -> dict[str, str]:
     said = dict(line.removeprefix("skipped ").split(": ", 1) for line in lines)
     assert total.startswith(f"skipped {len(said)} "), result.stderr
     return said
+
+
+def wait_for(condition, timeout_s: float = 60):
+    """Poll until the condition holds and return what it gave."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+    return value
+
+
+def in_session(session: int) -> set[int]:
+    """The living processes of a session, zombies aside."""
+    living = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its_session) == session and state != "Z":
+            living.add(int(stat.parent.name))
+    return living
