@@ -1,0 +1,204 @@
+"""python scripts/benchmark.py render --csv-root data/sample_records
+
+Measure speed as ratios within one run on this machine. `render`: what drawing and building a page costs beside
+encoding the same page's images with OpenCV at PNG level 1, the share of encoding and decoding, memory, and how both
+steps grow with records and workers. The records are copied under new names until there are --num-records.
+"""
+
+import argparse
+import itertools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src import image_files
+from ecg_generator_with_train_src.command_line import available_cores, make_parser, positive_int, run
+from ecg_generator_with_train_src.dataset_format import read_manifest
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.records import find_records, read_record_table
+
+SCRIPTS = Path(__file__).resolve().parent
+GRID = SCRIPTS.parent / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
+MASK = SCRIPTS.parent / "image_data" / "complete_mask.png"
+PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
+REPEATS = 7
+MIB = 2**20
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one benchmark."""
+    parser = make_parser(__doc__)
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render")
+    render = commands.add_parser(
+        "render", help="drawing and building pages", description=benchmark_render.__doc__
+    )
+    render.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
+    render.add_argument("--num-records", type=positive_int, default=100, help="pages of the larger run")
+    render.set_defaults(run=benchmark_render)
+    args = parser.parse_args(argv)
+    print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
+    args.run(args)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A whole command: wall-clock seconds and the largest process's peak memory."""
+
+    duration_s: float
+    peak_mib: float
+
+
+def benchmark_render(args: argparse.Namespace) -> None:
+    """Time whole commands on 1, a tenth, and all of the pages; what 1 page takes is start-up and left out."""
+    few, many = max(args.num_records // 10, 2), args.num_records
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for count in (1, few, many):
+            copy_records(args.csv_root, work / f"records{count}", count)
+        render = {count: run_render(work, count, 1) for count in (1, few, many)}
+        build = {count: run_build(work, count, 1) for count in (1, few, many)}
+        cost = encoding_cost(work / f"images{many}", work / f"masks{many}", work / f"dataset{many}")
+        report_step("render", render, cost.rgba_and_mask_s, cost.render_s)
+        report_step("build", build, cost.rgb_s, cost.build_s)
+        speedup = 1 / page_s(render, many) / PEER_PAGES_A_SECOND
+        print(f"render: {speedup:.0f} times ECG-Image-Kit's {PEER_PAGES_A_SECOND} plain pages/s")
+        for workers in worker_counts():
+            timed = run_render(work, many, workers), run_build(work, many, workers)
+            speeds = [many / timing.duration_s for timing in timed]
+            print(
+                f"{workers} workers, start-up included: render {speeds[0]:.1f}, build {speeds[1]:.1f} pages/s"
+            )
+
+
+def report_step(step: str, runs: dict[int, Run], plain_s: float, codec_s: float) -> None:
+    """One line a step; `plain_s` is what OpenCV's encoder takes for the same images, `codec_s` what ours take."""
+    _, few, many = sorted(runs)
+    duration_s = page_s(runs, many)
+    print(
+        f"{step}: {1 / duration_s:.1f} pages/s on one core; {duration_s / plain_s:.2f} of the {plain_s * 1e3:.0f} ms of "
+        f"cv2.imencode('.png', level 1) on the same images; encoding and decoding take {codec_s / duration_s:.0%}; "
+        f"a page of {many} takes {duration_s / page_s(runs, few):.2f} of a page of {few}; "
+        f"peak memory {runs[few].peak_mib:.0f} MiB at {few} pages, {runs[many].peak_mib:.0f} MiB at {many}"
+    )
+
+
+def page_s(runs: dict[int, Run], count: int) -> float:
+    """Seconds a page, start-up left out."""
+    return (runs[count].duration_s - runs[1].duration_s) / (count - 1)
+
+
+def worker_counts() -> list[int]:
+    """1, 2, 4, ... and all cores."""
+    doubling = itertools.takewhile(lambda count: count < available_cores(), (2**k for k in itertools.count()))
+    return [*doubling, available_cores()]
+
+
+def copy_records(csv_root: Path, target: Path, count: int) -> None:
+    """`count` records under new names, with their sampling rates."""
+    records, rates_hz = find_records(csv_root), read_record_table(csv_root).fs_hz
+    target.mkdir()
+    rows = ["id,fs,sig_len"]
+    for number, (record_id, path) in zip(range(count), itertools.cycle(records.items()), strict=False):
+        shutil.copy(path, target / f"{number:06d}.csv")
+        if record_id in rates_hz:
+            rows.append(f"{number:06d},{rates_hz[record_id]:g},")
+    (target / "train.csv").write_text("\n".join(rows) + "\n")
+
+
+def run_render(work: Path, count: int, workers: int) -> Run:
+    """batch_render_waveforms.py, all pages anew."""
+    return timed_command(
+        "batch_render_waveforms.py",
+        *("--csv-root", work / f"records{count}", "--grid", GRID, "--image-dir", work / f"images{count}"),
+        *("--mask-dir", work / f"masks{count}", "--num-workers", workers, "--overwrite"),
+    )
+
+
+def run_build(work: Path, count: int, workers: int) -> Run:
+    """build_dataset.py, all samples anew."""
+    return timed_command(
+        "build_dataset.py",
+        *("--input-root", work / f"records{count}", "--mask", MASK, "--wave-root", work / f"images{count}"),
+        *("--output-root", work / f"dataset{count}", "--num-workers", workers, "--overwrite"),
+    )
+
+
+def timed_command(script: str, *arguments) -> Run:
+    """Run a script to its end."""
+    start_s = time.perf_counter()
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise InputError(f"{script} failed; see above")
+    return Run(time.perf_counter() - start_s, usage.ru_maxrss * 1024 / MIB)
+
+
+@dataclass(frozen=True)
+class EncodingCost:
+    """Seconds a page: OpenCV's PNG encoder at level 1, and what our steps encode and decode."""
+
+    rgba_and_mask_s: float
+    rgb_s: float
+    render_s: float
+    build_s: float
+
+
+def encoding_cost(image_dir: Path, mask_dir: Path, dataset: Path) -> EncodingCost:
+    """Time the encoders on one page's own images, one thread."""
+    cv2.setNumThreads(1)
+    sample = read_manifest(dataset)[0]
+    ink_path = image_dir / f"{sample.record}.png"
+    rgba = cv2.imread(str(ink_path), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(str(mask_dir / f"{sample.record}.png"), cv2.IMREAD_UNCHANGED)
+    rgb, classes = (
+        image_files.read_rgb(dataset / sample.image),
+        image_files.read_classes(dataset / sample.mask),
+    )
+    opacity = np.ascontiguousarray(rgba[..., 3])
+    return EncodingCost(
+        rgba_and_mask_s=median_s(lambda: (opencv_png(rgba), opencv_png(mask))),
+        rgb_s=median_s(lambda: opencv_png(rgb)),
+        render_s=median_s(
+            lambda: (image_files.encode_ink(opacity, (0, 0, 0)), image_files.encode_binary(mask))
+        ),
+        build_s=median_s(
+            lambda: (
+                image_files.read_ink_alpha(ink_path),
+                image_files.encode_rgb(rgb),
+                image_files.encode_classes(classes),
+                image_files.encode_grey(opacity),
+            )
+        ),
+    )
+
+
+def opencv_png(image: np.ndarray) -> np.ndarray:
+    """PNG by OpenCV's encoder at level 1, otherwise as it comes."""
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+
+
+def median_s(function: Callable[[], object]) -> float:
+    """Median duration of a few calls."""
+    durations = []
+    for _ in range(REPEATS):
+        start_s = time.perf_counter()
+        function()
+        durations.append(time.perf_counter() - start_s)
+    return float(np.median(durations))
+
+
+if __name__ == "__main__":
+    run(main)
