@@ -48,7 +48,8 @@ def _inked_intervals(x_px: np.ndarray, y_px: np.ndarray, pen_px: float) -> tuple
     reach = int(radius * SUBCOLUMNS)
     first = int(np.floor(x_px[0] * SUBCOLUMNS)) - reach
     last = int(np.floor(x_px[-1] * SUBCOLUMNS)) + reach
-    top, bottom = _curve_in_subcolumns(x_px, y_px, first, last)
+    centre_px = (np.arange(first, last + 1) + 0.5) / SUBCOLUMNS
+    top, bottom = _curve_in_subcolumns(x_px, y_px, centre_px, first)
     inked_top, inked_bottom = np.full_like(top, np.inf), np.full_like(bottom, -np.inf)
     count = len(top)
     for shift in range(-reach, reach + 1):
@@ -56,20 +57,35 @@ def _inked_intervals(x_px: np.ndarray, y_px: np.ndarray, pen_px: float) -> tuple
         to, source = slice(max(shift, 0), count + min(shift, 0)), slice(max(-shift, 0), count - max(shift, 0))
         np.minimum(inked_top[to], top[source] - half_chord, out=inked_top[to])
         np.maximum(inked_bottom[to], bottom[source] + half_chord, out=inked_bottom[to])
+    for edge in (
+        centre_px - radius,
+        centre_px + radius,
+    ):  # where the pen just touches: what makes flanks full wide
+        touched = _curve_at(x_px, y_px, edge)
+        np.fmin(inked_top, touched, out=inked_top)
+        np.fmax(inked_bottom, touched, out=inked_bottom)
     return first, inked_top, inked_bottom
 
 
-def _curve_in_subcolumns(x_px, y_px, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+def _curve_in_subcolumns(
+    x_px: np.ndarray, y_px: np.ndarray, centre_px: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Highest and lowest point of the curve in each subcolumn: at its centre and at the vertices within."""
-    centre_px = (np.arange(first, last + 1) + 0.5) / SUBCOLUMNS
-    top = np.interp(centre_px, x_px, y_px).astype(np.float32)
-    bottom = top.copy()
-    outside = (centre_px < x_px[0]) | (centre_px > x_px[-1])
-    top[outside], bottom[outside] = np.inf, -np.inf
+    at_centre = _curve_at(x_px, y_px, centre_px)
+    outside = np.isnan(at_centre)
+    top, bottom = (
+        np.where(outside, np.float32(np.inf), at_centre),
+        np.where(outside, np.float32(-np.inf), at_centre),
+    )
     subcolumn = np.floor(x_px * SUBCOLUMNS).astype(int) - first
     np.minimum.at(top, subcolumn, y_px.astype(np.float32))
     np.maximum.at(bottom, subcolumn, y_px.astype(np.float32))
     return top, bottom
+
+
+def _curve_at(x_px: np.ndarray, y_px: np.ndarray, at_px: np.ndarray) -> np.ndarray:
+    """The curve's height, float32; NaN before its start and after its end."""
+    return np.interp(at_px, x_px, y_px, left=np.nan, right=np.nan).astype(np.float32)
 
 
 def _fill(first: int, top: np.ndarray, bottom: np.ndarray, page_height: int) -> Strip:

@@ -86,8 +86,8 @@ def report_step(step: str, runs: dict[int, Run], plain_s: float, codec_s: float)
     _, few, many = sorted(runs)
     duration_s = page_s(runs, many)
     print(
-        f"{step}: {1 / duration_s:.1f} pages/s on one core; {duration_s / plain_s:.2f} of the {plain_s * 1e3:.0f} ms of "
-        f"cv2.imencode('.png', level 1) on the same images; encoding and decoding take {codec_s / duration_s:.0%}; "
+        f"{step}: {1 / duration_s:.1f} pages/s on one core; {duration_s / plain_s:.2f} of the {plain_s * 1e3:.0f} ms "
+        f"of cv2.imencode('.png', level 1) on the same images; encoding and decoding take {codec_s / duration_s:.0%}; "
         f"a page of {many} takes {duration_s / page_s(runs, few):.2f} of a page of {few}; "
         f"peak memory {runs[few].peak_mib:.0f} MiB at {few} pages, {runs[many].peak_mib:.0f} MiB at {many}"
     )
