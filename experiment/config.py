@@ -63,8 +63,8 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Shape of GridWaveNet."""
 
-    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (16, 32, 64, 128, 192)
-    norm_groups: Count = 8
+    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (16, 32, 64, 96, 128, 128)
+    norm_groups: Count = 4
 
     @property
     def stride(self) -> int:
@@ -85,7 +85,7 @@ class LossConfig(_Section):
 class OptimizerConfig(_Section):
     """AdamW."""
 
-    lr: Positive = 1e-3
+    lr: Positive = 3e-3
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     weight_decay: NotNegative = 0.01
     clip_norm: Positive = 1.0

@@ -271,9 +271,14 @@ class TileDataset(Dataset):
     def __init__(self, pages: Pages, tiles: list[Tile], size: int):
         self.pages, self.tiles, self.size = pages, tiles, size
 
+    def whole(self, key: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label of a tile, with what its neighbours count as well."""
+        tile = self.tiles[key]
+        return _window(*self.pages[tile.page], tile.top, tile.left, self.size)
+
     def __getitem__(self, key: int) -> Batch:
         tile = self.tiles[max(key, 0)]
-        image, label = _window(*self.pages[tile.page], tile.top, tile.left, self.size)
+        image, label = self.whole(max(key, 0))
         label = label.copy()
         label[: tile.skip_rows] = IGNORED
         label[:, : tile.skip_columns] = IGNORED
@@ -332,11 +337,12 @@ class DataSource:
         return _batches(self._val_loader)
 
     def sample_batch(self) -> Batch:
-        """One full batch of the first rank, whose first `run.sample_tiles` are spread over the tiles."""
+        """One full batch of tiles to be pictured, of which the first `run.sample_tiles` are spread over all."""
         number, batch_size = len(self.tiles.tiles), self.config.data.val_batch_size
-        wanted = min(self.config.run.sample_tiles, batch_size, number)
-        keys = [(2 * k + 1) * number // (2 * wanted) for k in range(wanted)]
-        return join([self.tiles[key] for key in keys + [-1] * (batch_size - wanted)])
+        wanted = min(max(self.config.run.sample_tiles, 1), number)
+        return _stack(
+            [self.tiles.whole((2 * k + 1) * number // (2 * wanted) % number) for k in range(batch_size)]
+        )
 
     def describe(self) -> str:
         """One line on what is there."""

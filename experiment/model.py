@@ -1,9 +1,10 @@
 """GridWaveNet: a compact U-Net that labels every pixel of an ECG page as background, grid or waveform.
 
-Traces are two pixels wide and grid lines one, so the first and the last level work at full resolution, with
-few channels; each level below has half the resolution and twice the channels, which costs the same again.
-Shapes are fixed by the input, there is no dropout, and up-sampling is a transposed convolution, whose
-gradient every XLA backend has. Normalisation of the image is part of the network, and so of its weights file.
+Traces are two pixels wide and grid lines one, so the first and the last level work at full resolution, with few
+channels and one convolution each: they take most of the time. Each level below has half the resolution and two
+convolutions in each direction, which tell a trace from text by what is around it. Shapes are fixed by the input,
+there is no dropout, and up-sampling is a transposed convolution, whose gradient every XLA backend has.
+Normalisation of the image is part of the network, and so of its weights file.
 """
 
 import itertools
@@ -44,16 +45,11 @@ class GridWaveNet(nn.Module):
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
         for level, width in enumerate(widths):
-            inputs = width if level else 3
-            self.encoders.append(
-                nn.Sequential(ConvBlock(inputs, width, groups), ConvBlock(width, width, groups))
-            )
-        for width, below in itertools.pairwise(widths):
+            self.encoders.append(_convolutions(width if level else 3, width, groups, level))
+        for level, (width, below) in enumerate(itertools.pairwise(widths)):
             self.downs.append(nn.Conv2d(width, below, 2, stride=2))
             self.ups.append(nn.ConvTranspose2d(below, width, 2, stride=2))
-            self.decoders.append(
-                nn.Sequential(ConvBlock(2 * width, width, groups), ConvBlock(width, width, groups))
-            )
+            self.decoders.append(_convolutions(2 * width, width, groups, level))
         self.head = nn.Conv2d(widths[0], len(CLASS_NAMES), 1)
         self.apply(_initialise)
 
@@ -71,6 +67,12 @@ class GridWaveNet(nn.Module):
         ):
             x = decoder(torch.cat([up(x), skip], dim=1))
         return self.head(x)
+
+
+def _convolutions(inputs: int, outputs: int, groups: int, level: int) -> nn.Sequential:
+    """One block at full resolution (level 0), two below."""
+    first = ConvBlock(inputs, outputs, groups)
+    return nn.Sequential(first, ConvBlock(outputs, outputs, groups)) if level else nn.Sequential(first)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -211,8 +211,8 @@ class Trainer:
             logits = self.model(next(iter(self.backend.wrap_loader([batch])))["image"])
         predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         images = batch["image"].numpy().transpose(0, 2, 3, 1)
-        rows = zip(images, batch["label"].numpy(), predicted, batch["real"].tolist(), strict=True)
-        return np.concatenate([side_by_side(*row) for *row, real in rows if real])
+        rows = list(zip(images, batch["label"].numpy(), predicted, strict=True))
+        return np.concatenate([side_by_side(*row) for row in rows[: self.config.run.sample_tiles]])
 
     def state(self, result: dict[str, Any]) -> TrainingState:
         """All that is needed to go on from here, in CPU memory."""
@@ -324,8 +324,9 @@ def _train_to_the_end(trainer: Trainer) -> int:
         seconds = time.perf_counter() - started
         best = trainer.best
         print(
-            f"trained {trainer.epoch} epochs ({trainer.step} steps) in {seconds:.0f} s, {images:.1f} images/s; best epoch "
-            f"{best['epoch']}: mean Dice {best['mean_dice']:.4f}; weights in {folder.checkpoints}/best.safetensors"
+            f"trained {trainer.epoch} epochs ({trainer.step} steps) in {seconds:.0f} s, {images:.1f} images/s; "
+            f"best epoch {best['epoch']}: mean Dice {best['mean_dice']:.4f}; "
+            f"weights in {folder.checkpoints}/best.safetensors"
         )
     return 0
 

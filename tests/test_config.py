@@ -7,7 +7,9 @@ import yaml
 from ecg_generator_with_train_src.errors import InputError
 from experiment.config import Config, differing_key, dump_config, load_config
 
-CONFIGS = Path(__file__).parents[1] / "experiment" / "configs"
+from conftest import REPOSITORY
+
+CONFIGS = REPOSITORY / "experiment" / "configs"
 MINIMAL = "run: {name: r}\ndata: {root: d}\n"
 
 
@@ -88,8 +90,8 @@ def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
         ("optimizer.betas=[0.9]", "optimizer.betas.1", "missing"),
         # contradictions
         ("data.batch_size=6", "data.batch_size", "crops_per_page (4)"),
-        ("data.crop_size=100", "data.crop_size", "multiple of 16"),
-        ("model.widths=[8, 20]", "model.widths", "norm_groups (8)"),
+        ("data.crop_size=100", "data.crop_size", "multiple of 32"),
+        ("model.widths=[8, 18]", "model.widths", "norm_groups (4)"),
         ("loss.class_weights=[1, 2]", "loss.class_weights", "3 classes"),
         ("scheduler.min_lr=0.1", "scheduler.min_lr", "above optimizer.lr"),
     ],
@@ -124,5 +126,5 @@ def test_differing_key_ignores_what_makes_no_other_run(tmp_path):
     config = load(tmp_path, MINIMAL)
     assert differing_key(config, load(tmp_path, MINIMAL, "run.epochs=7", "data.num_workers=3")) is None
     changed = load(tmp_path, MINIMAL, "optimizer.lr=0.5", "scheduler.factor=0.25")
-    assert differing_key(config, changed) == ("optimizer.lr", 1e-3, 0.5)
+    assert differing_key(config, changed) == ("optimizer.lr", 3e-3, 0.5)
     assert differing_key(config, load(tmp_path, MINIMAL, "model.widths=[8, 16]"))[0] == "model.widths"

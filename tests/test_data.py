@@ -20,8 +20,6 @@ from experiment.data import (
 )
 from PIL import Image
 
-FILES = ("image", "mask")
-
 
 def config_for(root: Path, **data) -> Config:
     values = {
@@ -73,10 +71,7 @@ def test_ranks_share_out_the_crops_of_one_device(tiny_dataset):
 def test_a_crop_is_the_page_and_its_stored_mask(tiny_dataset):
     source = DataSource(config_for(tiny_dataset, crop_size=128))
     pages = [
-        tuple(
-            read(tiny_dataset / getattr(sample, kind))
-            for read, kind in zip((read_rgb, read_label), FILES, strict=True)
-        )
+        (read_rgb(tiny_dataset / sample.image), read_label(tiny_dataset / sample.mask))
         for sample in read_manifest(tiny_dataset)
         if sample.split == "train"
     ]

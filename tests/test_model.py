@@ -2,16 +2,12 @@
 
 import pytest
 import torch
-from experiment.config import Config, ModelConfig, load_config
+from experiment.config import ModelConfig, load_config
 from experiment.model import GridWaveNet, count_parameters
 
+from conftest import REPOSITORY
+
 SMALL = ModelConfig(widths=(8, 16, 24), norm_groups=4)
-
-
-def main_config() -> Config:
-    from pathlib import Path
-
-    return load_config(Path(__file__).parents[1] / "experiment/configs/grid_wave_net.yaml")
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (64, 32), (4, 12)])
@@ -21,7 +17,8 @@ def test_logits_have_the_size_of_the_image(height, width):
 
 
 def test_the_main_network_is_small_enough():
-    assert count_parameters(GridWaveNet(main_config().model)) <= 4_800_000
+    config = load_config(REPOSITORY / "experiment/configs/grid_wave_net.yaml")
+    assert count_parameters(GridWaveNet(config.model)) <= 4_800_000
 
 
 def test_nothing_depends_on_the_other_images_of_a_batch_or_on_chance():

@@ -145,7 +145,7 @@ def test_a_run_leaves_what_it_promises(unbroken):
     assert (info["device"], info["precision"]) == ("cpu", "fp32")
     events = EventAccumulator(str(unbroken)).Reload()
     assert [event.step for event in events.Scalars("val/dice/waveform")] == [4, 8, 12]
-    assert not [path for path in unbroken.rglob(".*")]  # no temporary file is left
+    assert not list(unbroken.rglob(".*"))  # no temporary file is left
 
 
 def test_checkpoints_stand_alone_and_hold_the_normalisation(unbroken, tiny_dataset):
@@ -181,7 +181,7 @@ def copy_run(folder: Path, target: Path) -> Path:
 
 def test_resume_refuses_another_setting_or_dataset_by_name(tiny_dataset, unbroken, tmp_path):
     runs = copy_run(unbroken, tmp_path)
-    with pytest.raises(InputError, match=r"its optimizer\.lr is 0\.001, now 0\.5; --resume none"):
+    with pytest.raises(InputError, match=r"its optimizer\.lr is 0\.003, now 0\.5; --resume none"):
         train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu", optimizer__lr=0.5))
     record = runs / "small/checkpoints/last.json"
     record.write_text(record.read_text().replace('"dataset_sha256": "', '"dataset_sha256": "0'))
@@ -320,7 +320,7 @@ def test_torch_and_torch_xla_of_different_lines_are_refused(tiny_dataset, tmp_pa
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_missing_gpu_is_an_error(tiny_dataset, tmp_path):
-    with pytest.raises(InputError, match="--device cuda, but torch .* finds no CUDA device"):
+    with pytest.raises(InputError, match=r"--device cuda, but torch .* finds no CUDA device"):
         train_tpu.main(arguments(tiny_dataset, tmp_path, "--device", "cuda"))
 
 

@@ -1,0 +1,219 @@
+"""Prediction: tiling, sizes and scales, what is written, and images that cannot be read."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ecg_generator_with_train_src.dataset_format import read_manifest
+from ecg_generator_with_train_src.errors import InputError
+from experiment import predict
+from experiment.backends import launch
+from experiment.checkpoints import TrainingState, write_weights
+from experiment.config import check_config
+from experiment.data import read_label, read_rgb
+from experiment.metrics import scores
+from experiment.model import GridWaveNet
+from experiment.overlays import mask_image
+from experiment.prediction import Predictor, blend, count_confusion, tile_starts
+from PIL import Image
+
+from conftest import run_script
+
+CONFIG = check_config(
+    {
+        "run": {"name": "r"},
+        "data": {"root": "d", "crop_size": 64},
+        "model": {"widths": [8, 16], "norm_groups": 1},
+    },
+    "test",
+)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    monkeypatch.delenv("PJRT_DEVICE", raising=False)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A network that nobody trained, as a weights file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    state = TrainingState(GridWaveNet(CONFIG.model).state_dict(), {}, {"step": 0, "scores": {}})
+    write_weights(path, state, CONFIG)
+    return path
+
+
+def page(width: int, height: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+# tiling
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 119, 120, 121, 500, 1700])
+def test_tiles_cover_every_pixel_and_overlap(length):
+    starts = tile_starts(length, 64)
+    assert starts[0] == 0
+    assert len(starts) == 1 if length <= 64 else starts[-1] == length - 64
+    for one, next_one in itertools.pairwise(starts):
+        assert 0 < next_one - one <= 64 - 64 // 8
+
+
+@pytest.mark.parametrize("size", [(64, 64), (201, 97), (30, 150), (5, 3)])
+def test_blending_tiles_of_a_pixelwise_function_is_that_function(size):
+    image = page(*size)
+    found = blend(lambda tile: tile.transpose(2, 0, 1) / 255.0, image, 64)
+    np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
+
+
+def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
+    image = page(64, 64)
+
+    def compare(backend):
+        prediction = predict.load_predictor(backend, checkpoint, None).predict(image)
+        model = predict.load_model(checkpoint)[0]
+        probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
+        assert np.array_equal(prediction.label, probability.argmax(dim=0).numpy())
+        assert prediction.confidence == pytest.approx(probability.max(dim=0).values.mean().item(), abs=1e-5)
+
+    launch("cpu", "fp32", compare)
+
+
+def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
+    small = page(64, 64)
+    large = small.repeat(3, axis=0).repeat(3, axis=1)
+
+    def compare(backend):
+        predictor: Predictor = predict.load_predictor(backend, checkpoint, None)
+        at_scale = predictor.predict(large, px_per_mm=3 * predict.PX_PER_MM).label
+        assert at_scale.shape == (192, 192)
+        # averaged down, the large page is the small one; brought back, block centres have its values
+        assert np.array_equal(at_scale[1::3, 1::3], predictor.predict(small).label)
+
+    launch("cpu", "fp32", compare)
+
+
+# the command
+
+
+def run_predict(*arguments, capsys=None) -> int:
+    return predict.main(["--device", "cpu", *map(str, arguments)])
+
+
+def test_pages_of_odd_sizes_and_formats(checkpoint, tmp_path):
+    images = tmp_path / "in"
+    images.mkdir()
+    Image.fromarray(page(131, 67)).save(images / "odd.png")
+    Image.fromarray(page(40, 300)).save(images / "narrow.jpg")
+    Image.fromarray(page(64, 64)[..., 0]).save(images / "grey.tif")
+    Image.fromarray(page(1, 1)).save(images / "dot.png")
+    (images / "notes.txt").write_text("no image")
+    out = tmp_path / "out"
+    assert run_predict("--images", images, "--checkpoint", checkpoint, "--output-dir", out) == 0
+    lines = {Path(line["image"]).name: line for line in map(json.loads, (out / "predictions.jsonl").open())}
+    assert lines.keys() == {"odd.png", "narrow.jpg", "grey.tif", "dot.png"}
+    for name, size in {"odd": (131, 67), "narrow": (40, 300), "grey": (64, 64), "dot": (1, 1)}.items():
+        mask, overlay = Image.open(out / f"{name}_mask.png"), Image.open(out / f"{name}_overlay.png")
+        assert (mask.mode, mask.size, overlay.mode, overlay.size) == ("P", size, "RGB", size)
+        assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+    odd = lines["odd.png"]
+    mask = np.asarray(Image.open(out / "odd_mask.png"))
+    assert (odd["width_px"], odd["height_px"]) == (131, 67)
+    assert list(odd["area_px"].values()) == np.bincount(mask.ravel(), minlength=3).tolist()
+    assert sum(odd["fraction"].values()) == pytest.approx(1, abs=1e-5)
+    assert 1 / 3 <= odd["confidence"] <= 1
+    assert not (out / "metrics.json").exists()
+
+
+def test_truth_gives_scores_that_can_be_counted_again(checkpoint, tiny_dataset, tmp_path, capsys):
+    sample = next(sample for sample in read_manifest(tiny_dataset) if sample.split == "val")
+    arguments = ["--images", tiny_dataset / sample.image, "--checkpoint", checkpoint, "--tile", 256]
+    assert run_predict(*arguments, "--output-dir", tmp_path, "--truth-root", tiny_dataset) == 0
+    stem = Path(sample.image).stem
+    matrix = count_confusion(
+        read_label(tmp_path / f"{stem}_mask.png"), read_label(tiny_dataset / sample.mask)
+    )
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["confusion"] == matrix.tolist()
+    assert {key: metrics[key] for key in ("dice", "iou")} == scores(matrix)
+    printed = capsys.readouterr().out
+    assert f"waveform      {metrics['dice']['waveform']:.4f}  {metrics['iou']['waveform']:.4f}" in printed
+    # the dataset's images/ and masks/ without a manifest serve as well
+    again = tmp_path / "again"
+    assert run_predict(*arguments, "--output-dir", again, "--truth-root", tiny_dataset / "val") == 0
+    assert json.loads((again / "metrics.json").read_text()) == metrics
+
+
+def test_the_overlay_shows_the_classes_over_the_page(tmp_path):
+    from experiment.overlays import WAVEFORM_RGB, overlay
+
+    image = np.full((1, 3, 3), 200, np.uint8)
+    found = overlay(image, np.array([[0, 1, 2]], np.uint8))
+    assert found[0, 0].max() == found[0, 0].min() > 200  # a paler grey
+    assert found[0, 1, 0] < found[0, 1, 1]  # tinted
+    assert tuple(found[0, 2]) == WAVEFORM_RGB
+    mask_image(np.array([[0, 1, 2, 255]], np.uint8)).save(tmp_path / "m.png")
+    assert read_label(tmp_path / "m.png").tolist() == [[0, 1, 2, 255]]
+
+
+def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
+    images = tmp_path / "in"
+    images.mkdir()
+    Image.fromarray(page(70, 70)).save(images / "b_whole.png")
+    data = (images / "b_whole.png").read_bytes()
+    (images / "a_cut.png").write_bytes(data[: len(data) // 2])
+    (images / "c_text.png").write_text("no image")
+    result = run_script(
+        "experiment/predict.py",
+        *(
+            "--images",
+            images,
+            "--checkpoint",
+            checkpoint,
+            "--output-dir",
+            tmp_path / "out",
+            "--device",
+            "cpu",
+        ),
+        env={key: value for key, value in os.environ.items() if key != "PJRT_DEVICE"},
+    )
+    assert result.returncode == 1
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "a_cut.png" in lines[0] and "damaged" in lines[0]
+    assert "c_text.png" in lines[1] and "no image" in lines[1]
+    assert result.stdout.splitlines()[-1].startswith("predicted 1 of 3 pages -> ")
+    assert read_rgb(tmp_path / "out/b_whole_overlay.png").shape == (70, 70, 3)
+    assert len((tmp_path / "out/skipped.tsv").read_text().splitlines()) == 2
+
+
+def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
+    Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
+    Image.fromarray(page(8, 8)).save(tmp_path / "page.jpg")
+    one = tmp_path / "page.png"
+    cases = [
+        (["--images", tmp_path / "none", "--checkpoint", checkpoint], "none: not found"),
+        (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
+        (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
+        (["--images", one, "--checkpoint", one], "no whole safetensors file"),
+        (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: is no multiple of 2"),
+        (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
+    ]
+    for arguments, message in cases:
+        with pytest.raises(InputError, match=message):
+            run_predict(*arguments, "--output-dir", tmp_path / "out")
+
+
+def test_a_mask_of_another_size_is_reported(checkpoint, tmp_path, capsys):
+    Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    mask_image(np.zeros((9, 8), np.uint8)).save(masks / "page.png")
+    arguments = ["--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--truth-root", tmp_path]
+    assert run_predict(*arguments, "--output-dir", tmp_path / "out") == 1
+    assert "is 8x9, its image 8x8" in capsys.readouterr().err
