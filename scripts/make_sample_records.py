@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.batch import run_batch, write_text
+from ecg_generator_with_train_src.batch import remove_stale_temporaries, run_batch, write_text
 from ecg_generator_with_train_src.command_line import (
     add_num_workers,
     add_seed,
@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     start_s = time.perf_counter()
     rates_hz = {f"sample{args.seed}_{k:04d}": RATES_HZ[k % len(RATES_HZ)] for k in range(args.num_records)}
+    for folder in (args.output_root, *(csv_path(args.output_root, name).parent for name in rates_hz)):
+        remove_stale_temporaries(folder)
     missing = [
         (name, fs_hz) for name, fs_hz in rates_hz.items() if not csv_path(args.output_root, name).is_file()
     ]

@@ -1,0 +1,230 @@
+"""The batch module: whole files or none, work over processes, and what a batch says of what it left out."""
+
+import multiprocessing
+import os
+import signal
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ecg_generator_with_train_src.batch import (
+    SkipReport,
+    atomic_path,
+    remove_stale_temporaries,
+    run_batch,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from ecg_generator_with_train_src.command_line import run
+from ecg_generator_with_train_src.errors import InputError
+
+from helpers import files_below
+
+# --- files
+
+
+def test_a_file_is_written_with_its_folders_and_the_users_mask(tmp_path):
+    path = tmp_path / "a" / "b" / "c.txt"
+    before = os.umask(0o027)
+    try:
+        write_text(path, "grüß\n")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == "grüß\n".encode()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert list(files_below(tmp_path)) == ["a/b/c.txt"]
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.png"
+    write_bytes(path, b"old")
+    for failure in (ValueError, KeyboardInterrupt):
+        with pytest.raises(failure), atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            assert path.read_bytes() == b"old"
+            raise failure
+        assert files_below(tmp_path) == {"a.png": b"old"}
+
+
+def test_readers_never_see_a_part_of_a_file(tmp_path):
+    path = tmp_path / "a.bin"
+    contents = [bytes([k]) * 200_000 for k in range(3)]
+    write_bytes(path, contents[0])
+    stop, seen = threading.Event(), set()
+
+    def watch():
+        while not stop.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=watch)
+    reader.start()
+    for k in range(200):
+        write_bytes(path, contents[k % 3])
+    stop.set()
+    reader.join()
+    assert seen <= set(contents)
+
+
+def test_json_refuses_what_json_has_not(tmp_path):
+    write_json(tmp_path / "a.json", {"ü": [1, None]})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "ü": [\n    1,\n    null\n  ]\n}\n'
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "b.json", float("nan"))
+    assert list(files_below(tmp_path)) == ["a.json"]
+
+
+def test_only_temporaries_of_its_own_make_are_stale(tmp_path):
+    with pytest.raises(KeyError), atomic_path(tmp_path / "page.json") as own:
+        kept = own.with_name(own.name)
+        raise KeyError
+    kept.write_bytes(b"half")
+    others = (".bashrc", ".vimrc.tmpl", ".notes.tmp", "x.tmp.png", ".a.0123456.tmp.png", "page.json")
+    for name in others:
+        (tmp_path / name).touch()
+    remove_stale_temporaries(tmp_path)
+    assert set(files_below(tmp_path)) == set(others)
+
+
+# --- reports
+
+
+def test_a_report_is_sorted_and_goes_when_nothing_is_left_out(tmp_path, capsys):
+    report = SkipReport(tmp_path / "out" / "skipped.tsv")
+    report.add("b", "b.csv: is empty")
+    report.add("a", "a.csv: is empty")
+    assert capsys.readouterr().err == "skipped b: b.csv: is empty\nskipped a: a.csv: is empty\n"
+    report.write()
+    assert report.path.read_text() == "a\ta.csv: is empty\nb\tb.csv: is empty\n"
+    SkipReport(report.path).write()
+    assert not report.path.exists()
+    SkipReport(report.path).write()  # and is not missed
+
+
+# --- work (functions of this module, for the workers to find)
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def refuse_odd(number: int) -> int:
+    if number % 2:
+        raise InputError(f"{number}: is odd")
+    return number
+
+
+def fail_at_three(number: int) -> int:
+    if number == 3:
+        raise ZeroDivisionError("a bug")
+    return number
+
+
+def open_missing(number: int) -> bytes:
+    return Path(f"/no/such/{number}.csv").read_bytes()
+
+
+def fill_the_disk(number: int) -> int:
+    raise OSError(28, "No space left on device", "/full/a.png")
+
+
+def die_at_five(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def wait_long(number: int) -> int:
+    time.sleep(600 if number > 1 else 0)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_item_comes_back_once_with_its_result(workers):
+    outcomes = list(run_batch(square, range(23), num_workers=workers, description="test"))
+    assert sorted(outcomes) == [(number, number * number) for number in range(23)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_items_come_back_as_errors_and_the_rest_is_done(workers):
+    outcomes = dict(run_batch(refuse_odd, range(8), num_workers=workers, description="test"))
+    assert [outcomes[number] for number in range(0, 8, 2)] == [0, 2, 4, 6]
+    assert [str(outcomes[number]) for number in range(1, 8, 2)] == [f"{n}: is odd" for n in range(1, 8, 2)]
+    assert all(isinstance(outcomes[number], InputError) for number in range(1, 8, 2))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_is_gone_is_an_items_error(workers):
+    ((_, outcome),) = run_batch(open_missing, [7], num_workers=workers, description="test")
+    assert str(outcome) == "/no/such/7.csv: No such file or directory"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("function", "error"), [(fail_at_three, ZeroDivisionError), (fill_the_disk, OSError)]
+)
+def test_bugs_and_full_disks_end_the_batch(workers, function, error):
+    with pytest.raises(error):
+        list(run_batch(function, range(8), num_workers=workers, description="test"))
+
+
+def test_a_worker_that_is_killed_ends_the_batch_with_advice():
+    with pytest.raises(InputError, match="fewer --num-workers"):
+        list(run_batch(die_at_five, range(20), num_workers=2, description="test"))
+
+
+def test_no_worker_outlives_a_reader_that_stops():
+    outcomes = run_batch(wait_long, range(9), num_workers=2, description="test")
+    assert next(outcomes)[1] in (0, 1)
+    outcomes.close()
+    deadline = time.monotonic() + 30
+    while multiprocessing.active_children():
+        assert time.monotonic() < deadline, "a worker is still there"
+        time.sleep(0.01)
+
+
+def test_no_items_are_no_work():
+    for workers in (1, 2):
+        assert list(run_batch(square, [], num_workers=workers, description="test")) == []
+
+
+# --- how a command ends
+
+
+def ends_with(main) -> int:
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    return end.value.code
+
+
+def raising(error: BaseException):
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
+    assert ends_with(lambda: None) == 0
+    assert ends_with(lambda: 0) == 0
+    assert ends_with(lambda: 1) == 1
+    assert capsys.readouterr().err == ""
+    for error, code, line in (
+        (InputError("a.csv: is empty"), 2, "error: a.csv: is empty\n"),
+        (OSError(28, "No space left on device", "b.png"), 2, "error: b.png: No space left on device\n"),
+        (OSError("no reason"), 2, "error: no reason\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted: what was finished is kept; run the same command again to go on\n",
+        ),
+    ):
+        assert ends_with(raising(error)) == code
+        assert capsys.readouterr().err == line
+
+
+def test_a_bug_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))
