@@ -19,6 +19,12 @@ def run_script(script: str, *arguments, cwd: Path = REPOSITORY, **options) -> su
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **options)
 
 
+def run_module(module: str, *arguments, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
+    """The same with `python -m`."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
 def succeed(script: str, *arguments, **options) -> str:
     """Run a script that must exit 0; return its standard output."""
     result = run_script(script, *arguments, **options)

@@ -1,0 +1,23 @@
+"""The benchmark runs on small input and prints its ratios; what they are is no test's business."""
+
+import re
+
+from conftest import run_script
+
+
+def test_render_prints_a_line_a_step_and_a_line_a_worker_count(sample_records):
+    result = run_script("scripts/benchmark.py", "render", "--csv-root", sample_records, "--num-records", 3)
+    assert result.returncode == 0, result.stderr
+    for step in ("render", "build"):
+        assert re.search(
+            rf"^{step}: [\d.]+ pages/s on one core; [\d.]+ of the \d+ ms", result.stdout, re.MULTILINE
+        )
+    assert re.search(
+        r"^1 workers, start-up included: render [\d.]+, build [\d.]+ pages/s$", result.stdout, re.MULTILINE
+    )
+
+
+def test_a_missing_folder_is_one_line(tmp_path):
+    result = run_script("scripts/benchmark.py", "render", "--csv-root", tmp_path / "none")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {tmp_path / 'none'}: no such folder")
