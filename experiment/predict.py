@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="images, or folders of images")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="images, or folders to search for images"
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -79,11 +81,11 @@ def _positive(text: str) -> float:
 
 
 def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images in the folders. Raises InputError for a missing one, or two of one stem."""
+    """The files, and the images in the folders and below. Raises InputError for a missing one, or two of one stem."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            images = sorted(entry for entry in path.iterdir() if _is_image(entry))
+            images = sorted(entry for entry in path.rglob("*") if _is_image(entry))
             if not images:
                 raise InputError(f"{path}: holds no images")
             found += images

@@ -217,3 +217,18 @@ def test_a_mask_of_another_size_is_reported(checkpoint, tmp_path, capsys):
     arguments = ["--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--truth-root", tmp_path]
     assert run_predict(*arguments, "--output-dir", tmp_path / "out") == 1
     assert "is 8x9, its image 8x8" in capsys.readouterr().err
+
+
+def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(tmp_path):
+    for name in (
+        "a/a-0001.png",
+        "a/a-0005.jpg",
+        "b/b-0001.png",
+        "a/a.csv",
+        "a/a-0001_mask.png",
+        "a/a-0001_overlay.png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in predict.find_images([tmp_path])]
+    assert found == ["a/a-0001.png", "a/a-0005.jpg", "b/b-0001.png"]
