@@ -1,15 +1,18 @@
 """Where the training runs: XLA (TPU, or its CPU stand-in), CUDA or the CPU, behind one interface.
 
-The only module that knows torch_xla and torch.distributed. torch_xla is imported when its backend is used and
-not before. The training loop asks a backend for `device`, `rank`, `world_size`, `is_main`, `autocast`,
-`wrap_loader`, `step`, `all_reduce`, `sync` and `to_host`, and never what it is.
+`launch` chooses, starts the ranks and calls a function with a `Backend` in each. What a backend is made of stands
+in backends_torch.py and backends_xla.py, the only modules that know torch.distributed and torch_xla; the latter
+is imported when its backend is used and not before. The training loop asks for `device`, `rank`, `world_size`,
+`is_main`, `autocast`, `wrap_loader`, `step`, `all_reduce`, `sync` and so on, and never what it runs on.
 """
 
 import contextlib
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,25 @@ from typing import Any
 import torch
 from ecg_generator_with_train_src.errors import InputError
 
+from experiment.prefetch import prefetched
+
 DEVICE_CHOICES = ("auto", "tpu", "xla-cpu", "cuda", "cpu")
 _PJRT_OF = {"tpu": "TPU", "xla-cpu": "CPU"}
 # Both make torch_xla round weights and sums as well; here they are a wish for bf16, which autocast fulfils.
 _BF16_VARIABLES = ("XLA_USE_BF16", "XLA_DOWNCAST_BF16")
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130  # as command_line.run has them
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What the command line and the configuration ask for."""
+
+    device: str = "auto"  # one of DEVICE_CHOICES
+    precision: str = "auto"  # auto, fp32 or bf16
+    num_cores: int | None = None  # of this host, under XLA; None: all
+    spmd: bool = False  # under XLA: one process drives all cores
+    compile: bool = False  # under plain torch: torch.compile
+    cache_dir: Path | None = None  # of XLA's compiled programs
 
 
 @dataclass(frozen=True)
@@ -29,20 +47,163 @@ class Choice:
 
     kind: str  # tpu, xla-cpu, cuda or cpu
     why: str
-    bf16_wish: bool  # the environment asks for bf16
+    bf16_wish: bool | None  # what the environment says of bf16; None: nothing
 
 
-def launch(device: str, precision: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Choose a backend, print the choice and return `function(backend, *arguments)`.
+class Backend:
+    """One rank: a process, or on TPU v2 and v3 a thread, with its device.
 
-    `device` is one of DEVICE_CHOICES, `precision` auto, fp32 or bf16. Raises InputError if the device is
-    missing or torch and torch_xla do not belong together.
+    `rank` of `world_size` ranks, `ranks_here` of them on this host; `devices` is how many devices this rank feeds
+    (several under SPMD alone). `precision`, fp32 or bf16, may be changed between two steps.
     """
-    choice = choose(device)
-    backend = _XlaBackend(choice, precision) if choice.kind in _PJRT_OF else _TorchBackend(choice, precision)
+
+    rank, world_size, ranks_here, devices = 0, 1, 1, 1
+    kind: str
+    device: torch.device
+    device_name: str
+    precision: str
+    description: str  # device, precision and why, in one line
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this rank prints and writes files."""
+        return self.rank == 0
+
+    @property
+    def all_devices(self) -> int:
+        """Devices of all ranks together."""
+        return self.world_size * self.devices
+
+    def described(self, choice: Choice, why: str) -> str:
+        """Device and precision, and `why` it is this precision."""
+        device = f"device {self.kind} ({choice.why}): {self.device_name}"
+        return f"{device}; precision {self.precision} ({why})"
+
+    def seed(self, seed: int) -> None:
+        """Seed all random numbers of this rank."""
+        torch.manual_seed(seed)
+
+    def prepare(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model on the device, with the weights of rank 0 on every rank."""
+        model = self._moved(model)
+        self.broadcast([*model.parameters(), *model.buffers()])
+        return model
+
+    @torch.no_grad()
+    def broadcast(self, tensors: list[torch.Tensor]) -> None:
+        """Give the tensors, all on the device, rank 0's values in place."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                tensor.copy_(self.all_reduce(tensor if self.is_main else torch.zeros_like(tensor)))
+            self.step()
+
+    def broadcast_bytes(self, data: bytes | None) -> bytes:
+        """What rank 0 gives, on every rank; the others' `data` is not looked at."""
+        if self.world_size == 1:
+            return data
+        size = torch.tensor(len(data) if self.is_main else 0, dtype=torch.int32).to(self.device)
+        values = torch.zeros(int(self.all_reduce(size).cpu()), dtype=torch.int32)
+        if self.is_main:
+            values += torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        return bytes(self.all_reduce(values.to(self.device)).cpu().to(torch.uint8).numpy())
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """The precision of the network's forward pass. Weights and sums stay in fp32."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def wrap_loader(self, batches: Iterator[dict], count: int | None = None) -> Iterator[dict]:
+        """The batches, on the device, fetched ahead by a thread. An error of the loader is raised here.
+
+        Raises RuntimeError if there are not `count` of them.
+        """
+        with contextlib.closing(prefetched(batches, self._fetched, count)) as ready:
+            for batch in ready:
+                yield self._uploaded(batch)
+
+    def to_host(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Copies in CPU memory."""
+        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+    def compilations(self) -> int:
+        """Programs compiled so far in this process; 0 where nothing is counted."""
+        return 0
+
+    def fallbacks(self) -> list[str]:
+        """Operations that were not run on the device because it lacks them."""
+        return []
+
+    def step(self) -> None:
+        """Mark the end of a step."""
+
+    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all ranks; `tensor` itself may be changed."""
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        """Wait until the device has done everything, and for all ranks."""
+        raise NotImplementedError
+
+    def _moved(self, model: torch.nn.Module) -> torch.nn.Module:
+        raise NotImplementedError
+
+    def _fetched(self, batch: dict) -> dict:
+        """In the loader's thread: all that can be done before the step asks for the batch."""
+        return batch
+
+    def _uploaded(self, batch: dict) -> dict:
+        """In the step's thread: what remains to be done."""
+        return batch
+
+
+def launch(options: LaunchOptions, function: Callable[..., int], *arguments: Any) -> int:
+    """Choose a backend and call `function(backend, *arguments)` in each rank; return its exit code.
+
+    Function and arguments may be sent to other processes by pickle, and on TPU the function runs in a thread that
+    is not the main one: it cannot install signal handlers. With several ranks, one that fails prints why and ends
+    its process at once, so that the others do not wait for it. Raises InputError if the device is missing, an
+    option does not fit it, or torch and torch_xla do not belong together.
+    """
+    choice = choose(options.device)
+    if choice.kind in _PJRT_OF:
+        if options.compile:
+            raise InputError(f"{choice.why}: --compile is for cuda and cpu; XLA compiles by itself")
+        from experiment import backends_xla  # torch_xla, after the bf16 variables are gone
+
+        return backends_xla.launch(choice, options, function, arguments)
+    if options.spmd:
+        raise InputError(f"{choice.why}: --spmd is for XLA; torchrun starts several ranks of plain torch")
+    from experiment import backends_torch
+
+    return backends_torch.launch(choice, options, function, arguments)
+
+
+def run_rank(function: Callable[..., int], backend: Backend, arguments: tuple) -> int:
+    """`function(backend, *arguments)`, after rank 0 has said what runs where."""
     if backend.is_main:
         print(backend.description, flush=True)
     return function(backend, *arguments)
+
+
+def end_rank(rank: int, error: BaseException, outcome: Path | None = None) -> None:
+    """Say why this rank fails, and end its process without waiting for anything.
+
+    `outcome` is a file for the exit code, where the parent process cannot see it.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    elif isinstance(error, InputError):
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_BAD_INPUT
+    else:
+        print(f"rank {rank}:\n{''.join(traceback.format_exception(error))}", file=sys.stderr, end="")
+        code = 1
+    if outcome is not None:
+        outcome.write_text(str(code))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def choose(device: str) -> Choice:
@@ -79,9 +240,9 @@ def _tpu_devices() -> list[Path]:
     return [*devices.glob("accel*"), *devices.glob("vfio/[0-9]*")]
 
 
-def _take_bf16_wish() -> bool:
+def _take_bf16_wish() -> bool | None:
     values = [os.environ.pop(name, "") for name in _BF16_VARIABLES]
-    return any(value.lower() in ("1", "true") for value in values)
+    return any(value.lower() in ("1", "true") for value in values) if any(values) else None
 
 
 def check_torch_xla() -> None:
@@ -103,140 +264,22 @@ def _minor(version: str) -> str:
     return match.group() if match else version
 
 
-def _resolve_precision(asked: str, automatic: str, choice: Choice) -> tuple[str, str]:
-    """(precision, why): what is asked for explicitly wins over the environment."""
-    if asked == "auto":
-        return automatic, "auto"
-    if choice.bf16_wish and asked != "bf16":
-        return asked, f"precision: {asked} in the configuration wins over XLA_USE_BF16"
-    return asked, "as configured"
+def resolve_precision(asked: str, choice: Choice, can_bf16: bool) -> tuple[str, str]:
+    """(precision, why). What is asked for explicitly wins over the environment.
 
-
-class _TorchBackend:
-    """Plain torch on one CUDA device or the CPU."""
-
-    rank, world_size, is_main = 0, 1, True
-
-    def __init__(self, choice: Choice, precision: str):
-        self.kind = choice.kind
-        self.device = torch.device(choice.kind)
-        can_bf16 = choice.kind == "cuda" and torch.cuda.is_bf16_supported()
-        self.precision, why = _resolve_precision(precision, "bf16" if can_bf16 else "fp32", choice)
-        self.device_name = torch.cuda.get_device_name() if choice.kind == "cuda" else _cpu_name()
-        self.description = (
-            f"device {choice.kind} ({choice.why}): {self.device_name}; precision {self.precision} ({why})"
-        )
-
-    def seed(self, seed: int) -> None:
-        """Seed all random numbers of this process."""
-        torch.manual_seed(seed)
-
-    def prepare(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Move the model here, in the layout that is fast here."""
-        return model.to(self.device, memory_format=torch.channels_last)
-
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """The precision of the network's forward pass."""
-        return _autocast(self.kind, self.precision)
-
-    def wrap_loader(self, batches: Iterable[dict]) -> Iterator[dict]:
-        """The batches, on the device. An error of the loader is raised here."""
-        for batch in batches:
-            yield {key: value.to(self.device, non_blocking=True) for key, value in batch.items()}
-
-    def step(self) -> None:
-        """Mark the end of a step."""
-
-    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over all ranks."""
-        return tensor
-
-    def sync(self) -> None:
-        """Wait until the device has done everything, and for all ranks."""
-        if self.kind == "cuda":
-            torch.cuda.synchronize()
-
-    def to_host(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Copies in CPU memory."""
-        return _host_copies(tensors)
-
-
-class _XlaBackend:
-    """torch_xla on one device. Uses only names that both the 2.5 and the 2.9 line have."""
-
-    rank, world_size, is_main = 0, 1, True
-
-    def __init__(self, choice: Choice, precision: str):
-        import torch_xla  # after the bf16 variables are gone from the environment
-        import torch_xla.core.xla_model
-        import torch_xla.runtime
-
-        self._xla = torch_xla
-        self.kind = choice.kind
-        try:
-            self.device = torch_xla.device()
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{choice.why}: torch_xla cannot open the device: {reason}") from error
-        self.precision, why = _resolve_precision(precision, "bf16" if choice.bf16_wish else "fp32", choice)
-        if why == "auto":
-            why = f"XLA_USE_BF16 is {'set' if choice.bf16_wish else 'not set'}"
-        self.device_name = f"{torch_xla.runtime.device_type()} through torch_xla {torch_xla.__version__}"
-        self.description = (
-            f"device {choice.kind} ({choice.why}): {self.device_name}; precision {self.precision} ({why})"
-        )
-
-    def seed(self, seed: int) -> None:
-        """Seed all random numbers of this process and its device."""
-        torch.manual_seed(seed)
-        self._xla.manual_seed(seed)
-
-    def prepare(self, model: torch.nn.Module) -> torch.nn.Module:
-        """Move the model here; XLA chooses layouts itself."""
-        return model.to(self.device)
-
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """The precision of the network's forward pass."""
-        return _autocast("xla", self.precision)
-
-    def wrap_loader(self, batches: Iterable[dict]) -> Iterator[dict]:
-        """The batches, on the device. An error of the loader is raised here."""
-        for batch in batches:
-            yield {key: value.to(self.device) for key, value in batch.items()}
-
-    def step(self) -> None:
-        """Hand the step's graph to the device."""
-        self._xla.sync()
-
-    def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over all ranks."""
-        return tensor
-
-    def sync(self) -> None:
-        """Wait until the device has done everything, and for all ranks."""
-        self._xla.sync()
-        self._xla.core.xla_model.wait_device_ops()
-
-    def to_host(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Copies in CPU memory."""
-        return _host_copies(tensors)
-
-
-Backend = _TorchBackend | _XlaBackend
-
-
-def _autocast(device_type: str, precision: str) -> contextlib.AbstractContextManager:
-    if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device_type, dtype=torch.bfloat16)
-
-
-def _host_copies(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-
-
-def _cpu_name() -> str:
-    return f"{torch.get_num_threads()} threads"
+    `auto` is bf16 on XLA exactly when XLA_USE_BF16 is 1 or true, on CUDA where `can_bf16`, and never on a CPU.
+    Raises InputError if bf16 is asked for where it cannot be had.
+    """
+    if asked == "bf16" and not can_bf16:
+        raise InputError(f"precision: bf16, but this device ({choice.kind}) has none; use auto or fp32")
+    if asked != "auto":
+        if choice.bf16_wish is not None and choice.bf16_wish != (asked == "bf16"):
+            return asked, f"precision: {asked} in the configuration wins over XLA_USE_BF16"
+        return asked, "as configured"
+    if choice.kind in _PJRT_OF:
+        said = {None: "not set", True: "set", False: "off"}[choice.bf16_wish]
+        return "bf16" if choice.bf16_wish else "fp32", f"XLA_USE_BF16 is {said}"
+    return "bf16" if choice.kind == "cuda" and can_bf16 else "fp32", "auto"
 
 
 def versions() -> dict[str, str]:

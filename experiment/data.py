@@ -195,14 +195,14 @@ class VisitSampler(Sampler):
     """The visits of one rank in `epoch`, which is set before each use: every page once before any page twice.
 
     Step s uses the visits s·V to (s+1)·V - 1 of the epoch, V = visits a step over all ranks; each rank takes
-    an equal run of them.
+    an equal run of them, for all of the `devices` that it feeds.
     """
 
-    def __init__(self, num_pages: int, config: Config, rank: int, world_size: int):
-        self.per_rank = config.data.batch_size // config.data.crops_per_page
+    def __init__(self, num_pages: int, config: Config, rank: int, world_size: int, devices: int):
+        self.per_rank = devices * config.data.batch_size // config.data.crops_per_page
         self.num_pages, self.seed, self.epoch = num_pages, config.run.seed, 1
         self.rank, self.world_size = rank, world_size
-        self.steps = steps_per_epoch(config, num_pages, world_size)
+        self.steps = steps_per_epoch(config, num_pages, world_size * devices)
 
     def __len__(self) -> int:
         return self.steps * self.per_rank
@@ -221,11 +221,11 @@ class VisitSampler(Sampler):
         return np.concatenate([rng.permutation(self.num_pages) for _ in range(rounds)])
 
 
-def steps_per_epoch(config: Config, num_pages: int, world_size: int) -> int:
+def steps_per_epoch(config: Config, num_pages: int, all_devices: int) -> int:
     """Steps of an epoch: as configured, or such that every page is visited about once; at least 1."""
     if config.run.steps_per_epoch != "auto":
         return config.run.steps_per_epoch
-    return max(num_pages * config.data.crops_per_page // (config.data.batch_size * world_size), 1)
+    return max(num_pages * config.data.crops_per_page // (config.data.batch_size * all_devices), 1)
 
 
 @dataclass(frozen=True)
@@ -309,39 +309,50 @@ def join(items: list[Batch]) -> Batch:
 
 
 class DataSource:
-    """The loaders of a run, for one of `world_size` ranks. Raises InputError if a split has no pages."""
+    """The loaders of a run, for one of `world_size` ranks. Raises InputError if a split has no pages.
 
-    def __init__(self, config: Config, rank: int = 0, world_size: int = 1):
-        self.config, self.world_size = config, world_size
+    `ranks_here` ranks share this host's memory and cores; `devices` is how many devices each rank feeds: its
+    batches are so many times those of the configuration.
+    """
+
+    def __init__(
+        self, config: Config, rank: int = 0, world_size: int = 1, ranks_here: int = 1, devices: int = 1
+    ):
+        self.config, self._ranks_here = config, ranks_here
         root = Path(config.data.root)
         manifest = read_manifest(root)
         chosen = {split: _samples_of(manifest, split, root) for split in ("train", "val")}
-        self.in_memory = _fits(config.data.in_memory, memory_needed(manifest) * world_size)
+        self.in_memory = _fits(config.data.in_memory, memory_needed(manifest) * ranks_here)
         self.pages = {split: Pages(root, samples, self.in_memory) for split, samples in chosen.items()}
-        self.steps = steps_per_epoch(config, len(chosen["train"]), world_size)
         crops = CropDataset(self.pages["train"], config.data, config.run.seed)
-        self._visits = VisitSampler(len(chosen["train"]), config, rank, world_size)
+        self._visits = VisitSampler(len(chosen["train"]), config, rank, world_size, devices)
+        self.steps = self._visits.steps
         self._train_loader = self._loader(crops, self._visits, self._visits.per_rank)
         tiles = validation_tiles(chosen["val"], config.data.crop_size, config.data.val_max_tiles)
         self.tiles = TileDataset(self.pages["val"], tiles, config.data.crop_size)
-        sampler = TileSampler(len(tiles), config.data.val_batch_size, rank, world_size)
-        self._val_loader = self._loader(self.tiles, sampler, config.data.val_batch_size)
+        self.val_batch_size = config.data.val_batch_size * devices
+        sampler = TileSampler(len(tiles), self.val_batch_size, rank, world_size)
+        self.val_steps = len(sampler) // self.val_batch_size
+        self._val_loader = self._loader(self.tiles, sampler, self.val_batch_size)
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
         """The `steps` batches of one epoch (from 1). Raises InputError for a damaged page."""
         self._visits.epoch = epoch
-        return _batches(self._train_loader)
+        return _batches(iter(self._train_loader))
 
     def val_batches(self) -> Iterator[Batch]:
-        """The validation tiles, in full batches. Raises InputError for a damaged page."""
-        return _batches(self._val_loader)
+        """The validation tiles, in `val_steps` full batches. Raises InputError for a damaged page."""
+        return _batches(iter(self._val_loader))
 
     def sample_batch(self) -> Batch:
         """One full batch of tiles to be pictured, of which the first `run.sample_tiles` are spread over all."""
-        number, batch_size = len(self.tiles.tiles), self.config.data.val_batch_size
+        number = len(self.tiles.tiles)
         wanted = min(max(self.config.run.sample_tiles, 1), number)
         return _stack(
-            [self.tiles.whole((2 * k + 1) * number // (2 * wanted) % number) for k in range(batch_size)]
+            [
+                self.tiles.whole((2 * k + 1) * number // (2 * wanted) % number)
+                for k in range(self.val_batch_size)
+            ]
         )
 
     def describe(self) -> str:
@@ -368,7 +379,7 @@ class DataSource:
     def _num_workers(self) -> int:
         if self.config.data.num_workers != "auto":
             return self.config.data.num_workers
-        return 0 if self.in_memory else max(available_cores() // self.world_size - 1, 1)
+        return 0 if self.in_memory else max(available_cores() // self._ranks_here - 1, 1)
 
 
 def _samples_of(manifest: list[Sample], split: Split, root: Path) -> list[Sample]:
@@ -386,8 +397,9 @@ def _fits(in_memory: bool | str, needed_bytes: int) -> bool:
     return bool(in_memory)
 
 
-def _batches(loader: DataLoader) -> Iterator[Batch]:
+def _batches(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same. The loader's workers were started with its iterator: not by the thread that draws from it."""
     try:
-        yield from loader
+        yield from batches
     except InputError as error:  # from a worker process it comes wrapped in that process's stack trace
         raise InputError(str(error).strip().rpartition("InputError: ")[2]) from error

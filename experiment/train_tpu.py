@@ -7,9 +7,9 @@ off goes on at its last checkpoint when the same command is given again.
 
 from pathlib import Path
 
-from ecg_generator_with_train_src.command_line import make_parser, run
+from ecg_generator_with_train_src.command_line import make_parser, positive_int, run
 
-from experiment.backends import DEVICE_CHOICES, launch
+from experiment.backends import DEVICE_CHOICES, LaunchOptions, launch
 from experiment.config import load_config
 from experiment.run_folder import RESUME_CHOICES
 from experiment.training import run_training
@@ -22,6 +22,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where to train")
     parser.add_argument(
+        "--num-cores",
+        type=positive_int,
+        help="cores of this host under XLA: all, which is the default, or 1; any other number takes what is there",
+    )
+    parser.add_argument(
+        "--spmd", action="store_true", help="under XLA: one process drives all cores of this host"
+    )
+    parser.add_argument("--compile", action="store_true", help="on cuda and cpu: torch.compile the network")
+    parser.add_argument(
         "--resume",
         choices=RESUME_CHOICES,
         default="auto",
@@ -29,7 +38,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_intermixed_args(argv)
     config = load_config(arguments.config, arguments.overrides)
-    return launch(arguments.device, config.precision, run_training, config, arguments.resume)
+    options = LaunchOptions(
+        arguments.device,
+        config.precision,
+        arguments.num_cores,
+        arguments.spmd,
+        arguments.compile,
+        cache_dir=Path(config.run.root) / ".xla_cache",
+    )
+    return launch(options, run_training, config, arguments.resume)
 
 
 if __name__ == "__main__":

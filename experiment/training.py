@@ -4,6 +4,7 @@ One epoch: all training steps, validation, learning rate, sample pictures, check
 from the device but every `run.log_every` steps and at an epoch's end.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ class Trainer:
 
     def __init__(self, backend: Backend, config: Config, info: DatasetInfo):
         self.backend, self.config, self.info = backend, config, info
-        self.source = DataSource(config, backend.rank, backend.world_size)
+        self.source = DataSource(
+            config, backend.rank, backend.world_size, backend.ranks_here, backend.devices
+        )
         backend.seed(config.run.seed)
         self.model = backend.prepare(GridWaveNet(config.model, info.image_mean, info.image_std))
         self.optimizer = GuardedAdamW(self.model, config.optimizer)
@@ -93,13 +96,15 @@ class Trainer:
         self.model.train()
         meter = self.new_meter()
         last_step = self.step + self.source.steps
-        for batch in self.backend.wrap_loader(self.source.train_batches(epoch)):
-            self.train_step(batch, meter)
-            self.step += 1
-            self.clock.count_step(self.backend)
-            if self.step % self.config.run.log_every == 0 or self.step == last_step:
-                self.report_training(epoch, meter)
-                meter = self.new_meter()
+        loader = self.backend.wrap_loader(self.source.train_batches(epoch), self.source.steps)
+        with contextlib.closing(loader) as batches:
+            for batch in batches:
+                self.train_step(batch, meter)
+                self.step += 1
+                self.clock.count_step(self.backend)
+                if self.step % self.config.run.log_every == 0 or self.step == last_step:
+                    self.report_training(epoch, meter)
+                    meter = self.new_meter()
         self.clock.pause()
 
     def new_meter(self) -> Meter:
@@ -131,7 +136,7 @@ class Trainer:
         self.model.eval()
         started = time.perf_counter()
         meter = self.new_meter()
-        for batch in self.backend.wrap_loader(self.source.val_batches()):
+        for batch in self.backend.wrap_loader(self.source.val_batches(), self.source.val_steps):
             with self.backend.autocast():
                 logits = self.model(batch["image"])
             losses = loss_per_image(logits, batch["label"], self.class_weights, self.config.loss)
@@ -176,9 +181,10 @@ class Trainer:
 
     def report_training(self, epoch: int, meter: Meter) -> None:
         """Print and log the steps since the last report. Raises NotFiniteError after too many bad steps."""
-        result = meter.result(self.backend)
+        result = meter.result(self.backend)  # waits for the device
+        self.clock.waited()
         bad_steps, worst_row = int(self.optimizer.bad_steps), int(self.optimizer.worst_row)
-        images = self.config.data.batch_size * self.backend.world_size
+        images = self.config.data.batch_size * self.backend.all_devices
         line = {"kind": "train", "step": self.step, "epoch": epoch, **result, "lr": self.optimizer.lr}
         line |= {"bad_steps": bad_steps, "images_per_s": round(images * self.clock.steps_per_s(), 2)}
         if self.backend.is_main:
@@ -208,7 +214,7 @@ class Trainer:
         """Crop, truth and prediction of some validation tiles, one below the other."""
         batch = self.source.sample_batch()
         with self.backend.autocast():
-            logits = self.model(next(iter(self.backend.wrap_loader([batch])))["image"])
+            logits = self.model(next(self.backend.wrap_loader(iter([batch])))["image"])
         predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         images = batch["image"].numpy().transpose(0, 2, 3, 1)
         rows = list(zip(images, batch["label"].numpy(), predicted, strict=True))
@@ -243,23 +249,30 @@ _SCHEDULER_KEYS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
 class Clock:
-    """Training speed, with validation and each process's first step (compilation) left out."""
+    """Training speed, with validation left out, and every step in which something was compiled."""
 
     def __init__(self):
         self.steps, self.seconds = 0, 0.0
         self.validation_s = 0.0
         self._since: float | None = None
         self._warm = False
+        self._compilations = 0
 
     def count_step(self, backend: Backend) -> None:
         """One more step was handed to the device."""
-        if not self._warm:
+        if not self._warm or backend.compilations() != self._compilations:
             backend.sync()
-            self._warm = True
+            self._warm, self._compilations = True, backend.compilations()
         elif self._since is not None:
             self.steps += 1
             self.seconds += time.perf_counter() - self._since
         self._since = time.perf_counter()
+
+    def waited(self) -> None:
+        """The device, which may be behind, has finished the steps counted so far."""
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since
+            self._since = time.perf_counter()
 
     def pause(self) -> None:
         """What follows is no training."""
@@ -320,7 +333,7 @@ def _train_to_the_end(trainer: Trainer) -> int:
         print(f"stopped: {error}; {rest}; try a smaller optimizer.lr or precision=fp32")
         return EXIT_NOT_FINITE
     if trainer.backend.is_main:
-        images = trainer.clock.steps_per_s() * config.data.batch_size * trainer.backend.world_size
+        images = trainer.clock.steps_per_s() * config.data.batch_size * trainer.backend.all_devices
         seconds = time.perf_counter() - started
         best = trainer.best
         print(

@@ -47,6 +47,7 @@ GENERATOR, EXPERIMENT = "ecg_generator_with_train_src/new.py", "experiment/new.p
         (EXPERIMENT, "from torch_xla.core import xla_model\n"),
         (EXPERIMENT, "import torch.distributed as dist\n"),
         (EXPERIMENT, "from torch import distributed\n"),
+        ("experiment/backends.py", "import torch_xla\n"),
         (EXPERIMENT, "def late():\n    from torch.distributed import all_reduce\n"),
         ("scripts/new.py", "import scripts.build_dataset\n"),
         ("scripts/new.py", "from scripts.build_dataset import main\n"),
@@ -61,7 +62,8 @@ def test_an_import_through_a_wall_is_refused(file, code):
     [
         (GENERATOR, "import numpy\nfrom .records import Record\n"),
         (EXPERIMENT, "import torch\nfrom ecg_generator_with_train_src.records import Record\n"),
-        ("experiment/backends.py", "import torch.distributed\nimport torch_xla\n"),
+        ("experiment/backends_torch.py", "import torch.distributed\n"),
+        ("experiment/backends_xla.py", "import torch_xla\n"),
         ("scripts/new.py", "from ecg_generator_with_train_src import batch\nfrom experiment import config\n"),
         ("tests/test_new.py", "import torch\nimport torch_xla\nfrom scripts import build_dataset\n"),
     ],
