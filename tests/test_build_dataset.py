@@ -237,18 +237,19 @@ def test_only_what_is_missing_or_changed_is_made_and_what_is_no_longer_wanted_go
     (root / "train" / "masks" / "a-clean-0.png").unlink()
     assert build_few(own, "--val-fraction", 0).returncode == 0
     assert files_below(root) == whole
-    assert render(own / "csv", own, "--num-workers", 1, "--calibration-pulse", "none").returncode == 0
-    for name in ("a", "02132_hr"):  # two pages of another kind, which the dataset shall have instead
-        shutil.rmtree(own / "wave_masks")
-        (own / "wave_images" / f"{name}.page.json").unlink(missing_ok=True)
-        (own / "wave_masks").mkdir()
-    result = build_few(own, "--val-fraction", 0)
-    assert result.returncode == 0
-    drawn = {path.name.removesuffix(".page.json") for path in (own / "wave_images").glob("*.page.json")}
-    assert {sample.record for sample in listed(root).values()} == drawn
-    assert {Path(name).stem for name in files_below(root) if "/" in name} == {
-        f"{name}-clean-0" for name in drawn
-    }
+    write_csv(own / "csv" / "b.csv", waves_mv(50) * 0.5)  # another b,
+    (own / "wave_images" / "02132_hr.page.json").unlink()  # one page less,
+    (own / "csv" / "02132_hr.csv").unlink()
+    write_csv(own / "csv" / "c.csv", waves_mv(50) * 0.7)  # and one more
+    assert render(own / "csv", own, "--num-workers", 1).returncode == 0
+    assert "built 2 samples, kept 2" in build_few(own, "--val-fraction", 0).stdout
+    fresh = own / "fresh"
+    assert (
+        build(own / "csv", own / "wave_images", fresh, "--num-workers", 1, "--val-fraction", 0).returncode
+        == 0
+    )
+    assert list(listed(root)) == [f"{name}-clean-0" for name in ("02132_lr", "a", "b", "c")]
+    assert files_below(root) == files_below(fresh)
 
 
 def test_other_options_are_refused_by_name_unless_it_is_built_anew(own):
