@@ -213,6 +213,9 @@ def test_only_what_is_missing_damaged_or_otherwise_asked_for_is_drawn_again(tmp_
     assert (
         "rendered 7 pages, kept 0" in render(csv, out, "--num-workers", 1, "--seed", 3, "--overwrite").stdout
     )
+    write_csv(csv / "g.csv", waves_mv(50).assign(I=0.0))
+    assert "is constant" in said_of_skipped(render(csv, out, "--num-workers", 1, "--seed", 3))["g"]
+    assert not (images / "g.page.json").exists()  # the old page does not pass for one of the new record
 
 
 # --- what it refuses
