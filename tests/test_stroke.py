@@ -58,7 +58,7 @@ def test_a_sloped_line_is_as_wide_as_a_level_one(slope, pen_px):
     run_px = height_px / slope
     x_px, y_px = [20.3, 20.3 + run_px], [30 - height_px / 2, 30 + height_px / 2]
     area = draw(x_px, y_px, pen_px).sum()
-    assert area == pytest.approx(capsule_area(math.hypot(run_px, height_px), pen_px), rel=0.04)
+    assert area == pytest.approx(capsule_area(math.hypot(run_px, height_px), pen_px), rel=0.02)
 
 
 @pytest.mark.parametrize("pen_px", [1.0, 2.083, 5.0])
