@@ -18,13 +18,11 @@ import argparse
 import base64
 import contextlib
 import csv
-import errno
 import functools
 import hashlib
 import io
 import json
 import os
-import queue
 import random
 import re
 import shutil
@@ -32,7 +30,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -41,10 +39,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, remove_stale_temporaries, write_text
+from ecg_generator_with_train_src.batch import SkipReport, atomic_path, write_text
 from ecg_generator_with_train_src.command_line import (
-    EXIT_DONE,
-    EXIT_SKIPPED,
     add_num_workers,
     add_seed,
     make_parser,
@@ -52,22 +48,26 @@ from ecg_generator_with_train_src.command_line import (
     run,
 )
 from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.transfers import (
+    CHUNK_BYTES,
+    MAX_CONNECTIONS,
+    TIMEOUT_S,
+    Backoff,
+    CannotGoOnError,
+    Counts,
+    add_retry_seconds,
+    disk_error,
+    output_folder,
+    over_threads,
+)
 
 COMPETITION = "physionet-ecg-image-digitization"
 TYPES = ("0001", "0003", "0004", "0005", "0006", "0009", "0010", "0011", "0012")
 REPORT_NAME = "download_subset.skipped.txt"
 TABLES = ".tables"  # whole train.csv and test.csv, from which the ids are drawn
 SETTINGS_PAGE = "https://www.kaggle.com/settings/api"
-MAX_CONNECTIONS = 8
-TIMEOUT_S = (10.0, 60.0)  # to connect, and between two reads
-CHUNK_BYTES = 1 << 18
 DEFAULT_PAUSE_S = 60.0  # where a rate limit does not say how long
 MAX_PAUSES = 20  # for one file
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-
-
-class CannotGoOnError(InputError):
-    """No other file would fare better: no access, no network, or the disk is full."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -87,15 +87,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--with-csv", action="store_true", default=True, help="fetch the signals too (train only)"
     )
-    parser.add_argument("--no-csv", action="store_false", dest="with_csv", help="pages only", default=True)
+    parser.add_argument(
+        "--no-csv", action="store_false", dest="with_csv", default=argparse.SUPPRESS, help="pages only"
+    )
     parser.add_argument("--split", choices=("train", "test"), default="train", help="which of the two sets")
     parser.add_argument("--competition", default=COMPETITION, help="last part of the competition's address")
-    parser.add_argument(
-        "--retry-seconds",
-        type=positive_int,
-        default=120,
-        help="how long to keep trying, in seconds, while the network gives nothing",
-    )
+    add_retry_seconds(parser)
     add_seed(parser)
     add_num_workers(parser)
     args = parser.parse_args(argv)
@@ -111,10 +108,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     started_s = time.monotonic()
-    with disk_errors(args.output_dir):
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        remove_stale_temporaries(args.output_dir)
+    with output_folder(args.output_dir):
         report = SkipReport(args.output_dir / REPORT_NAME)
+        before = rows_before(args.output_dir / f"{args.split}.csv")
         source = Source(args.competition, args.retry_seconds)
         table = read_table(source, args.output_dir, args.split)
         ids = draw(table, args.num_samples, args.seed)
@@ -122,47 +118,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             counts = fetch_all(source, wanted, args.num_workers, report)
         finally:
-            write_cut_table(table, args.output_dir, args.split)
-        report.write()
-    seconds = time.monotonic() - started_s
-    print(
-        f"{args.output_dir}: {len(ids)} records, {len(wanted)} files; {counts.describe(seconds)}"
-        + (f"; {len(report.reasons)} skipped, see {report.path}" if report.reasons else "")
-    )
-    return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-@dataclass
-class Counts:
-    """What a run moved."""
-
-    files: int = 0
-    bytes: int = 0
-    already: int = 0
-
-    def describe(self, seconds: float) -> str:
-        speed = self.bytes / 1e6 / max(seconds, 1e-3)
-        return (
-            f"{self.files} downloaded ({self.bytes / 1e6:.1f} MB) in {seconds:.1f} s ({speed:.1f} MB/s), "
-            f"{self.already} already there"
-        )
-
-
-@contextlib.contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn what the file system says into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, root) from error
-
-
-def disk_error(error: OSError, root: Path) -> CannotGoOnError:
-    if error.errno in FULL_DISK:
-        return CannotGoOnError(
-            f"{root}: disk full; free some space or give another --output-dir, then run again"
-        )
-    return CannotGoOnError(f"{error.filename or root}: {error.strerror or 'cannot be read or written'}")
+            write_cut_table(table, before, args.output_dir, args.split)
+        return counts.close(f"{args.output_dir}: {len(ids)} records", started_s, report)
 
 
 # ---- which records
@@ -230,19 +187,34 @@ def files_of(record_id: str, args: argparse.Namespace) -> list[Wanted]:
     return [Wanted(f"train/{record_id}/{name}", args.output_dir / record_id / name) for name in names]
 
 
-def write_cut_table(table: Table, output_dir: Path, split: str) -> None:
-    """Write the rows of the records that are in the folder, and of those that its table named before."""
-    path = output_dir / f"{split}.csv"
-    column = table.header.index("id")
-    known = set()
-    if path.is_file():
-        known = {row.get("id") for row in csv.DictReader(io.StringIO(path.read_text("utf-8-sig")))}
-    rows = [row for row in table.rows if row[column] in known or is_here(row[column], output_dir, split)]
+def rows_before(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that is there already; InputError if it is none."""
+    if not path.is_file():
+        return []
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text("utf-8-sig")), restval="")
+        rows = [{column: cell for column, cell in row.items() if column} for row in reader]
+    except (ValueError, csv.Error):
+        rows = [{}]
+    if not all("id" in row for row in rows):
+        raise InputError(f"{path}: not a table of records with a column id; move it away and run again")
+    return rows
+
+
+def write_cut_table(table: Table, before: list[dict[str, str]], output_dir: Path, split: str) -> None:
+    """Write the rows of the records that are in the folder; records that its table had before stay in it."""
+    known, at_kaggle = {row["id"] for row in before}, set(table.ids())
+    rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
+    rows = [row for row in rows if row["id"] in known or is_here(row["id"], output_dir, split)]
+    rows += [row for row in before if row["id"] not in at_kaggle]
     if not rows:
         return
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.header, *rows])
-    write_text(path, text.getvalue())
+    columns = dict.fromkeys(column for row in rows for column in row)
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(output_dir / f"{split}.csv", text.getvalue())
 
 
 def is_here(record_id: str, output_dir: Path, split: str) -> bool:
@@ -498,48 +470,13 @@ def fetch_all(source: Source, wanted: list[Wanted], num_workers: int, report: Sk
         source.connect()
     with tqdm(total=0, desc="download", unit="B", unit_scale=True, disable=None) as bar:
         fetch = functools.partial(fetch_one, source=source, bar=bar)
-        for file, outcome in over_threads(fetch, missing, min(num_workers, MAX_CONNECTIONS)):
-            if isinstance(outcome, CannotGoOnError):
-                raise outcome
+        for file, outcome in over_threads(fetch, missing, num_workers):
             if isinstance(outcome, InputError):
                 report.add(file.remote, str(outcome))
             else:
                 counts.files += 1
                 counts.bytes += outcome
     return counts
-
-
-def over_threads(function: Callable, items: Iterable, num_threads: int) -> Iterator[tuple]:
-    """Yield `(item, outcome)` as they come; an InputError of one item is yielded, any other error raised.
-
-    The threads are daemons: Ctrl-C must not wait for a stalled connection.
-    """
-    todo, done = queue.SimpleQueue(), queue.SimpleQueue()
-    items = list(items)
-    for item in items:
-        todo.put(item)
-
-    def work() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                item = todo.get_nowait()
-                try:
-                    done.put((item, function(item)))
-                except Exception as error:
-                    done.put((item, error))
-
-    for _ in range(min(num_threads, len(items))):
-        threading.Thread(target=work, daemon=True).start()
-    try:
-        for _ in items:
-            item, outcome = done.get()
-            if isinstance(outcome, Exception) and not isinstance(outcome, InputError):
-                raise outcome
-            yield item, outcome
-    finally:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                todo.get_nowait()
 
 
 class Meter:
@@ -563,25 +500,12 @@ class Meter:
             self._bar.update(size)
 
 
-class Backoff:
-    """Waits 1, 2, 4 … 30 s between failures, and gives up once nothing has come for `patience_s` seconds."""
-
-    def __init__(self, patience_s: float):
-        self._patience_s = patience_s
-        self.restart()
-
-    def restart(self) -> None:
-        self._since_s, self._delay_s = time.monotonic(), 1.0
-
-    def wait_or_raise(self, error: Exception) -> None:
-        if time.monotonic() + self._delay_s > self._since_s + self._patience_s:
-            raise error
-        time.sleep(self._delay_s * random.uniform(0.5, 1.0))
-        self._delay_s = min(2 * self._delay_s, 30.0)
-
-
 class CorruptedError(InputError):
     """The bytes of a file are not those that the server announced."""
+
+
+class RateLimitError(CannotGoOnError):
+    """A pause was agreed."""
 
 
 def fetch_one(file: Wanted, source: Source, bar: tqdm) -> int:
@@ -590,67 +514,61 @@ def fetch_one(file: Wanted, source: Source, bar: tqdm) -> int:
     Raises InputError if Kaggle has no such file or corrupts it twice, CannotGoOnError for what stops the others too.
     """
     source.connect()
-    import requests
-    import urllib3
-
     file.path.parent.mkdir(parents=True, exist_ok=True)
-    meter, backoff, furthest, pauses, corrupted = Meter(bar), Backoff(source.retry_seconds), 0, 0, False
-    while True:
-        source.pause.keep()
-        try:
-            receive(file, source, meter)
-            return meter.bytes
-        except CorruptedError:
-            if corrupted:
-                raise
-            corrupted = True
+    meter, backoff, furthest = Meter(bar), Backoff(source.retry_seconds), 0
+    allowed = {CorruptedError: 1, RateLimitError: MAX_PAUSES}
+    while (trouble := attempt(file, source, meter)) is not None:
+        if type(trouble) in allowed:
+            allowed[type(trouble)] -= 1
+            if allowed[type(trouble)] < 0:
+                raise trouble
             continue
-        except requests.HTTPError as error:
-            trouble = judge(error, file, source)
-            if trouble is None:  # a pause is agreed
-                pauses += 1
-                if pauses > MAX_PAUSES:
-                    raise CannotGoOnError(
-                        "Kaggle's rate limit does not end; run again later to go on"
-                    ) from error
-                continue
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-            trouble = no_answer(source, type(error).__name__)
-        except OSError as error:
-            raise disk_error(error, file.path.parent) from error
         if meter.furthest > furthest:
             furthest = meter.furthest
             backoff.restart()
         backoff.wait_or_raise(trouble)
+    return meter.bytes
 
 
-def judge(error: Any, file: Wanted, source: Source) -> CannotGoOnError | None:
-    """What an HTTP status means: raised if hopeless, returned if it may pass, None once a pause is agreed."""
+def attempt(file: Wanted, source: Source, meter: Meter) -> InputError | None:
+    """Try once to fetch what is missing; return what may pass, None once the file is there, and raise the rest."""
+    import requests
+    import urllib3
+
+    source.pause.keep()
+    try:
+        receive(file, source, meter)
+    except CorruptedError as error:
+        return error
+    except requests.HTTPError as error:
+        return judge(error, file, source)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        return no_answer(source, type(error).__name__)
+    except OSError as error:
+        raise disk_error(error, file.path.parent) from error
+    return None
+
+
+def judge(error: Any, file: Wanted, source: Source) -> CannotGoOnError:
+    """What an HTTP status means: raised if hopeless, returned if it may pass."""
     status = error.response.status_code
     if status < 400:  # the client found the status in the body
         status = error.response.json().get("code")
-    competition = source.competition
-    if status == 401:
-        raise CannotGoOnError(
-            f"Kaggle refuses the token of {source.token.origin}; make a new one at {SETTINGS_PAGE}"
-        )
-    if status == 403:
-        raise CannotGoOnError(
-            f"Kaggle forbids the download: accept the rules at https://www.kaggle.com/competitions/{competition}/rules "
-            "as the owner of the token, then run again"
-        )
-    if status == 404 and "/" not in file.remote:
-        raise CannotGoOnError(
-            f"Kaggle has no competition {competition} with a {file.remote}; check --competition"
-        )
-    if status == 404:
-        raise InputError(f"Kaggle has no {file.remote}")
     if status == 429:
         source.pause.ask(asked_pause_s(error.response))
-        return None
+        return RateLimitError("Kaggle's rate limit does not end; run again later to go on")
     if status == 408 or status >= 500:
         return no_answer(source, f"status {status}")
-    raise CannotGoOnError(f"Kaggle answers status {status} to {file.remote}")
+    if status == 404 and "/" in file.remote:
+        raise InputError(f"Kaggle has no {file.remote}")
+    competition = source.competition
+    refusals = {
+        401: f"Kaggle refuses the token of {source.token.origin}; make a new one at {SETTINGS_PAGE}",
+        403: "Kaggle forbids the download: accept the rules at "
+        f"https://www.kaggle.com/competitions/{competition}/rules as the owner of the token, then run again",
+        404: f"Kaggle has no competition {competition} with a {file.remote}; check --competition",
+    }
+    raise CannotGoOnError(refusals.get(status, f"Kaggle answers status {status} to {file.remote}"))
 
 
 def no_answer(source: Source, what: str) -> CannotGoOnError:

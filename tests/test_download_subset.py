@@ -156,7 +156,7 @@ def pages_and_signals(out: Path) -> dict[str, bytes]:
 def test_without_flags_ten_records_with_all_pages_and_signals(server, out):
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("downloaded_subset: 10 records, 100 files; 100 downloaded (")
+    assert done.stdout.startswith("downloaded_subset: 10 records; 100 files (")
     assert done.stdout.count("\n") == 1
     assert pages_and_signals(out) == expected(server, first(10))
     assert KEY not in done.stdout + done.stderr
@@ -180,7 +180,7 @@ def test_the_same_command_again_asks_for_nothing(server, out, shown):
     assert download() == 0
     assert server.asked == []
     assert files_in(out) == before
-    assert "0 downloaded" in shown().out.splitlines()[-1]
+    assert "0 files (0 B) fetched" in shown().out.splitlines()[-1]
 
 
 @newer_client
@@ -216,6 +216,48 @@ def test_rows_that_a_table_named_before_stay(server, out):
     (out / "train.csv").write_text(f"id,fs,sig_len\n{IDS[3]},500,5000\n")
     assert download("--num-samples", "1", "--types", "0001") == 0
     assert set(table_ids(out)) == {IDS[3], *first(1)}
+
+
+@newer_client
+def test_rows_of_the_users_own_records_stay(server, out):
+    out.mkdir()
+    (out / "train.csv").write_text("id,fs,patient_id\nmine,1000,7\n")
+    assert download("--num-samples", "2", "--types", "0001") == 0
+    table = read_record_table(out)
+    assert set(table.fs_hz) == {"mine", *first(2)}
+    assert (table.fs_hz["mine"], table.patients) == (1000, {"mine": "7"})
+
+
+@newer_client
+@pytest.mark.parametrize("text", [b"\xff\xfe\0", b"name\nmine\n"])
+def test_a_table_of_the_users_that_is_none_is_named_and_stays(server, out, text):
+    out.mkdir()
+    (out / "train.csv").write_bytes(text)
+    with pytest.raises(InputError, match=r"downloaded_subset/train\.csv: not a table of records"):
+        download()
+    assert (out / "train.csv").read_bytes() == text
+
+
+@newer_client
+def test_two_runs_at_once_do_not_meet(server, out):
+    server.faults[one_page()] = [Fault(silent=True)]
+    other = subprocess.Popen([sys.executable, SCRIPT, "--num-samples", "1", "--types", "0001"])
+    while one_page() not in server.asked:
+        assert other.poll() is None
+        time.sleep(0.05)
+    with pytest.raises(InputError, match="another run is at work there"):
+        download_one_page()
+    other.kill()
+    other.wait()
+    assert download_one_page() == 0
+
+
+@newer_client
+def test_a_rate_limit_that_does_not_end(server, out, monkeypatch):
+    monkeypatch.setattr(script, "MAX_PAUSES", 1)
+    server.faults[one_page()] = [Fault(status=429, headers={"Retry-After": "1"})] * 2
+    with pytest.raises(InputError, match="rate limit does not end; run again later"):
+        download_one_page()
 
 
 @newer_client
