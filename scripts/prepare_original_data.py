@@ -8,32 +8,33 @@ Fetch the original records and lay them out so that the next two steps run as th
 
 The source is a Google Cloud Storage bucket, or a folder or archive on this machine (a copy of the bucket,
 the competition's zip, a folder of CSVs). A broken download goes on where it stopped; what is there already is
-kept. The second layout is made of hard links to the first: they take no space and no time, and no step of
-this project writes into a record, so that sharing is safe; where there can be no links, copies are made.
+kept, and where the source has another file of the same name, yours becomes <name>.old. The second layout is
+made of hard links to the first: they take no space and no time, and no step of this project writes into a
+record, so that sharing is safe; where there can be no links, copies are made.
 """
 
 import argparse
 import base64
 import contextlib
-import errno
+import filecmp
 import functools
 import glob
 import gzip
+import itertools
 import json
 import lzma
 import os
-import queue
-import random
+import re
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
-import threading
 import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -41,16 +42,25 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch, write_json
+from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_json
 from ecg_generator_with_train_src.command_line import (
-    EXIT_DONE,
-    EXIT_SKIPPED,
     add_num_workers,
     make_parser,
-    positive_int,
     run,
 )
 from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.transfers import (
+    CHUNK_BYTES,
+    TIMEOUT_S,
+    Backoff,
+    CannotGoOnError,
+    Counts,
+    add_retry_seconds,
+    disk_error,
+    in_units,
+    output_folder,
+    over_threads,
+)
 
 DEFAULT_SOURCE = "gs://tpu-research-01-ecg-data/kaggle_ecg/ori_csv/"
 FLAT, NESTED = "train-csvs", "train"  # the folders that the next steps read
@@ -58,16 +68,10 @@ STATE_NAME = ".prepared.json"
 REPORT_NAME = "prepare_original_data.skipped.txt"
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 LOCAL_SUFFIXES = (".csv", ".png", ".jpg", ".jpeg")  # what is taken from a local folder
-MAX_CONNECTIONS = 8  # the Google client's pool holds 10
-TIMEOUT_S = (10.0, 60.0)  # to connect, and between two reads
-UNPACK_FACTOR = 4  # a compressed CSV archive grows about so much; the true size is known once it is here
-CHUNK_BYTES = 1 << 20
+STAGE_NAME = ".unpacking"
+UNPACK_FACTOR = 4  # a compressed tar of CSVs grows about so much; the true size is known once it is here
 SHOWN_ERRORS = 5
 LOGIN = "run `gcloud auth application-default login`"
-
-
-class CannotGoOnError(InputError):
-    """No other object would fare better: the network or the credentials are gone, or the disk is full."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -82,12 +86,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--anonymous", action="store_true", help="use no Google credentials (the bucket must be public)"
     )
     parser.add_argument("--keep-archives", action="store_true", help="keep downloaded archives once unpacked")
-    parser.add_argument(
-        "--retry-seconds",
-        type=positive_int,
-        default=120,
-        help="how long to keep trying, in seconds, while the network gives nothing",
-    )
+    add_retry_seconds(parser)
     add_num_workers(parser)
     return parser.parse_args(argv)
 
@@ -99,91 +98,82 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     started_s = time.monotonic()
-    with disk_errors(args.output_root):
-        args.output_root.mkdir(parents=True, exist_ok=True)
+    with output_folder(args.output_root):
         report = SkipReport(args.output_root / REPORT_NAME)
         state = State(args.output_root)
         get = get_from_bucket if args.source.startswith("gs://") else get_from_machine
         counts = get(args, state, report)
         lay_out(args.output_root, state, report)
         records = check_records(args.output_root, args.num_workers, report)
-        report.write()
-    seconds = time.monotonic() - started_s
-    print(
-        f"{args.output_root}: {records} records in {FLAT}/ and {NESTED}/; {counts.describe(seconds)}"
-        + (f"; {len(report.reasons)} skipped, see {report.path}" if report.reasons else "")
-    )
-    return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-@dataclass
-class Counts:
-    """What a run moved."""
-
-    verb: str
-    files: int = 0
-    bytes: int = 0
-    already: int = 0
-
-    def describe(self, seconds: float) -> str:
-        speed = f"{in_units(self.bytes / max(seconds, 1e-3))}/s"
-        return (
-            f"{self.files} files ({in_units(self.bytes)}) {self.verb} in {seconds:.1f} s ({speed}), "
-            f"{self.already} already there"
+        return counts.close(
+            f"{args.output_root}: {records} records in {FLAT}/ and {NESTED}/", started_s, report
         )
 
 
-def in_units(size_bytes: float) -> str:
-    """Bytes in decimal units, as disks and networks count."""
-    for unit in ("B", "kB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"
-
-
 class State:
-    """What earlier runs verified, unpacked and linked in a folder; saved whole after each such step.
+    """What earlier runs left in a folder; saved whole after each step.
 
-    A lost or foreign file costs only time: everything is then checked or unpacked again.
+    A lost or foreign state file costs only time: everything is then checked or unpacked again.
     """
 
     def __init__(self, root: Path):
         self.path = root / STATE_NAME
         known = self._read()
-        self.verified: dict[str, list] = known.get("verified", {})  # file: checksum, bytes, mtime in ns
-        self.unpacked: dict[str, dict] = known.get("unpacked", {})  # archive: key and {file: bytes}
-        self.linked: list[str] = known.get(
-            "linked", []
-        )  # files made here, to be refreshed with their original
+        self.made: dict[str, list[int]] = known.get("made", {})  # file: bytes, mtime in ns
+        self.verified: dict[str, str] = known.get("verified", {})  # file: checksum
+        self.unpacked: dict[str, dict] = known.get("unpacked", {})  # archive: its key and files
+        self.linked: set[str] = set(known.get("linked", []))  # files that follow another one
 
     def _read(self) -> dict:
         try:
             known = json.loads(self.path.read_text())
         except (OSError, ValueError):
             return {}
-        return known if isinstance(known, dict) and known.get("version") == 1 else {}
+        return known if isinstance(known, dict) and known.get("version") == 2 else {}
 
     def save(self) -> None:
-        linked = sorted(set(self.linked))
         write_json(
-            self.path, {"version": 1, "verified": self.verified, "unpacked": self.unpacked, "linked": linked}
+            self.path,
+            {
+                "version": 2,
+                "made": self.made,
+                "verified": self.verified,
+                "unpacked": self.unpacked,
+                "linked": sorted(self.linked),
+            },
         )
 
+    def is_as_made(self, path: Path) -> bool:
+        """Whether a file is as an earlier run left it: nobody has worked on it since."""
+        return path.is_file() and self.made.get(self.name(path)) == _size_and_time(path)
+
+    def set_made(self, path: Path) -> None:
+        self.made[self.name(path)] = _size_and_time(path)
+        self.linked.discard(self.name(path))
+
     def is_verified(self, path: Path, checksum: str) -> bool:
-        return path.is_file() and self.verified.get(self._name(path)) == [checksum, *_size_and_time(path)]
+        return self.verified.get(self.name(path)) == checksum and self.is_as_made(path)
 
     def set_verified(self, path: Path, checksum: str) -> None:
-        self.verified[self._name(path)] = [checksum, *_size_and_time(path)]
+        self.set_made(path)
+        self.verified[self.name(path)] = checksum
 
     def is_unpacked(self, archive: str, key: str) -> bool:
         """Whether the archive of this name and key was unpacked and all its files are still there."""
         entry = self.unpacked.get(archive, {})
-        files = entry.get("files", {})
         root = self.path.parent
-        return entry.get("key") == key and all(_has_size(root / name, size) for name, size in files.items())
+        return entry.get("key") == key and all(
+            _has_size(root / name, self.made[name][0]) for name in entry["files"]
+        )
 
-    def _name(self, path: Path) -> str:
+    def is_linked(self, path: Path) -> bool:
+        return self.name(path) in self.linked
+
+    def set_linked(self, path: Path) -> None:
+        self.set_made(path)
+        self.linked.add(self.name(path))
+
+    def name(self, path: Path) -> str:
         return path.relative_to(self.path.parent).as_posix()
 
 
@@ -196,21 +186,19 @@ def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-@contextlib.contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn what the file system says into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error, root) from error
+def put(new: Path, target: Path, state: State) -> None:
+    """Rename a finished file to its place; another file that the user has there is kept beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not state.is_as_made(target) and not filecmp.cmp(new, target, shallow=False):
+        set_aside(target)
+    new.replace(target)
 
 
-def disk_error(error: OSError, root: Path) -> CannotGoOnError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CannotGoOnError(
-            f"{root}: disk full; free some space or give another --output-root, then run again to go on"
-        )
-    return CannotGoOnError(f"{error.filename or root}: {error.strerror or error}")
+def set_aside(path: Path) -> None:
+    names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
+    old = next(name for name in names if not name.exists())
+    path.rename(old)
+    tqdm.write(f"{path}: differs from the source's; yours is now {old.name}", file=sys.stderr)
 
 
 def check_space(root: Path, needed_bytes: int, what: str) -> None:
@@ -262,11 +250,8 @@ def get_from_bucket(args: argparse.Namespace, state: State, report: SkipReport) 
     for remote in archives:
         if remote.path.is_file() and remote.path not in done:
             unpack_or_report(remote.path, remote.crc32c, args.output_root, state, report)
-        if (
-            state.is_unpacked(remote.path.name, remote.crc32c)
-            and not args.keep_archives
-            and remote.path not in had
-        ):
+        unpacked = state.is_unpacked(remote.path.name, remote.crc32c)
+        if unpacked and not args.keep_archives and remote.path not in had:
             remote.path.unlink(missing_ok=True)
     return counts
 
@@ -276,27 +261,31 @@ def list_objects(client: Any, source: str, root: Path, retry_seconds: int) -> li
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     bucket, _, prefix = source.removeprefix("gs://").removesuffix("*").rstrip("/").partition("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]+[a-z0-9]", bucket):
+        raise InputError(f"{source}: no bucket has such a name; expected gs://bucket/folder")
     blobs = client.list_blobs(
         bucket, prefix=prefix, retry=DEFAULT_RETRY.with_timeout(retry_seconds), timeout=TIMEOUT_S
     )
     remotes = []
     for blob in blobs:
-        if blob.name.endswith("/"):  # the console's empty folder markers
-            continue
-        if blob.name == prefix:
-            name = PurePosixPath(prefix).name
-        elif not prefix or blob.name.startswith(prefix + "/"):
-            name = blob.name[len(prefix) :].lstrip("/")
-        else:  # another folder whose name begins alike
-            continue
-        remotes.append(
-            Remote(
-                blob, root / safe_name(name, source), blob.size, blob.crc32c, blob.content_encoding == "gzip"
-            )
-        )
+        name = name_below(prefix, blob.name)
+        if name:
+            path, packed = root / safe_name(name, source), blob.content_encoding == "gzip"
+            remotes.append(Remote(blob, path, blob.size, blob.crc32c, packed))
     if not remotes:
         raise InputError(f"{source}: no such object or folder in the bucket; check --source")
     return remotes
+
+
+def name_below(prefix: str, name: str) -> str | None:
+    """An object's name below a folder; None for the console's folder markers and for folders named alike."""
+    if name.endswith("/"):
+        return None
+    if name == prefix:
+        return PurePosixPath(prefix).name
+    if prefix and not name.startswith(prefix + "/"):
+        return None
+    return name[len(prefix) :].lstrip("/")
 
 
 def make_client(anonymous: bool) -> Any:
@@ -361,8 +350,9 @@ def google_errors(what: str, retry_seconds: int) -> Iterator[None]:
     except RefreshError as error:
         raise CannotGoOnError(f"{what}: the Google login has expired; {LOGIN}") from error
     except transient_errors() as error:
+        cause = type(getattr(error, "cause", None) or error).__name__  # a RetryError has one
         raise CannotGoOnError(
-            f"{what}: no answer from Google Cloud Storage for {retry_seconds} s ({type(error).__name__}); "
+            f"{what}: no answer from Google Cloud Storage for {retry_seconds} s ({cause}); "
             "check the network, then run again to go on"
         ) from error
     except GoogleAPICallError as error:
@@ -401,10 +391,8 @@ def fetch_all(
     check_space(args.output_root, sum(map(space_needed, missing)), "the download")
     total_bytes = sum(remote.size for remote in missing)
     with tqdm(total=total_bytes, desc="fetch", unit="B", unit_scale=True, disable=None) as bar:
-        fetch = functools.partial(fetch_one, bar=bar, retry_seconds=args.retry_seconds)
-        for remote, outcome in over_threads(fetch, missing, min(args.num_workers, MAX_CONNECTIONS)):
-            if isinstance(outcome, CannotGoOnError):
-                raise outcome
+        fetch = functools.partial(fetch_one, state=state, bar=bar, retry_seconds=args.retry_seconds)
+        for remote, outcome in over_threads(fetch, missing, args.num_workers):
             if isinstance(outcome, InputError):
                 report.add(remote.blob.name, str(outcome))
                 continue
@@ -419,43 +407,11 @@ def fetch_all(
 def space_needed(remote: Remote) -> int:
     """Bytes that one object will still take, unpacked contents of an archive included."""
     have = sum(path.stat().st_size for path in (remote.path, remote.partial) if path.is_file())
-    return max(remote.size - have, 0) + (UNPACK_FACTOR * remote.size if remote.is_archive else 0)
+    growth = 0 if not remote.is_archive else 1 if remote.path.suffix in (".zip", ".tar") else UNPACK_FACTOR
+    return max(remote.size - have, 0) + growth * remote.size
 
 
-def over_threads(function: Callable, items: Iterable, num_threads: int) -> Iterator[tuple]:
-    """Yield `(item, outcome)` as they come; an InputError of one item is yielded, any other error raised.
-
-    The threads are daemons: Ctrl-C must not wait for a stalled connection.
-    """
-    todo, done = queue.SimpleQueue(), queue.SimpleQueue()
-    items = list(items)
-    for item in items:
-        todo.put(item)
-
-    def work() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                item = todo.get_nowait()
-                try:
-                    done.put((item, function(item)))
-                except Exception as error:
-                    done.put((item, error))
-
-    for _ in range(min(num_threads, len(items))):
-        threading.Thread(target=work, daemon=True).start()
-    try:
-        for _ in items:
-            item, outcome = done.get()
-            if isinstance(outcome, Exception) and not isinstance(outcome, InputError):
-                raise outcome
-            yield item, outcome
-    finally:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                todo.get_nowait()
-
-
-def fetch_one(remote: Remote, bar: tqdm, retry_seconds: int) -> int | None:
+def fetch_one(remote: Remote, state: State, bar: tqdm, retry_seconds: int) -> int | None:
     """Bring one object to its place and return the bytes fetched, None if it was there.
 
     Raises InputError if its bytes do not match the bucket's crc32c even at the second try.
@@ -472,7 +428,7 @@ def fetch_one(remote: Remote, bar: tqdm, retry_seconds: int) -> int | None:
         with google_errors(remote.blob.name, retry_seconds):
             fetched_bytes += fetch_rest(remote, bar, retry_seconds)
         if crc32c_of(remote.partial) == remote.crc32c:
-            settle_object(remote)
+            settle_object(remote, state)
             return fetched_bytes
         bar.update(-remote.size)
         remote.partial.unlink()
@@ -481,21 +437,20 @@ def fetch_one(remote: Remote, bar: tqdm, retry_seconds: int) -> int | None:
     )
 
 
-def settle_object(remote: Remote) -> None:
+def settle_object(remote: Remote, state: State) -> None:
     """Put a whole object in place; one that is stored compressed is decompressed."""
     if not remote.packed:
-        remote.partial.replace(remote.path)
+        put(remote.partial, remote.path, state)
         return
+    plain = remote.partial.with_suffix(".plain.part")
     try:
-        with (
-            gzip.open(remote.partial) as packed,
-            atomic_path(remote.path) as target,
-            target.open("wb") as plain,
-        ):
-            shutil.copyfileobj(packed, plain, CHUNK_BYTES)
+        with gzip.open(remote.partial) as packed, plain.open("wb") as target:
+            shutil.copyfileobj(packed, target, CHUNK_BYTES)
+        put(plain, remote.path, state)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{remote.blob.name}: stored as gzip, but is none; upload it anew") from error
     finally:
+        plain.unlink(missing_ok=True)
         remote.partial.unlink()
 
 
@@ -548,23 +503,6 @@ class CountedFile:
         return self._file.write(data)
 
 
-class Backoff:
-    """Waits 1, 2, 4 … 30 s between failures, and gives up once nothing has come for `patience_s` seconds."""
-
-    def __init__(self, patience_s: float):
-        self._patience_s = patience_s
-        self.restart()
-
-    def restart(self) -> None:
-        self._since_s, self._delay_s = time.monotonic(), 1.0
-
-    def wait_or_raise(self, error: Exception) -> None:
-        if time.monotonic() + self._delay_s > self._since_s + self._patience_s:
-            raise error
-        time.sleep(self._delay_s * random.uniform(0.5, 1.0))
-        self._delay_s = min(2 * self._delay_s, 30.0)
-
-
 def crc32c_of(path: Path) -> str:
     """Checksum of a whole file, in base64 as Google writes it."""
     import google_crc32c
@@ -582,9 +520,9 @@ def crc32c_of(path: Path) -> str:
 def get_from_machine(args: argparse.Namespace, state: State, report: SkipReport) -> Counts:
     """Take a local folder or archive: archives are unpacked from where they lie, files are linked."""
     source = Path(args.source).expanduser()
-    if not source.exists():
+    if not args.source or not source.exists():
         raise InputError(
-            f"{args.source}: no such folder or archive; give a gs:// address or a path of this machine"
+            f"--source {args.source}: no such folder or archive; give a gs:// address or a path of this machine"
         )
     if source.is_file() and not source.name.endswith(ARCHIVE_SUFFIXES):
         raise InputError(f"{source}: not an archive; expected one of {', '.join(ARCHIVE_SUFFIXES)}")
@@ -599,7 +537,7 @@ def get_from_machine(args: argparse.Namespace, state: State, report: SkipReport)
             counts.files += 1
             counts.bytes += archive.stat().st_size
     if folder and folder.resolve() != args.output_root.resolve():
-        take_folder(folder, args.output_root, counts)
+        take_folder(folder, state, counts)
     return counts
 
 
@@ -607,8 +545,9 @@ def archives_in(folder: Path) -> list[Path]:
     return sorted(path for path in visible(folder) if path.is_file() and path.name.endswith(ARCHIVE_SUFFIXES))
 
 
-def take_folder(folder: Path, root: Path, counts: Counts) -> None:
+def take_folder(folder: Path, state: State, counts: Counts) -> None:
     """Link the records, pages and tables of a folder into place; copy them where links cannot be made."""
+    root = state.path.parent
     inside = root.resolve()
     files = [
         path
@@ -619,7 +558,9 @@ def take_folder(folder: Path, root: Path, counts: Counts) -> None:
         check_space(root, sum(path.stat().st_size for path in files), "the copy")
     target = root / place_of(folder)
     for path in tqdm(files, desc="take", unit="file", disable=None):
-        if link_or_copy(path, target / path.relative_to(folder)):
+        final = target / path.relative_to(folder)
+        if link_or_copy(path, final, state):
+            state.set_made(final)
             counts.files += 1
             counts.bytes += path.stat().st_size
         else:
@@ -656,7 +597,7 @@ def place_of(folder: Path) -> str:
     return NESTED if any(folder.glob("*/*.png")) else FLAT
 
 
-def link_or_copy(source: Path, target: Path) -> bool:
+def link_or_copy(source: Path, target: Path, state: State) -> bool:
     """Make `target` the same file as `source`, or a copy of it; False if it is that already."""
     if target.exists() and (target.samefile(source) or _size_and_time(target) == _size_and_time(source)):
         return False
@@ -667,7 +608,7 @@ def link_or_copy(source: Path, target: Path) -> bool:
         os.link(source.resolve(), temporary)
     except OSError:  # another disk, a file system without links, another owner
         shutil.copy2(source, temporary)
-    temporary.replace(target)
+    put(temporary, target, state)
     return True
 
 
@@ -677,7 +618,7 @@ def link_or_copy(source: Path, target: Path) -> bool:
 def unpack_or_report(archive: Path, key: str, root: Path, state: State, report: SkipReport) -> bool:
     """Unpack one archive and remember it; a bad one is reported and leaves nothing."""
     try:
-        files = unpack(archive, root)
+        files = unpack(archive, root, state)
     except CannotGoOnError:
         raise
     except InputError as error:
@@ -688,14 +629,14 @@ def unpack_or_report(archive: Path, key: str, root: Path, state: State, report: 
     return True
 
 
-def unpack(archive: Path, root: Path) -> dict[str, int]:
-    """Unpack into the output root and return {file: bytes}.
+def unpack(archive: Path, root: Path, state: State) -> list[str]:
+    """Unpack into the output root and return the files' names.
 
     The whole archive is read and judged before a byte is written, then unpacked into a hidden folder, and its
     files are renamed into place. Raises InputError for a corrupt archive or one with a member that is no
     plain file or would land outside.
     """
-    stage = root / f".unpack-{archive.name}"
+    stage = root / STAGE_NAME
     shutil.rmtree(stage, ignore_errors=True)  # a killed run left it
     with archive_errors(archive):
         sizes = [size for _, size, _ in contents(archive)]
@@ -710,7 +651,7 @@ def unpack(archive: Path, root: Path) -> dict[str, int]:
         ):
             for name, _, open_member in contents(archive):
                 write_member(stage / name, open_member, bar)
-        return settle(stage, root)
+        return settle(stage, root, state)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -723,16 +664,16 @@ def write_member(path: Path, open_member: Callable, bar: tqdm) -> None:
             bar.update(len(chunk))
 
 
-def settle(stage: Path, root: Path) -> dict[str, int]:
+def settle(stage: Path, root: Path, state: State) -> list[str]:
     """Rename the files of an unpacked archive to their places below the output root."""
     folder = data_folder(stage)
     target = root / place_of(folder)
-    files = {}
+    files = []
     for path in list(files_below(folder)):
         final = target / path.relative_to(folder)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(final)
-        files[final.relative_to(root).as_posix()] = final.stat().st_size
+        put(path, final, state)
+        state.set_made(final)
+        files.append(state.name(final))
     return files
 
 
@@ -808,22 +749,25 @@ def lay_out(root: Path, state: State, report: SkipReport) -> None:
         report.write()
         why = f": {next(iter(report.reasons.values()))}" if report.reasons else "; check --source"
         raise InputError(f"{root}: the source gave no records{why}")
-    wanted = [(path, root / NESTED / name / f"{name}.csv") for name, path in flat.items()]
-    wanted += [(path, root / FLAT / f"{name}.csv") for name, path in nested.items() if name not in flat]
-    ours = set(state.linked)
-    for source, target in wanted:
-        name = target.relative_to(root).as_posix()
-        if not target.exists() or name in ours:  # the source's own file stays as it is
-            link_or_copy(source, target)
-            ours.add(name)
-    table = next(
-        (path for path in (root / FLAT / "train.csv", root / NESTED / "train.csv") if path.is_file()), None
-    )
-    if table is not None and ("train.csv" in ours or not (root / "train.csv").exists()):
-        link_or_copy(table, root / "train.csv")  # above both layouts, where each finds it
-        ours.add("train.csv")
-    state.linked = list(ours)
+    for name in flat | nested:
+        flat_path = flat.get(name, root / FLAT / f"{name}.csv")
+        nested_path = nested.get(name, root / NESTED / name / f"{name}.csv")
+        if flat_path.exists() and not state.is_linked(flat_path):
+            follow(flat_path, nested_path, state)
+        else:
+            follow(nested_path, flat_path, state)
+    for table in (root / FLAT / "train.csv", root / NESTED / "train.csv"):
+        if table.is_file():
+            follow(table, root / "train.csv", state)  # above both layouts, where each finds it
+            break
     state.save()
+
+
+def follow(original: Path, target: Path, state: State) -> None:
+    """Make `target` the same as `original`, unless it is an original itself."""
+    if not target.exists() or state.is_linked(target):
+        link_or_copy(original, target, state)
+        state.set_linked(target)
 
 
 def records_in(folder: Path) -> dict[str, Path]:
@@ -841,7 +785,9 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
 
     fs_hz = read_record_table(root / FLAT).fs_hz
     records = records_in(root / FLAT)
+    others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
+    items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
     errors = {}
     for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
         if isinstance(outcome, InputError):

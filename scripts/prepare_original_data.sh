@@ -2,6 +2,7 @@
 # bash scripts/prepare_original_data.sh [flags of prepare_original_data.py; --help lists them]
 # Finds the project's Python (the active environment, else .venv, else python3) and hands everything to the Python step.
 set -euo pipefail
+trap 'exit 130' INT  # else Ctrl-C in the look at the packages would pass for their absence
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 

@@ -311,6 +311,84 @@ def test_the_buckets_own_train_folder_is_kept(proxy, out):
     assert (out / "train/202/202.csv").read_bytes() == csv_bytes(202)
 
 
+def test_pages_that_only_the_train_folder_has_are_followed_too(proxy, out):
+    proxy.bucket.put(competition_files())
+    assert prepare() == 0
+    proxy.bucket.put({"train/101/101.csv": csv_bytes(999)})
+    assert prepare() == 0
+    assert (out / "train-csvs/101.csv").read_bytes() == csv_bytes(999)
+
+
+def test_nothing_of_the_users_is_lost(proxy, out, capsys):
+    own = {
+        "train/101/101.csv": csv_bytes(7),
+        "train/101/101-0001.png": b"my page",
+        "train/mine/mine.csv": csv_bytes(8),
+        "train/mine/notes.txt": b"notes",
+        "train-csvs/202.csv": csv_bytes(9),
+        "train.csv": b"id,fs\nmine,50\n",
+    }
+    write_files(out, own)
+    write_files(out, {"train.csv.old": b"older"})
+    proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files()), "train.csv": table_bytes()})
+    assert prepare() == 0
+    kept = contents(out)
+    assert (
+        kept["train-csvs/202.csv"] == csv_bytes(202)
+        and kept["train-csvs/202.csv.old"] == own["train-csvs/202.csv"]
+    )
+    assert kept["train.csv"] == table_bytes() and kept["train.csv.old1"] == own["train.csv"]
+    assert {name: kept[name] for name in own if name.startswith("train/")} == {
+        name: data for name, data in own.items() if name.startswith("train/")
+    }
+    assert kept["train-csvs/mine.csv"] == own["train/mine/mine.csv"]
+    assert capsys.readouterr().err.count("differs from the source's; yours is now") == 2
+    assert prepare() == 0
+    assert contents(out) == kept
+
+
+def test_what_the_user_changed_in_a_made_file_is_set_aside(proxy, out):
+    proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
+    assert prepare() == 0
+    edited = write_files(out, {"new.csv": b"edited"}) / "new.csv"
+    edited.replace(out / "train/101/101.csv")
+    assert prepare() == 0
+    assert_both_layouts(out)
+    assert (out / "train/101/101.csv.old").read_bytes() == b"edited"
+
+
+def test_records_that_lie_flat_in_the_train_folder_are_not_doubled(proxy, out):
+    write_files(out, {"train/101.csv": csv_bytes(101)})
+    proxy.bucket.put(flat_files())
+    assert prepare() == 0
+    assert prepare() == 0
+    assert find_records(out / "train")["101"] == out / "train/101.csv"
+
+
+def test_a_bad_record_of_the_train_folder_alone_is_named(proxy, out):
+    write_files(out, {"train/101/101.csv": b"I,II\n1,2\n"})
+    proxy.bucket.put(flat_files())
+    assert prepare() == 1
+    assert "train/101/101.csv" in (out / script.REPORT_NAME).read_text()
+
+
+def test_two_runs_at_once_do_not_meet(proxy, out):
+    proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
+    proxy.faults, proxy.faults_stay = [("alt=media", 0)], True
+    command = [sys.executable, SCRIPT, "--retry-seconds", "600", "--num-workers", "1"]
+    other = subprocess.Popen(command, cwd=out.parent)
+    while not proxy.media_requests():
+        assert other.poll() is None
+        time.sleep(0.05)
+    with pytest.raises(InputError, match="another run is at work there"):
+        prepare()
+    other.kill()
+    other.wait()
+    proxy.faults = []
+    assert prepare() == 0
+    assert_both_layouts(out)
+
+
 def test_keep_archives(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
     assert prepare("--keep-archives", "--anonymous") == 0
@@ -399,9 +477,7 @@ def test_a_record_that_does_not_read_is_counted_and_named(proxy, out, capsys):
 
 def test_what_a_killed_run_left_is_cleared_away(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
-    write_files(
-        out, {".unpack-train-csvs.tar.gz/train-csvs/101.csv": b"half", ".train-csvs.tar.gz.old.part": b"old"}
-    )
+    write_files(out, {".unpacking/train-csvs/101.csv": b"half", ".train-csvs.tar.gz.old.part": b"old"})
     assert prepare() == 0
     assert_both_layouts(out)
     assert no_leftovers(out)
@@ -440,6 +516,8 @@ def test_an_object_name_that_leads_outside_is_refused(proxy, out):
     ("source", "fault", "remedy"),
     [
         ("gs://no-such-bucket/x", None, "no such bucket or object; check --source"),
+        ("gs://", None, "no bucket has such a name; expected gs://bucket/folder"),
+        ("gs://_no_bucket/x", None, "no bucket has such a name"),
         (f"gs://{BUCKET}/no/such/folder", None, "no such object or folder"),
         (script.DEFAULT_SOURCE, "403", "Storage Object Viewer"),
         (script.DEFAULT_SOURCE, "401", "gcloud auth application-default login"),
@@ -721,7 +799,7 @@ def test_a_folder_above_the_output_is_taken_without_the_output(out):
     assert not (out / "ori_csv").exists()
 
 
-@pytest.mark.parametrize("source", ["no/such/path", "s3://bucket/folder", str(SCRIPT)])
+@pytest.mark.parametrize("source", ["", "no/such/path", "s3://bucket/folder", str(SCRIPT)])
 def test_a_source_that_is_none(out, source):
     with pytest.raises(InputError, match=r"no such folder or archive|not an archive"):
         prepare("--source", source)
@@ -802,6 +880,17 @@ def test_shell_script_names_the_remedy_when_packages_are_missing(tmp_path):
     done = subprocess.run(["bash", SHELL, "--help"], env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "-m pip install -r requirements.txt" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_in_the_shell_script_is_no_lack_of_packages(tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nkill -INT $PPID\nexit 1\n")  # while it looks for the packages
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", SHELL], env={**os.environ, "VIRTUAL_ENV": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_state_file_of_nonsense_costs_only_time(out):
