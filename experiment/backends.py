@@ -122,6 +122,10 @@ class Backend:
             for batch in ready:
                 yield self._uploaded(batch)
 
+    def upload(self, batch: dict) -> dict:
+        """A single batch, on the device."""
+        return self._uploaded(self._fetched(batch))
+
     def to_host(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Copies in CPU memory."""
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

@@ -26,7 +26,7 @@ from ecg_generator_with_train_src.errors import InputError
 from PIL import Image
 from tqdm import tqdm
 
-from experiment.backends import DEVICE_CHOICES, Backend, launch
+from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
 from experiment.checkpoints import load_model
 from experiment.data import read_label, read_rgb
 from experiment.metrics import mean_foreground_dice, scores
@@ -44,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     pages = find_images(arguments.images)
     truth = find_truth(arguments.truth_root) if arguments.truth_root else {}
-    return launch(arguments.device, arguments.precision, predict_pages, arguments, pages, truth)
+    options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
+    return launch(options, predict_pages, arguments, pages, truth)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -45,7 +45,7 @@ class Predictor:
     def _tile_probability(self, window: np.ndarray) -> np.ndarray:
         """Class probabilities (C, T, T) of a tile (T, T, 3)."""
         batch = {"image": torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))[None])}
-        (batch,) = self.backend.wrap_loader([batch])
+        batch = self.backend.upload(batch)
         with self.backend.autocast():
             logits = self.model(batch["image"])
         probability = torch.softmax(logits.float(), dim=1)

@@ -214,7 +214,7 @@ class Trainer:
         """Crop, truth and prediction of some validation tiles, one below the other."""
         batch = self.source.sample_batch()
         with self.backend.autocast():
-            logits = self.model(next(self.backend.wrap_loader(iter([batch])))["image"])
+            logits = self.model(self.backend.upload(batch)["image"])
         predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         images = batch["image"].numpy().transpose(0, 2, 3, 1)
         rows = list(zip(images, batch["label"].numpy(), predicted, strict=True))

@@ -11,7 +11,7 @@ import torch
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from experiment import predict
-from experiment.backends import launch
+from experiment.backends import LaunchOptions, launch
 from experiment.checkpoints import TrainingState, write_weights
 from experiment.config import check_config
 from experiment.data import read_label, read_rgb
@@ -81,7 +81,7 @@ def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
         assert np.array_equal(prediction.label, probability.argmax(dim=0).numpy())
         assert prediction.confidence == pytest.approx(probability.max(dim=0).values.mean().item(), abs=1e-5)
 
-    launch("cpu", "fp32", compare)
+    launch(LaunchOptions("cpu", "fp32"), compare)
 
 
 def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
@@ -95,7 +95,7 @@ def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
         # averaged down, the large page is the small one; brought back, block centres have its values
         assert np.array_equal(at_scale[1::3, 1::3], predictor.predict(small).label)
 
-    launch("cpu", "fp32", compare)
+    launch(LaunchOptions("cpu", "fp32"), compare)
 
 
 # the command
