@@ -28,6 +28,16 @@ class GivenGrid(BaseModel):
     sha256: str
 
 
+class DrawnPage(BaseModel):
+    """What drawing a page gave: digests (SHA-256) of its files, and the leads that leave the page and are cut."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ink_sha256: str
+    mask_sha256: str
+    leads_cut_at_edge: tuple[str, ...] = ()
+
+
 class PageDescription(BaseModel):
     """`<name>.page.json`: all that the page consists of, but for the record's signal."""
 
@@ -45,7 +55,7 @@ class PageDescription(BaseModel):
     grid: GivenGrid | None  # None: drawn from the style
     seed: int
     generator_version: str
-    leads_cut_at_edge: tuple[str, ...] = ()
+    drawn: DrawnPage | None = None  # None: not drawn yet
 
     @property
     def placements(self) -> tuple[Placement, ...]:

@@ -52,6 +52,7 @@ from ecg_generator_with_train_src.layouts import (
     PageSetup,
 )
 from ecg_generator_with_train_src.pages import (
+    DrawnPage,
     GivenGrid,
     PageDescription,
     PageRequest,
@@ -243,17 +244,25 @@ def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
     page = expected_page(options, task)
     description_path = options.image_dir / f"{page.name}.page.json"
     image_path, mask_path = options.image_dir / f"{page.name}.png", options.mask_dir / f"{page.name}.png"
-    if not options.overwrite and image_path.is_file() and mask_path.is_file():
-        old = read_old_description(description_path)
-        if old and old.model_copy(update={"leads_cut_at_edge": ()}) == page:
-            return RenderedPage(True, page.fs_hz, old.leads_cut_at_edge)
+    old = None if options.overwrite else read_old_description(description_path)
+    if old and is_current(old, page, image_path, mask_path):
+        return RenderedPage(True, page.fs_hz, old.drawn.leads_cut_at_edge)
     description_path.unlink(missing_ok=True)  # it is written last and stands for a whole page
     opacity, cut = draw_traces(page, read_record(task.csv_path, page.fs_hz))
-    write_bytes(image_path, encode_ink(opacity, page.style.ink_rgb))
-    write_bytes(mask_path, encode_binary(opacity_to_mask(opacity)))
-    page = page.model_copy(update={"leads_cut_at_edge": cut})
-    write_text(description_path, page.model_dump_json(indent=2) + "\n")
+    ink, mask = encode_ink(opacity, page.style.ink_rgb), encode_binary(opacity_to_mask(opacity))
+    write_bytes(image_path, ink)
+    write_bytes(mask_path, mask)
+    drawn = DrawnPage(ink_sha256=sha256_of(ink), mask_sha256=sha256_of(mask), leads_cut_at_edge=cut)
+    write_text(description_path, page.model_copy(update={"drawn": drawn}).model_dump_json(indent=2) + "\n")
     return RenderedPage(False, page.fs_hz, cut)
+
+
+def is_current(old: PageDescription, page: PageDescription, image_path: Path, mask_path: Path) -> bool:
+    """Whether a page of an earlier run is the one asked for and its files are those that were drawn."""
+    if old.drawn is None or old.model_copy(update={"drawn": None}) != page:
+        return False
+    files = ((image_path, old.drawn.ink_sha256), (mask_path, old.drawn.mask_sha256))
+    return all(path.is_file() and sha256_of(path.read_bytes()) == digest for path, digest in files)
 
 
 def read_old_description(path: Path) -> PageDescription | None:

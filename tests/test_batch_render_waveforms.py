@@ -69,7 +69,7 @@ def test_the_ink_layer_is_what_is_drawn_from_description_and_record(sample_recor
         page = read_page_description(rendered / "wave_images" / f"{name}.page.json")
         record = read_record(sample_records / name / f"{name}.csv", page.fs_hz)
         opacity, cut = draw_traces(page, record)
-        assert page.leads_cut_at_edge == cut
+        assert page.drawn.leads_cut_at_edge == cut
         np.testing.assert_array_equal(read_ink_alpha(rendered / "wave_images" / f"{name}.png"), opacity)
 
 
@@ -148,8 +148,8 @@ def test_what_leaves_the_page_is_named_on_the_page_and_in_the_end(tmp_path):
     assert "cut at the edge of the page: 1 pages: tall (I)" in result.stdout
     images = tmp_path / "out" / "wave_images"
     described = {name: read_page_description(images / f"{name}.page.json") for name in ("tall", "usual")}
-    assert described["tall"].leads_cut_at_edge == ("I",)
-    assert described["usual"].leads_cut_at_edge == ()
+    assert described["tall"].drawn.leads_cut_at_edge == ("I",)
+    assert described["usual"].drawn.leads_cut_at_edge == ()
     kept = render(tmp_path / "csv", tmp_path / "out", "--num-workers", 1)
     assert "rendered 0 pages, kept 2" in kept.stdout
     assert "1 pages: tall (I)" in kept.stdout  # said again, though the page is kept
@@ -202,9 +202,10 @@ def test_only_what_is_missing_damaged_or_otherwise_asked_for_is_drawn_again(tmp_
     (images / "c.page.json").unlink()
     (images / "d.page.json").write_text((images / "d.page.json").read_text()[:100])
     (images / "e.page.json").write_bytes(b"\xff\xfe\x00")
+    (masks / "f.png").write_bytes(whole["wave_masks/a.png"])  # whole, but another page's
     result = render(csv, out, "--num-workers", 1)
     assert result.returncode == 0, result.stderr
-    assert "rendered 5 pages, kept 2" in result.stdout
+    assert "rendered 6 pages, kept 1" in result.stdout
     assert files_below(out) == whole
     write_csv(csv / "f.csv", waves_mv(50) * 0.5)
     assert "rendered 1 pages, kept 6" in render(csv, out, "--num-workers", 1).stdout
