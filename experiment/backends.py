@@ -63,6 +63,7 @@ class Backend:
     device_name: str
     precision: str
     description: str  # device, precision and why, in one line
+    _seen_precision, _compiled, _undue = None, 0, 0
 
     @property
     def is_main(self) -> bool:
@@ -137,6 +138,24 @@ class Backend:
     def fallbacks(self) -> list[str]:
         """Operations that were not run on the device because it lacks them."""
         return []
+
+    def end_epoch(self) -> None:
+        """All that a run does has been done once: compilations of a later epoch, at the same precision, are not due."""
+        compiled = self.compilations()
+        if self._seen_precision == self.precision:
+            self._undue += compiled - self._compiled
+        self._seen_precision, self._compiled = self.precision, compiled
+
+    def compilation_report(self) -> str | None:
+        """One line on what was compiled and what was not run on the device; None if nothing is counted."""
+        if not (compiled := self.compilations()):
+            return None
+        line = f"compilations: {compiled}, {self._undue or 'none'} after the first epoch"
+        if self._undue:
+            line = f"warning: {line}, where none was due: a shape or a constant changes from step to step"
+        if fallbacks := self.fallbacks():
+            line += f"; warning: run on the CPU, not the device: {', '.join(fallbacks)}"
+        return line
 
     def step(self) -> None:
         """Mark the end of a step."""

@@ -88,6 +88,7 @@ class Trainer:
             result = self.validate()
             self.epoch += 1
             self.end_epoch(result)
+            self.backend.end_epoch()
         if self.writer is not None:
             self.writer.close()
 
@@ -336,6 +337,8 @@ def _train_to_the_end(trainer: Trainer) -> int:
         images = trainer.clock.steps_per_s() * config.data.batch_size * trainer.backend.all_devices
         seconds = time.perf_counter() - started
         best = trainer.best
+        if line := trainer.backend.compilation_report():
+            print(line)
         print(
             f"trained {trainer.epoch} epochs ({trainer.step} steps) in {seconds:.0f} s, {images:.1f} images/s; "
             f"best epoch {best['epoch']}: mean Dice {best['mean_dice']:.4f}; "
