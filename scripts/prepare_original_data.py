@@ -16,6 +16,7 @@ record, so that sharing is safe; where there can be no links, copies are made.
 import argparse
 import base64
 import contextlib
+import errno
 import filecmp
 import functools
 import glob
@@ -42,7 +43,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_json
+from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch, write_json
 from ecg_generator_with_train_src.command_line import (
     add_num_workers,
     make_parser,
@@ -123,6 +124,7 @@ class State:
         self.verified: dict[str, str] = known.get("verified", {})  # file: checksum
         self.unpacked: dict[str, dict] = known.get("unpacked", {})  # archive: its key and files
         self.linked: set[str] = set(known.get("linked", []))  # files that follow another one
+        self.fetched: set[str] = set(known.get("fetched", []))  # archives to remove once they are unpacked
 
     def _read(self) -> dict:
         try:
@@ -140,6 +142,7 @@ class State:
                 "verified": self.verified,
                 "unpacked": self.unpacked,
                 "linked": sorted(self.linked),
+                "fetched": sorted(self.fetched),
             },
         )
 
@@ -148,8 +151,10 @@ class State:
         return path.is_file() and self.made.get(self.name(path)) == _size_and_time(path)
 
     def set_made(self, path: Path) -> None:
-        self.made[self.name(path)] = _size_and_time(path)
-        self.linked.discard(self.name(path))
+        name = self.name(path)
+        self.made[name] = _size_and_time(path)
+        self.verified.pop(name, None)
+        self.linked.discard(name)
 
     def is_verified(self, path: Path, checksum: str) -> bool:
         return self.verified.get(self.name(path)) == checksum and self.is_as_made(path)
@@ -191,7 +196,13 @@ def put(new: Path, target: Path, state: State) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and not state.is_as_made(target) and not filecmp.cmp(new, target, shallow=False):
         set_aside(target)
-    new.replace(target)
+    try:
+        new.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_path(target) as copy:  # the folder is a link to another disk
+            shutil.copyfile(new, copy)
 
 
 def set_aside(path: Path) -> None:
@@ -242,7 +253,6 @@ def get_from_bucket(args: argparse.Namespace, state: State, report: SkipReport) 
     archives = [remote for remote in remotes if remote.is_archive and remote.path.parent == args.output_root]
     done = {remote.path for remote in archives if state.is_unpacked(remote.path.name, remote.crc32c)}
     counts = Counts("fetched", already=len(done))
-    had = {remote.path for remote in archives if remote.path.is_file()}
     try:
         fetch_all([remote for remote in remotes if remote.path not in done], args, state, report, counts)
     finally:
@@ -250,10 +260,17 @@ def get_from_bucket(args: argparse.Namespace, state: State, report: SkipReport) 
     for remote in archives:
         if remote.path.is_file() and remote.path not in done:
             unpack_or_report(remote.path, remote.crc32c, args.output_root, state, report)
-        unpacked = state.is_unpacked(remote.path.name, remote.crc32c)
-        if unpacked and not args.keep_archives and remote.path not in had:
-            remote.path.unlink(missing_ok=True)
+        if state.is_unpacked(remote.path.name, remote.crc32c):
+            release(remote.path, args.keep_archives, state)
     return counts
+
+
+def release(archive: Path, keep: bool, state: State) -> None:
+    """Remove an unpacked archive, unless it is to be kept or was there before: then it is the user's from now on."""
+    name = state.name(archive)
+    if name in state.fetched and not keep and state.is_as_made(archive):
+        archive.unlink()
+    state.fetched.discard(name)
 
 
 def list_objects(client: Any, source: str, root: Path, retry_seconds: int) -> list[Remote]:
@@ -402,6 +419,9 @@ def fetch_all(
             else:
                 counts.files += 1
                 counts.bytes += outcome
+                if remote.is_archive:
+                    state.fetched.add(state.name(remote.path))
+                    state.save()
 
 
 def space_needed(remote: Remote) -> int:

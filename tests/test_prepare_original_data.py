@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -365,6 +366,18 @@ def test_records_that_lie_flat_in_the_train_folder_are_not_doubled(proxy, out):
     assert find_records(out / "train")["101"] == out / "train/101.csv"
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_folders_that_are_links_to_another_disk(out):
+    archive = out.parent / "train-csvs.tar.gz"
+    archive.write_bytes(tar_gz(flat_files()))
+    out.mkdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (out / "train-csvs").symlink_to(other)
+        assert prepare("--source", str(archive)) == 0
+        assert_both_layouts(out)
+        assert sorted(path.name for path in Path(other).iterdir()) == ["101.csv", "202.csv", "303.csv"]
+
+
 def test_a_bad_record_of_the_train_folder_alone_is_named(proxy, out):
     write_files(out, {"train/101/101.csv": b"I,II\n1,2\n"})
     proxy.bucket.put(flat_files())
@@ -392,7 +405,25 @@ def test_two_runs_at_once_do_not_meet(proxy, out):
 def test_keep_archives(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
     assert prepare("--keep-archives", "--anonymous") == 0
+    assert prepare() == 0
     assert (out / "train-csvs.tar.gz").exists()
+
+
+def test_an_archive_whose_run_was_killed_before_it_was_unpacked_does_not_stay(proxy, out):
+    proxy.bucket.put({"a.tar.gz": tar_gz(flat_files()), "slow.csv": b"x"})
+    proxy.faults, proxy.faults_stay = [("slow", 0)], True
+    command = [sys.executable, SCRIPT, "--retry-seconds", "600", "--num-workers", "1"]
+    process = subprocess.Popen(command, cwd=out.parent)
+    while not (out / script.STATE_NAME).exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert (out / "a.tar.gz").exists()
+    proxy.faults = []
+    assert prepare() == 0
+    assert_both_layouts(out)
+    assert not (out / "a.tar.gz").exists()
 
 
 def test_a_cut_connection_goes_on_by_range_in_the_same_run(proxy, out):
