@@ -574,9 +574,10 @@ def take_folder(folder: Path, state: State, counts: Counts) -> None:
         for path in files_below(folder)
         if path.suffix.lower() in LOCAL_SUFFIXES and inside not in path.resolve().parents
     ]
-    if folder.stat().st_dev != root.stat().st_dev:
-        check_space(root, sum(path.stat().st_size for path in files), "the copy")
     target = root / place_of(folder)
+    if folder.stat().st_dev != root.stat().st_dev:
+        missing = [path for path in files if not is_there(path, target / path.relative_to(folder))]
+        check_space(root, sum(path.stat().st_size for path in missing), "the copy")
     for path in tqdm(files, desc="take", unit="file", disable=None):
         final = target / path.relative_to(folder)
         if link_or_copy(path, final, state):
@@ -617,9 +618,14 @@ def place_of(folder: Path) -> str:
     return NESTED if any(folder.glob("*/*.png")) else FLAT
 
 
+def is_there(source: Path, target: Path) -> bool:
+    """Whether `target` is the same file as `source`, or a copy of it that nobody changed."""
+    return target.exists() and (target.samefile(source) or _size_and_time(target) == _size_and_time(source))
+
+
 def link_or_copy(source: Path, target: Path, state: State) -> bool:
     """Make `target` the same file as `source`, or a copy of it; False if it is that already."""
-    if target.exists() and (target.samefile(source) or _size_and_time(target) == _size_and_time(source)):
+    if is_there(source, target):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")

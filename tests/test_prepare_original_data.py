@@ -845,6 +845,18 @@ def test_a_folder_without_records(out):
 # ---- the disk
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_what_is_copied_already_needs_no_space(out, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        source = write_files(Path(other), flat_files())
+        assert prepare("--source", str(source)) == 0
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+        assert prepare("--source", str(source)) == 0
+        write_files(source, {"train-csvs/404.csv": csv_bytes(404)})
+        with pytest.raises(InputError, match=r"the copy needs .* kB, the disk has 0 B free"):
+            prepare("--source", str(source))
+
+
 def test_too_little_space_is_said_before_anything_is_fetched(proxy, out):
     archive = tar_gz(flat_files())
     proxy.bucket.put({"train-csvs.tar.gz": archive})
