@@ -2,14 +2,16 @@
 
     <name>.safetensors            the weights; their header holds the configuration, classes, step and scores
     <name>.json                   position, scheduler and scores, and which state file belongs to them
-    <name>.state-<step>.safetensors   the weights again, and the optimizer's tensors
+    <name>.state-<step>-<digest>.safetensors   the weights again, and the optimizer's tensors
 
 The JSON file is renamed into place last but one, before the weights, and names the state file by its digest:
-whenever a run is killed, the JSON file and the state file it names are whole and of one step. Nothing is
-ever unpickled.
+whenever a run is killed, the JSON file and the state file it names are whole and of one step. Random numbers need
+no state: crops are drawn from (seed, epoch, visit), and the position is in the JSON file. Nothing is ever unpickled.
 """
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ from ecg_generator_with_train_src.batch import write_bytes, write_json
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, sha256_of
 from ecg_generator_with_train_src.errors import InputError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 
+from experiment.backends import Backend
 from experiment.config import Config, check_config
 from experiment.model import PX_PER_MM, GridWaveNet
 
 FORMAT_VERSION = 1
+NAMES = ("last", "best", "best_loss")
 Tensors = dict[str, torch.Tensor]
 
 
@@ -36,16 +40,21 @@ class TrainingState:
     optimizer: Tensors
     record: dict[str, Any]  # plain values: epoch, step, scheduler, scores, …
 
+    @property
+    def tensors(self) -> Tensors:
+        """All tensors, as the state file has them."""
+        tensors = {f"model.{key}": value for key, value in self.weights.items()}
+        return tensors | {f"optimizer.{key}": value for key, value in self.optimizer.items()}
+
 
 def save_checkpoint(folder: Path, name: str, state: TrainingState, config: Config) -> None:
     """Write `state`, whose tensors are on the CPU, as the checkpoint `name` of `folder`."""
-    step = state.record["step"]
-    tensors = {f"model.{key}": value for key, value in state.weights.items()}
-    tensors |= {f"optimizer.{key}": value for key, value in state.optimizer.items()}
-    data = save(tensors)
-    state_path = folder / f"{name}.state-{step:08d}.safetensors"
+    data = save(state.tensors)
+    digest = sha256_of(data)
+    # The digest in the name: a state of the same step, after a retry, does not replace the one still named.
+    state_path = folder / f"{name}.state-{state.record['step']:08d}-{digest[:8]}.safetensors"
     write_bytes(state_path, data)
-    link = {"state_file": state_path.name, "state_sha256": sha256_of(data)}
+    link = {"state_file": state_path.name, "state_sha256": digest}
     write_json(folder / f"{name}.json", {"format_version": FORMAT_VERSION, **link, **state.record})
     write_weights(folder / f"{name}.safetensors", state, config)
     for path in folder.glob(f"{name}.state-*.safetensors"):
@@ -81,6 +90,60 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
         raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
     tensors, _ = read_safetensors(state_path)
     return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)
+
+
+def newest_whole(folder: Path) -> TrainingState | None:
+    """The checkpoint of `folder` with the most steps that is whole; None if there is none at all.
+
+    A damaged one is passed over with a line. Raises InputError if all are damaged.
+    """
+    states, problems = [], []
+    for name in NAMES:
+        try:
+            states.append(load_training_state(folder, name))
+        except InputError as error:
+            problems.append(error)
+    found = [state for state in states if state is not None]
+    if problems and not found:
+        raise problems[0]
+    for problem in problems:
+        print(f"warning: {str(problem).partition(';')[0]}; going on with another checkpoint", file=sys.stderr)
+    return max(found, key=lambda state: state.record["step"], default=None)
+
+
+def from_rank_0(backend: Backend, find: Callable[[], TrainingState | None]) -> TrainingState | None:
+    """What `find` gives on rank 0, on every rank, whether or not they share its files. So is its InputError."""
+    if backend.world_size == 1:
+        return find()
+    data = _message(find) if backend.is_main else None
+    data = backend.broadcast_bytes(data)
+    if data[:1] == _ERROR:
+        raise InputError(data[1:].decode())
+    return _unpack(data[1:]) if data[:1] == _STATE else None
+
+
+_STATE, _ERROR, _NOTHING = b"S", b"E", b"N"
+
+
+def _message(find: Callable[[], TrainingState | None]) -> bytes:
+    try:
+        state = find()
+    except InputError as error:
+        return _ERROR + str(error).encode()
+    return _NOTHING if state is None else _STATE + _pack(state)
+
+
+def _pack(state: TrainingState) -> bytes:
+    record = json.dumps(state.record).encode()
+    return len(record).to_bytes(8, "little") + record + save(state.tensors)
+
+
+def _unpack(data: bytes) -> TrainingState:
+    end = 8 + int.from_bytes(data[:8], "little")
+    tensors = load(data[end:])
+    return TrainingState(
+        _under("model.", tensors), _under("optimizer.", tensors), json.loads(data[8:end].decode())
+    )
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:

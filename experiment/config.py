@@ -40,6 +40,7 @@ class RunConfig(_Section):
     steps_per_epoch: Count | Literal["auto"] = "auto"
     log_every: Count = 50
     sample_tiles: CountOrZero = 4
+    hang_minutes: Positive = 30.0
 
     @property
     def folder(self) -> Path:
@@ -106,6 +107,7 @@ class NanConfig(_Section):
     """What happens when the loss or a gradient is not finite."""
 
     max_bad_steps: Count = 20
+    max_retries: CountOrZero = 3
 
 
 class Config(_Section):
@@ -257,9 +259,9 @@ def dump_config(config: Config) -> str:
 # What may change between the parts of one run without making it another run.
 FREE_KEYS = frozenset(
     {
-        *("run.name", "run.root", "run.epochs", "run.log_every", "run.sample_tiles"),
+        *("run.name", "run.root", "run.epochs", "run.log_every", "run.sample_tiles", "run.hang_minutes"),
         *("data.root", "data.val_batch_size", "data.in_memory", "data.num_workers"),
-        "nan.max_bad_steps",
+        *("nan.max_bad_steps", "nan.max_retries"),
     }
 )
 

@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from experiment.config import Config, DataConfig
+from experiment.supervisor import begin_worker, start_forkserver
 
 Batch = dict[str, torch.Tensor]
 BYTES_PER_PIXEL = 4  # RGB and label
@@ -192,25 +193,25 @@ def _stack(windows: list[tuple[np.ndarray, np.ndarray]]) -> Batch:
 
 
 class VisitSampler(Sampler):
-    """The visits of one rank in `epoch`, which is set before each use: every page once before any page twice.
+    """The visits of one rank in `epoch` from `first_step` on, which are set before each use.
 
-    Step s uses the visits s·V to (s+1)·V - 1 of the epoch, V = visits a step over all ranks; each rank takes
-    an equal run of them, for all of the `devices` that it feeds.
+    Every page comes once before any page comes twice. Step s uses the visits s·V to (s+1)·V - 1 of the epoch,
+    V = visits a step over all ranks; each rank takes an equal run of them, for all of the `devices` that it feeds.
     """
 
     def __init__(self, num_pages: int, config: Config, rank: int, world_size: int, devices: int):
         self.per_rank = devices * config.data.batch_size // config.data.crops_per_page
-        self.num_pages, self.seed, self.epoch = num_pages, config.run.seed, 1
+        self.num_pages, self.seed, self.epoch, self.first_step = num_pages, config.run.seed, 1, 0
         self.rank, self.world_size = rank, world_size
         self.steps = steps_per_epoch(config, num_pages, world_size * devices)
 
     def __len__(self) -> int:
-        return self.steps * self.per_rank
+        return (self.steps - self.first_step) * self.per_rank
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         per_step = self.per_rank * self.world_size
         order = self._page_order(self.steps * per_step)
-        for step in range(self.steps):
+        for step in range(self.first_step, self.steps):
             start = step * per_step + self.rank * self.per_rank
             for visit in range(start, start + self.per_rank):
                 yield self.epoch, visit, int(order[visit])
@@ -335,9 +336,12 @@ class DataSource:
         self.val_steps = len(sampler) // self.val_batch_size
         self._val_loader = self._loader(self.tiles, sampler, self.val_batch_size)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """The `steps` batches of one epoch (from 1). Raises InputError for a damaged page."""
-        self._visits.epoch = epoch
+    def train_batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The `steps` batches of one epoch (from 1), from step `first_step` (from 0) on.
+
+        Raises InputError for a damaged page.
+        """
+        self._visits.epoch, self._visits.first_step = epoch, first_step
         return _batches(iter(self._train_loader))
 
     def val_batches(self) -> Iterator[Batch]:
@@ -365,6 +369,8 @@ class DataSource:
 
     def _loader(self, dataset: Dataset, sampler: Sampler, batch_size: int) -> DataLoader:
         workers = self._num_workers()
+        if workers:
+            start_forkserver()
         return DataLoader(
             dataset,
             batch_size=batch_size,
@@ -374,6 +380,7 @@ class DataSource:
             # Neither a fork of a process that holds a device, nor a spawn that runs the script again.
             multiprocessing_context="forkserver" if workers else None,
             persistent_workers=workers > 0,
+            worker_init_fn=begin_worker,
         )
 
     def _num_workers(self) -> int:

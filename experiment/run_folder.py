@@ -6,8 +6,10 @@ config.yaml  env.json  metrics.jsonl  curves.png  events.out.tfevents.*  checkpo
 import importlib.metadata
 import json
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from ecg_generator_with_train_src.batch import atomic_path, remove_stale_tempora
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, DatasetInfo
 from ecg_generator_with_train_src.errors import InputError
 from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from experiment.backends import Backend, versions
-from experiment.checkpoints import TrainingState, load_training_state
+from experiment.checkpoints import TrainingState, newest_whole
 from experiment.config import Config, differing_key, dump_config, load_config
 
 RESUME_CHOICES = ("auto", "none")
@@ -34,11 +38,11 @@ class RunFolder:
         self.metrics = root / "metrics.jsonl"
 
     def find_state(self, config: Config, info: DatasetInfo) -> TrainingState | None:
-        """The last checkpoint to go on from; None if there is none.
+        """The newest whole checkpoint to go on from; None if there is none.
 
         Raises InputError that names the first setting in which that run differed, or a damaged file.
         """
-        state = load_training_state(self.checkpoints, "last")
+        state = newest_whole(self.checkpoints)
         if state is None:
             return None
         old = load_config(self.root / "config.yaml")
@@ -63,15 +67,27 @@ class RunFolder:
         self.root.rename(target)
         print(f"the old run is now {target}")
 
-    def begin(self, config: Config, backend: Backend, info: DatasetInfo, step: int) -> None:
-        """Write config.yaml and env.json, and cut the metrics to what was logged up to `step`."""
+    def begin(self, config: Config, backend: Backend, info: DatasetInfo) -> None:
+        """Make the folder, and write config.yaml and env.json."""
         for folder in (self.root, self.checkpoints, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
             remove_stale_temporaries(folder)
         write_text(self.root / "config.yaml", dump_config(config))
         write_json(self.root / "env.json", _environment(config, backend, info))
-        kept = [json.dumps(line) + "\n" for line in self.read_metrics() if line["step"] <= step]
-        write_text(self.metrics, "".join(kept))
+
+    def cut(self, record: dict[str, Any]) -> None:
+        """Leave of the log and the pictures what a run that stands at the checkpoint `record` has made.
+
+        Its retries, which the checkpoint knows, stand after the lines of the step that they went back to.
+        """
+        kept = [line for line in self.read_metrics() if line["step"] <= record["step"]]
+        kept = [line for line in kept if line["kind"] != "retry"] + record["retries"]
+        kept.sort(key=lambda line: line["step"])  # stable
+        write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        cut_events(self.root, record["step"])
+        for path in self.samples.glob("epoch_*.png"):
+            if int(path.stem.removeprefix("epoch_")) > record["epoch"]:
+                path.unlink()
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
@@ -107,10 +123,14 @@ class RunFolder:
         for name in CLASS_NAMES:
             _plot(dice, val, name, lambda line, name=name: line["dice"][name], marker="o")
         _plot(rate, train, "learning rate", lambda line: line["lr"])
+        retries = [line for line in lines if line["kind"] == "retry"]
+        for number, line in enumerate(retries):
+            for axes in (loss, dice, rate):
+                axes.axvline(line["step"], color="red", ls="--", label="_" * bool(number) + "retry")
         loss.set(ylabel="loss")
         dice.set(ylabel="validation Dice", ylim=(0, 1))
         rate.set(ylabel="learning rate", xlabel="step", yscale="log")
-        for axes in (loss, dice):
+        for axes in (loss, dice, rate):
             axes.legend()
             axes.grid(alpha=0.3)
         with atomic_path(self.root / "curves.png") as temporary:
@@ -119,6 +139,27 @@ class RunFolder:
 
 def _plot(axes, lines: list[dict], label: str, value, **style) -> None:
     axes.plot([line["step"] for line in lines], [value(line) for line in lines], label=label, **style)
+
+
+def cut_events(folder: Path, step: int) -> None:
+    """Drop what was logged after `step` from the TensorBoard files of `folder`, which become one."""
+    for scratch in folder.glob(".events.*"):  # of a run that was killed just here
+        shutil.rmtree(scratch)
+    old = sorted(folder.glob("events.out.tfevents.*"))
+    events = {}
+    for event in (event for path in old for event in LegacyEventFileLoader(str(path)).Load()):
+        if event.step <= step and event.summary.value:
+            events[event.summary.value[0].tag, event.step] = event  # once, if a kill left it in two files
+    if events:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".events.") as scratch:
+            writer = EventFileWriter(scratch)
+            for event in sorted(events.values(), key=lambda event: event.step):
+                writer.add_event(event)
+            writer.close()
+            (new,) = Path(scratch).iterdir()
+            new.replace(folder / new.name)
+    for path in old:
+        path.unlink()
 
 
 def _environment(config: Config, backend: Backend, info: DatasetInfo) -> dict[str, Any]:

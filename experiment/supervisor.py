@@ -50,13 +50,26 @@ def run(main: Callable[[], int | None]) -> None:
     """Run the command `main` in a supervised process, or here if this is one, and exit with its code."""
     if _is_supervised() or "WORLD_SIZE" in os.environ or not hasattr(os, "killpg"):
         follow_parent()
-        try:
-            command_line.run(main)
-        except Exception:
-            traceback.print_exc()
-            sys.stdout.flush()
-            os._exit(EXIT_FAILED)  # at once: threads and loader workers may be stuck
+        os._exit(
+            _code_of(main)
+        )  # at once: threads and loader workers may be stuck, and end with this process
     sys.exit(_Supervisor().run([sys.executable, *sys.orig_argv[1:]]))
+
+
+def _code_of(main: Callable[[], int | None]) -> int:
+    """The exit code that `main` comes to; what it printed is written out."""
+    try:
+        command_line.run(main)
+        code = EXIT_FAILED  # not reached: it exits
+    except SystemExit as end:
+        code = end.code
+    except Exception:
+        traceback.print_exc()
+        code = EXIT_FAILED
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    return code
 
 
 def resume_command() -> str:
@@ -288,7 +301,7 @@ class _Watch:
     def _report_hang(self) -> None:
         rank = f"rank {os.environ['RANK']}: " if "RANK" in os.environ else ""
         print(
-            f"error: {rank}no step ended for {self.limit_s / 60:g} minutes (run.hang_minutes): another rank or the "
+            f"error: {rank}no step ended for {self.limit_s:g} s (run.hang_minutes): another rank or the "
             f"device does not answer; the last checkpoint stands; resume with {resume_command()}",
             file=sys.stderr,
             flush=True,

@@ -2,21 +2,24 @@
 
 Trains the segmentation network on a dataset of build_dataset.py. Runs on TPU where PJRT_DEVICE=TPU is set,
 else on a GPU, else on the CPU. Log, checkpoints and pictures go to runs/<run.name>/. A run that was broken
-off goes on at its last checkpoint when the same command is given again.
+off goes on at its last checkpoint when the same command is given again. SIGTERM saves after the current step.
 """
 
+import os
 from pathlib import Path
 
-from ecg_generator_with_train_src.command_line import make_parser, positive_int, run
+from ecg_generator_with_train_src.command_line import make_parser, positive_int
 
-from experiment.backends import DEVICE_CHOICES, LaunchOptions, launch
-from experiment.config import load_config
-from experiment.run_folder import RESUME_CHOICES
-from experiment.training import run_training
+from experiment import supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train; returns the exit code: 0, or 3 if the loss stopped being finite."""
+    """Train in this process; returns the exit code: 0, or 3 if the loss stopped being finite."""
+    from experiment.backends import DEVICE_CHOICES, LaunchOptions, launch  # torch: not in the supervisor
+    from experiment.config import load_config
+    from experiment.run_folder import RESUME_CHOICES
+    from experiment.training import run_training
+
     parser = make_parser(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
@@ -46,8 +49,13 @@ def main(argv: list[str] | None = None) -> int:
         arguments.compile,
         cache_dir=Path(config.run.root) / ".xla_cache",
     )
+    if arguments.device == "tpu" or (arguments.device == "auto" and os.environ.get("PJRT_DEVICE") == "TPU"):
+        devices = Path("/dev")
+        supervisor.refuse_held_devices([*devices.glob("accel*"), *devices.glob("vfio/[0-9]*")])
     return launch(options, run_training, config, arguments.resume)
 
 
 if __name__ == "__main__":
-    run(main)
+    supervisor.run(main)
+elif __name__ == "__mp_main__":  # a rank, or the parent of loader workers, before it does anything else
+    supervisor.follow_parent()
