@@ -17,6 +17,8 @@ class ComposedPage:
     image: np.ndarray  # RGB
     classes: np.ndarray  # 0 background, 1 grid, 2 waveform
     coverage: np.ndarray  # of the traces, 255 = wholly covered
+    furniture: np.ndarray  # coverage of all else that is printed on the grid
+    grid_mask: np.ndarray  # 255 on the core of every line, whatever lies on it
 
 
 def compose(
@@ -29,13 +31,16 @@ def compose(
     """
     image = grid_rgb.copy()
     classes = np.where(grid_mask > 0, np.uint8(GRID), np.uint8(BACKGROUND))
+    furniture = np.zeros_like(ink_opacity)
     pieces = draw_furniture(page.furniture, page.setup, page.geometry, page.fs_hz, page.style)
     for strip, rgb in pieces:
         _paint(image, strip, rgb)
         classes[strip.window][strip.coverage >= 0.5] = BACKGROUND
+        covered = np.rint(strip.coverage * 255).astype(np.uint8)
+        np.maximum(furniture[strip.window], covered, out=furniture[strip.window])
     _paint_ink(image, ink_opacity, page.style.ink_rgb)
     np.copyto(classes, np.uint8(WAVEFORM), where=ink_opacity >= 128)
-    return ComposedPage(image, classes, ink_opacity)
+    return ComposedPage(image, classes, ink_opacity, furniture, grid_mask)
 
 
 def _paint(image: np.ndarray, strip: Strip, rgb: tuple[int, int, int]) -> None:

@@ -2,7 +2,7 @@
 
     <root>/dataset.json                  DatasetInfo
     <root>/manifest.jsonl                one Sample a line, sorted by name
-    <root>/{train,val}/images/<name>.png     the page, RGB
+    <root>/{train,val}/images/<name>.png     the page, RGB; .jpg where the profile ends in a JPEG
     <root>/{train,val}/masks/<name>.png      8-bit palette: 0 background, 1 grid, 2 waveform, 255 ignored
     <root>/{train,val}/coverage/<name>.png   8-bit coverage of the traces, 255 = wholly covered
     <root>/{train,val}/truth/<name>.npz      ideal trace: lead, time_s, x_px, y_px, one entry a record sample
@@ -11,10 +11,11 @@ Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
 
 from .errors import InputError, first_problem
 
@@ -43,13 +44,21 @@ class Sample(BaseModel):
     width_px: int
     height_px: int
     px_per_mm: float
-    page_to_image: dict[str, Any]
+    page_to_image: dict[str, Any]  # a warp.PageMap
+    degradation: dict[str, Any] | None = None  # a degradation.Degradation, but for its page map; None: clean
     style: dict[str, Any]
     digests: dict[str, str]  # sha256 of image, mask, coverage and truth
     inputs_sha256: str  # of all that the sample was made from
     class_pixels: tuple[int, int, int]
     rgb_sum: tuple[int, int, int]  # over all pixels, of 0 to 255
     rgb_square_sum: tuple[int, int, int]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_degradation(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
+        fields = serialize(self)
+        if fields["degradation"] is None:
+            del fields["degradation"]
+        return fields
 
     @property
     def files(self) -> tuple[str, str, str, str]:

@@ -54,6 +54,19 @@ def encode_rgb(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """JPEG of (height, width, 3) uint8 RGB."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """What a reader sees of a JPEG, shape (height, width, 3), uint8 RGB."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def write_image(path: Path, data: bytes) -> None:
     """Write an encoded image, whole or not at all."""
     write_bytes(path, data)

@@ -1,7 +1,8 @@
 """python scripts/build_dataset.py --input-root ori_csv/train --mask image_data/complete_mask.png \\
     --wave-root data/wave_images --output-root dataset_grid_wave_mix --overwrite
 
-Mix rendered waveforms with grid and furniture into a 3-class dataset: 0 background, 1 grid, 2 waveform.
+Mix rendered waveforms with grid and furniture into a 3-class dataset: 0 background, 1 grid, 2 waveform. With --profiles
+the pages are printed, worn, scanned and photographed first; their labels go through the same warp.
 Run again, it makes only what is missing; --overwrite builds a finished dataset anew.
 """
 
@@ -26,6 +27,7 @@ from ecg_generator_with_train_src.command_line import (
     add_num_workers,
     add_seed,
     make_parser,
+    positive_int,
     run,
     share_paths,
     workers_used,
@@ -33,12 +35,16 @@ from ecg_generator_with_train_src.command_line import (
 from ecg_generator_with_train_src.compose import ComposedPage, compose
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, Sample, sha256_of
 from ecg_generator_with_train_src.dataset_store import DatasetStore
+from ecg_generator_with_train_src.degradation import PHOTO_LONG_SIDE_PX, sample_degradation
+from ecg_generator_with_train_src.degrade import degrade, place_points
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.grid_file import read_grid_mask, read_known_grid
 from ecg_generator_with_train_src.image_files import (
+    decode_jpeg,
     encode_classes,
     encode_grey,
+    encode_jpeg,
     encode_rgb,
     read_ink_alpha,
 )
@@ -49,9 +55,14 @@ from ecg_generator_with_train_src.pages import (
     read_page_description,
     trace_points,
 )
+from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES, PROFILES
+from ecg_generator_with_train_src.random_stream import random_stream
 from ecg_generator_with_train_src.records import find_records, read_record, read_record_table, recording_of
 from ecg_generator_with_train_src.split import group_records, split_groups
+from ecg_generator_with_train_src.warp import local_scales
 
+ALL_PROFILES = "kaggle"
+MIN_PHOTO_PX, MAX_PHOTO_PX = 640, 8000
 NAMES_SHOWN = 10
 MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not of one signal
 
@@ -64,7 +75,14 @@ class BuildTask:
     csv_path: Path
     recording: str
     split: str
+    profile: str
+    variant: int
     known: Sample | None
+
+    @property
+    def name(self) -> str:
+        """The sample's name."""
+        return sample_name(self.description_path, self.profile, self.variant)
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,21 @@ class BuildOptions:
     mask_path: Path
     output_root: Path
     seed: int
+    photo_size_px: int
+
+
+@dataclass(frozen=True)
+class MadeSample:
+    """What is written of a sample. Arrays of shape (height, width, ...), uint8."""
+
+    image: np.ndarray  # as readers will see it
+    image_file: tuple[str, bytes]  # suffix and contents
+    classes: np.ndarray
+    coverage: np.ndarray
+    points: TracePoints
+    px_per_mm: float
+    page_to_image: dict
+    degradation: dict | None
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -94,6 +127,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--val-fraction", type=_fraction, default=0.2, help="share of the recordings that validate"
     )
     parser.add_argument(
+        "--profiles",
+        nargs="+",
+        choices=(*PROFILE_NAMES, ALL_PROFILES),
+        default=[CLEAN],
+        metavar="PROFILE",
+        help=f"what pages go through: {', '.join(PROFILE_NAMES)}; {ALL_PROFILES}: all of them",
+    )
+    parser.add_argument("--variants", type=positive_int, default=1, help="samples of each page and profile")
+    parser.add_argument(
+        "--photo-size", type=_photo_size, default=PHOTO_LONG_SIDE_PX, help="long side of photos in pixels"
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="remove what a finished dataset lists and build it anew"
     )
     add_seed(parser)
@@ -109,6 +154,13 @@ def _fraction(text: str) -> float:
     return value
 
 
+def _photo_size(text: str) -> int:
+    value = int(text)
+    if not MIN_PHOTO_PX <= value <= MAX_PHOTO_PX:
+        raise argparse.ArgumentTypeError(f"{text} is not from {MIN_PHOTO_PX} to {MAX_PHOTO_PX} pixels")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
     """Build the dataset; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
@@ -117,15 +169,9 @@ def main(argv: list[str] | None = None) -> int:
     skipped = SkipReport(args.output_root / "skipped.tsv")
     pages = pair_pages_with_records(args.wave_root, args.input_root, skipped)
     check_mask(args.mask)
-    options = {
-        "profiles": ["clean"],
-        "seed": args.seed,
-        "val_fraction": args.val_fraction,
-        "mask_sha256": sha256_of(args.mask.read_bytes()),
-    }
-    store = DatasetStore(args.output_root, options, overwrite=args.overwrite)
+    store = DatasetStore(args.output_root, options_of(args), overwrite=args.overwrite)
     tasks = plan(pages, args, store)
-    shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed)
+    shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed, args.photo_size)
     samples: list[Sample] = []
     made = 0
     outcomes = run_batch(
@@ -137,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     for task, outcome in outcomes:
         if isinstance(outcome, InputError):
-            skipped.add(task.description_path.name, str(outcome))
+            skipped.add(skipped_name(task, args), str(outcome))
             continue
         if outcome != task.known:
             store.add(outcome)
@@ -149,6 +195,30 @@ def main(argv: list[str] | None = None) -> int:
     store.finish(samples, **summarize(samples, args.seed))
     report(args, samples, made, skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def profiles_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """The profiles asked for, in the table's order."""
+    return tuple(name for name in PROFILE_NAMES if name in args.profiles or ALL_PROFILES in args.profiles)
+
+
+def options_of(args: argparse.Namespace) -> dict:
+    """All flags that determine the output; those of degraded pages where there are any."""
+    options = {
+        "profiles": list(profiles_of(args)),
+        "seed": args.seed,
+        "val_fraction": args.val_fraction,
+        "mask_sha256": sha256_of(args.mask.read_bytes()),
+    }
+    if options["profiles"] != [CLEAN] or args.variants > 1:
+        options |= {"variants": args.variants, "photo_size_px": args.photo_size}
+    return options
+
+
+def skipped_name(task: BuildTask, args: argparse.Namespace) -> str:
+    """How the report names a sample: by its page, where that has but one."""
+    alone = profiles_of(args) == (CLEAN,) and args.variants == 1
+    return task.description_path.name if alone else task.name
 
 
 def pair_pages_with_records(
@@ -203,7 +273,7 @@ def check_mask(path: Path) -> None:
 def plan(
     pages: list[tuple[Path, Path, str]], args: argparse.Namespace, store: DatasetStore
 ) -> list[BuildTask]:
-    """One task a page, each recording (or patient, where known) wholly on one side of the split."""
+    """One task a sample; each recording (or patient, where known) is wholly on one side of the split."""
     patients = read_record_table(args.input_root).patients
     group_of = group_records([record for _, _, record in pages], patients)
     validating = split_groups(list(group_of.values()), args.val_fraction, args.seed)
@@ -213,15 +283,19 @@ def plan(
             csv_path,
             recording_of(record),
             "val" if group_of[record] in validating else "train",
-            store.known.get(sample_name(description)),
+            profile,
+            variant,
+            store.known.get(sample_name(description, profile, variant)),
         )
         for description, csv_path, record in pages
+        for profile in profiles_of(args)
+        for variant in range(args.variants)
     ]
 
 
-def sample_name(description_path: Path) -> str:
+def sample_name(description_path: Path, profile: str, variant: int) -> str:
     """`<page name>-<profile>-<k>`."""
-    return f"{description_path.name.removesuffix('.page.json')}-clean-0"
+    return f"{description_path.name.removesuffix('.page.json')}-{profile}-{variant}"
 
 
 def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
@@ -229,15 +303,62 @@ def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
     ink_path = task.description_path.with_name(task.description_path.name.replace(".page.json", ".png"))
     if not ink_path.is_file():
         raise InputError(f"{ink_path}: not found; render the page again")
-    inputs_sha256 = digest_inputs(
-        [task.description_path, ink_path, task.csv_path, options.mask_path], options.seed
-    )
+    inputs_sha256 = digest_inputs(options, task, ink_path)
     if task.known and is_current(options.output_root, task.known, inputs_sha256, task.split):
         return task.known
-    page = read_page_description(task.description_path)
-    points = trace_points(page, read_record(task.csv_path, page.fs_hz))
-    composed = compose(page, read_ink(ink_path, page, points, task.csv_path), *paper_of(options, page))
-    return write_sample(options, task, page, composed, points, inputs_sha256)
+    composed, page, points = compose_page(options, task.description_path, ink_path, task.csv_path)
+    make = make_clean if task.profile == CLEAN else make_degraded
+    return write_sample(options, task, page, make(options, task, composed, page, points), inputs_sha256)
+
+
+@functools.lru_cache(maxsize=1)
+def compose_page(
+    options: BuildOptions, description_path: Path, ink_path: Path, csv_path: Path
+) -> tuple[ComposedPage, PageDescription, TracePoints]:
+    """The page as rendered; kept, because the profiles of a page follow each other. Not to be written to."""
+    page = read_page_description(description_path)
+    points = trace_points(page, read_record(csv_path, page.fs_hz))
+    ink = read_ink(ink_path, page, points, csv_path)
+    return compose(page, ink, *paper_of(options, page)), page, points
+
+
+def make_clean(
+    options: BuildOptions, task: BuildTask, composed: ComposedPage, page: PageDescription, points: TracePoints
+) -> MadeSample:
+    """The page as it is."""
+    return MadeSample(
+        image=composed.image,
+        image_file=(".png", encode_rgb(composed.image)),
+        classes=composed.classes,
+        coverage=composed.coverage,
+        points=points,
+        px_per_mm=page.geometry.px_per_mm,
+        page_to_image={"homography": np.eye(3).tolist()},
+        degradation=None,
+    )
+
+
+def make_degraded(
+    options: BuildOptions, task: BuildTask, composed: ComposedPage, page: PageDescription, points: TracePoints
+) -> MadeSample:
+    """The page printed, worn, and scanned or photographed; all chance comes from (seed, page, profile, variant)."""
+    paper = page.geometry.paper
+    rng = random_stream(options.seed, page.record, page.name, task.profile, task.variant)
+    degradation = sample_degradation(rng, task.profile, paper, options.photo_size_px)
+    pen_px = page.geometry.px_of_points(page.style.pen_points)
+    degraded = degrade(composed, paper, pen_px, degradation)
+    jpeg = encode_jpeg(degraded.image, degradation.effects.jpeg_quality)
+    scale = np.median(local_scales(degradation.page_map, paper.width_px, paper.height_px))
+    return MadeSample(
+        image=decode_jpeg(jpeg),
+        image_file=(".jpg", jpeg),
+        classes=degraded.classes,
+        coverage=degraded.coverage,
+        points=place_points(points, degradation.page_map),
+        px_per_mm=float(scale * paper.px_per_mm),
+        page_to_image=degradation.page_map.model_dump(mode="json"),
+        degradation=degradation.model_dump(mode="json", exclude={"page_map"}),
+    )
 
 
 def is_current(root: Path, known: Sample, inputs_sha256: str, split: str) -> bool:
@@ -246,9 +367,12 @@ def is_current(root: Path, known: Sample, inputs_sha256: str, split: str) -> boo
     return same and all((root / path).is_file() for path in known.files)
 
 
-def digest_inputs(paths: list[Path], seed: int) -> str:
+def digest_inputs(options: BuildOptions, task: BuildTask, ink_path: Path) -> str:
     """SHA-256 over all that a sample is made from."""
-    parts = [__version__, str(seed), *(sha256_of(path.read_bytes()) for path in paths)]
+    paths = [task.description_path, ink_path, task.csv_path, options.mask_path]
+    parts = [__version__, str(options.seed), *(sha256_of(path.read_bytes()) for path in paths)]
+    if task.profile != CLEAN:
+        parts += [task.name, str(options.photo_size_px), repr(PROFILES[task.profile])]
     return sha256_of("\n".join(parts).encode())
 
 
@@ -288,17 +412,17 @@ def write_sample(
     options: BuildOptions,
     task: BuildTask,
     page: PageDescription,
-    composed: ComposedPage,
-    points: TracePoints,
+    made: MadeSample,
     inputs_sha256: str,
 ) -> Sample:
     """Write the four files of a sample and describe it."""
-    name = sample_name(task.description_path)
+    name = task.name
+    suffix, image = made.image_file
     files = {
-        "image": (f"{task.split}/images/{name}.png", encode_rgb(composed.image)),
-        "mask": (f"{task.split}/masks/{name}.png", encode_classes(composed.classes)),
-        "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(composed.coverage)),
-        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(points)),
+        "image": (f"{task.split}/images/{name}{suffix}", image),
+        "mask": (f"{task.split}/masks/{name}.png", encode_classes(made.classes)),
+        "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(made.coverage)),
+        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(made.points)),
     }
     for path, data in files.values():
         write_bytes(options.output_root / path, data)
@@ -307,17 +431,18 @@ def write_sample(
         split=task.split,
         record=page.record,
         recording=task.recording,
-        profile="clean",
+        profile=task.profile,
         seed=options.seed,
         **{kind: path for kind, (path, _) in files.items()},
-        width_px=page.geometry.width_px,
-        height_px=page.geometry.height_px,
-        px_per_mm=page.geometry.px_per_mm,
-        page_to_image={"homography": np.eye(3).tolist()},
+        width_px=made.image.shape[1],
+        height_px=made.image.shape[0],
+        px_per_mm=made.px_per_mm,
+        page_to_image=made.page_to_image,
+        degradation=made.degradation,
         style=page.style.model_dump(mode="json"),
         digests={kind: sha256_of(data) for kind, (_, data) in files.items()},
         inputs_sha256=inputs_sha256,
-        **count_pixels(composed),
+        **count_pixels(made),
     )
 
 
@@ -328,16 +453,16 @@ def encode_truth(points: TracePoints) -> bytes:
     return buffer.getvalue()
 
 
-def count_pixels(composed: ComposedPage) -> dict[str, tuple[int, int, int]]:
+def count_pixels(made: MadeSample) -> dict[str, tuple[int, int, int]]:
     """Exact sums (whole numbers) from which frequencies and statistics of any set of samples follow."""
     level = np.arange(256)
     histograms = [
-        cv2.calcHist([composed.image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
+        cv2.calcHist([made.image], [channel], None, [256], [0, 256]).ravel().astype(np.int64)
         for channel in range(3)
     ]
     return {
         "class_pixels": tuple(
-            int(np.count_nonzero(composed.classes == index)) for index in range(len(CLASS_NAMES))
+            int(np.count_nonzero(made.classes == index)) for index in range(len(CLASS_NAMES))
         ),
         "rgb_sum": tuple(int(histogram @ level) for histogram in histograms),
         "rgb_square_sum": tuple(int(histogram @ level**2) for histogram in histograms),
@@ -373,7 +498,8 @@ def report(
     if not counts["val"] and args.val_fraction > 0:
         print("one recording alone: nothing is left to validate on", file=sys.stderr)
     if skipped.reasons:
-        print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
+        what = "samples" if "variants" in options_of(args) else "pages"
+        print(f"skipped {len(skipped.reasons)} {what}, listed in {skipped.path}", file=sys.stderr)
     print(
         f"built {made} samples, kept {len(samples) - made} -> {args.output_root}: "
         f"{counts['train']} train, {counts['val']} val "

@@ -1,0 +1,75 @@
+"""How strong each effect is on one degraded page."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Effects(BaseModel):
+    """How strong each effect is on one page; the defaults are no effect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # geometry
+    camera: Literal["scanner", "phone"] = "scanner"
+    rotation_deg: float = 0.0
+    shear_deg: float = 0.0
+    tilt_deg: float = 0.0  # of the paper against the image plane
+    tilt_direction_deg: float = 0.0
+    quarter_turns: int = 0
+    focal: float = 1.2  # focal length, of the image's long side
+    fill: float = 1.0  # the page's size, of what just fits into the image
+    shift_x: float = 0.0  # of the page's centre, of the image's size
+    shift_y: float = 0.0
+    lens: float = 0.0  # see PageMap
+    waves: int = 0  # curl and ripple
+    wave_mm: float = 0.0
+    creases: int = 0
+    crease_mm: float = 0.0
+    relief: float = 0.0  # brightness step at a crease
+    # print
+    bleed: float = 1.0  # gain of darkness after ink has spread: 1 none
+    ink_run_px: float = 0.0  # soaked ink
+    print_dots: float = 0.0  # share of the tone that is printed as dots
+    grid_strength: float = 1.0  # of the page's darkness in colours, black ink apart
+    fading: float = 0.0  # of the ink, in patches
+    strong_lines: float = 0.0  # share of the major lines' length that prints black on a black-and-white page
+    # paper
+    yellowing: float = 0.0
+    stains: int = 0
+    tide_marks: int = 0
+    mould_clusters: int = 0
+    bleed_through: float = 0.0  # of the page's own print, from behind
+    worn_folds: float = 0.0  # ink lost along creases
+    tears: int = 0
+    holes: int = 0
+    tape: int = 0
+    staples: int = 0
+    handwriting: int = 0
+    # screen
+    screen_width_px: int = 0  # screen pixels that show the page's width; 0: paper
+    subpixels: float = 0.0  # modulation by the colour stripes
+    scan_lines: float = 0.0  # modulation by the rows
+    viewer_mm: float = 0.0  # the viewer's window round the page
+    bezel_mm: float = 0.0
+    # light
+    light_slope: float = 0.0  # loss of light from one side to the other
+    light_direction_deg: float = 0.0
+    vignette: float = 0.0
+    shadows: int = 0
+    shadow_depth: float = 0.0
+    glare: float = 0.0
+    # camera
+    exposure: float = 1.0
+    warmth: float = 0.0  # red up, blue down
+    tint: float = 0.0  # green down
+    contrast: float = 1.0  # of black to paper
+    blur_px: float = 0.0  # standard deviation
+    motion_px: float = 0.0
+    motion_direction_deg: float = 0.0
+    fringe: float = 0.0  # scale of red against green, and of green against blue, less 1
+    noise: float = 0.0  # standard deviation in grey levels
+    sharpen: float = 0.0
+    tone: Literal["colour", "grey", "threshold", "dither", "halftone"] = "colour"
+    threshold: float = 0.0  # of white
+    jpeg_quality: int = 95

@@ -1,0 +1,199 @@
+"""The degradation profiles: one table of how strong each effect is on each type of page.
+
+An entry is a range to draw from uniformly, a range of whole numbers, or a choice; `chance` is how often the effect
+occurs at all. What a profile does not name is off. The names are those of `degradation.Effects`, which explains them.
+
+Measured, on three black-and-white scans of the competition's prints registered to the rendered pages: 0.929 image px
+a page px with the page's edges up to 28 px outside the image or 7 px inside; rotation 0.14 to 0.45 degrees; verticals
+turned 0.12 to 0.23 degrees against horizontals; grey levels after scanning 252 between the lines, 235 to 238 on minor
+lines, 195 to 215 on major lines but 95 to 130 on 15 to 45% of their length, 70 to 85 in the traces, 64 in the
+separators; noise between the lines of 2.3 to 3.6 grey levels above 1 px; blue 2 levels below green and red.
+All other strengths are assumed from what the competition says of its types (prints scanned in colour and in black and
+white, phone photos of the print, of a laptop's screen, of stained and soaked and of badly damaged prints, and scans of
+mouldy prints), and from looking at photos of other machines' paper.
+"""
+
+from dataclasses import dataclass
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Uniform between two values."""
+
+    low: float
+    high: float
+    chance: float = 1.0
+
+
+@dataclass(frozen=True)
+class Count:
+    """Whole numbers, both ends included."""
+
+    low: int
+    high: int
+    chance: float = 1.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values, with weights."""
+
+    values: tuple
+    weights: tuple[float, ...]
+
+
+Strengths = dict[str, Range | Count | Choice]
+
+_SCAN: Strengths = {
+    "camera": Choice(("scanner",), (1,)),
+    "rotation_deg": Range(-0.8, 0.8),  # measured: to 0.45
+    "shear_deg": Range(-0.25, 0.25),  # measured: to 0.24
+    "fill": Range(0.99, 1.02),  # measured: 1.003 across, 1.017 down
+    "shift_x": Range(-0.008, 0.008),  # measured: -0.012 to 0.004
+    "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
+    "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
+    "wave_mm": Range(0.03, 0.12),
+    "bleed": Range(
+        1.1, 1.5
+    ),  # measured: traces twice as dark as an unbroadened pen's through the scanner's blur
+    "blur_px": Range(0.75, 1.05),  # measured: minor lines 4 px wide at half depth
+    "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
+    "jpeg_quality": Count(85, 96),
+}
+_COLOUR: Strengths = {
+    "print_dots": Range(0.05, 0.3),
+    "grid_strength": Range(0.8, 1.3),
+    "exposure": Range(0.96, 1.05),
+    "warmth": Range(-0.03, 0.05),
+    "contrast": Range(0.85, 1.0),
+}
+_BLACK_AND_WHITE: Strengths = {
+    "tone": Choice(
+        ("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)
+    ),  # measured ones: grey
+    "strong_lines": Range(0.1, 0.5),  # measured: 0.15 to 0.45
+    "threshold": Range(0.72, 0.9),  # assumed: minor lines turn black at the upper end
+    "exposure": Range(1.0, 1.04),
+    "warmth": Range(0.0, 0.012),  # measured: blue 0.9% down
+    "contrast": Range(0.72, 0.9),  # measured: ink at 64
+}
+_MOULD: Strengths = {
+    "mould_clusters": Count(4, 14),
+    "stains": Count(0, 3),
+    "tide_marks": Count(0, 3),
+    "yellowing": Range(0.0, 0.2),
+    "fading": Range(0.0, 0.35),
+    "wave_mm": Range(0.05, 0.35),
+    "creases": Count(0, 3),
+    "crease_mm": Range(0.05, 0.2),
+    "relief": Range(0.01, 0.05),
+}
+_PHOTO: Strengths = {
+    "camera": Choice(("phone",), (1,)),
+    "quarter_turns": Choice((0, 1, 2, 3), (0.7, 0.12, 0.06, 0.12)),
+    "rotation_deg": Range(-6.0, 6.0),
+    "tilt_deg": Range(0.0, 22.0),
+    "tilt_direction_deg": Range(0.0, 360.0),
+    "focal": Range(0.9, 1.5),  # of the image's long side: 26 to 40 mm on 35 mm film
+    "fill": Range(0.82, 1.06),
+    "shift_x": Range(-0.05, 0.05),
+    "shift_y": Range(-0.05, 0.05),
+    "lens": Range(-0.02, 0.04),
+    "waves": Count(2, 4),
+    "wave_mm": Range(0.3, 2.0),
+    "creases": Count(0, 2),
+    "crease_mm": Range(0.05, 0.3),
+    "relief": Range(0.01, 0.06),
+    "bleed": Range(1.05, 1.35),
+    "print_dots": Range(0.0, 0.2),
+    "grid_strength": Range(0.75, 1.2),
+    "light_slope": Range(0.05, 0.4),  # measured: a third
+    "light_direction_deg": Range(0.0, 360.0),
+    "vignette": Range(0.0, 0.25),
+    "shadows": Count(1, 2, chance=0.5),
+    "shadow_depth": Range(0.12, 0.38),  # measured: a third
+    "glare": Range(0.1, 0.5, chance=0.15),
+    "exposure": Range(0.68, 0.98),  # measured: paper at 150 to 225
+    "warmth": Range(-0.07, 0.12),
+    "tint": Range(-0.03, 0.03),
+    "contrast": Range(0.72, 0.95),
+    "blur_px": Range(0.55, 1.3),
+    "motion_px": Range(1.0, 4.0, chance=0.3),
+    "motion_direction_deg": Range(0.0, 180.0),
+    "fringe": Range(-0.0005, 0.0005),
+    "noise": Range(2.0, 8.0),
+    "sharpen": Range(0.2, 0.9, chance=0.6),
+    "jpeg_quality": Count(70, 95),
+}
+
+PROFILES: dict[str, Strengths] = {
+    "scan_color": {**_SCAN, **_COLOUR},
+    "scan_bw": {**_SCAN, **_BLACK_AND_WHITE},
+    "photo_print": {
+        **_PHOTO,
+        "handwriting": Count(1, 3, chance=0.2),
+        "staples": Count(1, 1, chance=0.2),
+        "bleed_through": Range(0.02, 0.08, chance=0.2),
+    },
+    "photo_screen": {
+        **_PHOTO,
+        "waves": Count(0, 0),
+        "creases": Count(0, 0),
+        "bleed": Range(1.0, 1.0),
+        "print_dots": Range(0.0, 0.0),
+        "tilt_deg": Range(0.0, 18.0),
+        "fill": Range(0.85, 1.08),
+        "screen_width_px": Count(1250, 1900),
+        "subpixels": Range(0.15, 0.5),
+        "scan_lines": Range(0.1, 0.4),
+        "bezel_mm": Range(6.0, 14.0),
+        "viewer_mm": Range(0.0, 18.0),
+        "exposure": Range(0.72, 1.0),
+        "warmth": Range(-0.12, 0.04),
+        "light_slope": Range(0.03, 0.2),
+        "shadows": Count(0, 0),
+        "glare": Range(0.1, 0.45, chance=0.4),
+        "contrast": Range(0.7, 0.92),
+    },
+    "photo_stained": {
+        **_PHOTO,
+        "stains": Count(2, 6),
+        "tide_marks": Count(2, 5),
+        "yellowing": Range(0.05, 0.35),
+        "fading": Range(0.1, 0.5),
+        "bleed": Range(1.1, 1.6),
+        "ink_run_px": Range(0.0, 1.1),
+        "waves": Count(3, 6),
+        "creases": Count(1, 5),
+        "relief": Range(0.03, 0.1),
+        "bleed_through": Range(0.03, 0.12, chance=0.4),
+        "handwriting": Count(1, 3, chance=0.2),
+    },
+    "photo_damaged": {
+        **_PHOTO,
+        "tilt_deg": Range(0.0, 35.0),
+        "creases": Count(10, 24),
+        "crease_mm": Range(0.08, 0.35),
+        "relief": Range(0.06, 0.18),
+        "worn_folds": Range(0.15, 0.8),
+        "waves": Count(3, 6),
+        "wave_mm": Range(0.4, 2.2),
+        "tears": Count(1, 5),
+        "holes": Count(0, 4),
+        "tape": Count(1, 3, chance=0.5),
+        "staples": Count(1, 2, chance=0.4),
+        "stains": Count(0, 3),
+        "tide_marks": Count(0, 2),
+        "yellowing": Range(0.0, 0.3),
+        "fading": Range(0.05, 0.5),
+        "handwriting": Count(1, 4, chance=0.4),
+    },
+    "scan_mold_color": {**_SCAN, **_COLOUR, **_MOULD},
+    "scan_mold_bw": {**_SCAN, **_BLACK_AND_WHITE, **_MOULD},
+}
+PROFILE_NAMES = (
+    CLEAN,
+    *PROFILES,
+)  # the competition's types, in the order of their numbers but for the mouldy scans
