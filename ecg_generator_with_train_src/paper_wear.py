@@ -7,7 +7,7 @@ from .effects import Effects
 from .textures import clouds
 from .warp import PageMap
 
-STAIN_PX_PER_MM = 2.0  # textures are made at their own, coarse scale
+STAIN_PX_PER_MM = 1.6  # textures are made at their own, coarse scale
 MOULD_PX_PER_MM = 4.0
 # light that is taken from red, green and blue at full density
 STAIN_RGB = ((0.20, 0.38, 0.62), (0.10, 0.17, 0.32), (0.28, 0.30, 0.32), (0.42, 0.50, 0.58))
