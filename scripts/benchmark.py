@@ -2,7 +2,8 @@
 
 Measure speed as ratios within one run on this machine. `render`: what drawing and building a page costs beside
 encoding the same page's images with OpenCV at PNG level 1, the share of encoding and decoding, memory, and how both
-steps grow with records and workers. The records are copied under new names until there are --num-records.
+steps grow with records and workers. The records are copied under new names until there are --num-records. `degrade`:
+pages a second and core of every degradation profile, reading and encoding included.
 """
 
 import argparse
@@ -26,12 +27,14 @@ from ecg_generator_with_train_src import image_files
 from ecg_generator_with_train_src.command_line import available_cores, make_parser, positive_int, run
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES
 from ecg_generator_with_train_src.records import find_records, read_record_table
 
 SCRIPTS = Path(__file__).resolve().parent
 GRID = SCRIPTS.parent / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
 MASK = SCRIPTS.parent / "image_data" / "complete_mask.png"
 PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
+PEER_WORN_PAGES_A_SECOND = 0.18  # the same with wrinkles and augmentation
 REPEATS = 7
 MIB = 2**20
 
@@ -39,13 +42,19 @@ MIB = 2**20
 def main(argv: list[str] | None = None) -> None:
     """Run one benchmark."""
     parser = make_parser(__doc__)
-    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render")
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade")
     render = commands.add_parser(
         "render", help="drawing and building pages", description=benchmark_render.__doc__
     )
     render.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
     render.add_argument("--num-records", type=positive_int, default=100, help="pages of the larger run")
     render.set_defaults(run=benchmark_render)
+    degrade = commands.add_parser(
+        "degrade", help="degradation profiles", description=benchmark_degrade.__doc__
+    )
+    degrade.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
+    degrade.add_argument("--num-records", type=positive_int, default=12, help="pages of each profile")
+    degrade.set_defaults(run=benchmark_degrade)
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
@@ -57,6 +66,7 @@ class Run:
 
     duration_s: float
     peak_mib: float
+    cpu_s: float = 0.0
 
 
 def benchmark_render(args: argparse.Namespace) -> None:
@@ -125,12 +135,39 @@ def run_render(work: Path, count: int, workers: int) -> Run:
     )
 
 
-def run_build(work: Path, count: int, workers: int) -> Run:
+def benchmark_degrade(args: argparse.Namespace) -> None:
+    """Build every profile on one core; what a build of one page takes is start-up and left out. Speeds are those of
+    the processor time that the command took, so that other work on the machine does not count; wall-clock beside."""
+    count = max(args.num_records, 2)
+    cpu_s: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for number in (1, count):
+            copy_records(args.csv_root, work / f"records{number}", number)
+            run_render(work, number, 1)
+        for profile in PROFILE_NAMES:
+            few, many = (run_build(work, number, 1, profile) for number in (1, count))
+            cpu_s[profile] = (many.cpu_s - few.cpu_s) / (count - 1)
+            wall_s = (many.duration_s - few.duration_s) / (count - 1)
+            print(
+                f"{profile}: {1 / cpu_s[profile]:.2f} pages/s on one core (wall clock {1 / wall_s:.2f}), "
+                f"peak memory {many.peak_mib:.0f} MiB"
+            )
+    mean = len(cpu_s) / sum(cpu_s.values())
+    slowest = max(cpu_s, key=cpu_s.get)
+    print(
+        f"all: {mean:.2f} pages/s on one core, {mean / PEER_WORN_PAGES_A_SECOND:.1f} times ECG-Image-Kit's "
+        f"{PEER_WORN_PAGES_A_SECOND} with wrinkles and augmentation; slowest {slowest}, {1 / cpu_s[slowest]:.2f}"
+    )
+
+
+def run_build(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run:
     """build_dataset.py, all samples anew."""
     return timed_command(
         "build_dataset.py",
         *("--input-root", work / f"records{count}", "--mask", MASK, "--wave-root", work / f"images{count}"),
         *("--output-root", work / f"dataset{count}", "--num-workers", workers, "--overwrite"),
+        *("--profiles", profile, "--val-fraction", 0),
     )
 
 
@@ -143,7 +180,7 @@ def timed_command(script: str, *arguments) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise InputError(f"{script} failed; see above")
-    return Run(time.perf_counter() - start_s, usage.ru_maxrss * 1024 / MIB)
+    return Run(time.perf_counter() - start_s, usage.ru_maxrss * 1024 / MIB, usage.ru_utime + usage.ru_stime)
 
 
 @dataclass(frozen=True)

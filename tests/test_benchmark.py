@@ -2,6 +2,8 @@
 
 import re
 
+from ecg_generator_with_train_src.profiles import PROFILE_NAMES
+
 from conftest import run_script
 
 
@@ -15,6 +17,13 @@ def test_render_prints_a_line_a_step_and_a_line_a_worker_count(sample_records):
     assert re.search(
         r"^1 workers, start-up included: render [\d.]+, build [\d.]+ pages/s$", result.stdout, re.MULTILINE
     )
+
+
+def test_degrade_prints_a_line_a_profile_and_one_of_all(sample_records):
+    result = run_script("scripts/benchmark.py", "degrade", "--csv-root", sample_records, "--num-records", 2)
+    assert result.returncode == 0, result.stderr
+    lines = re.findall(r"^(\w+): -?[\d.]+ pages/s on one core", result.stdout, re.MULTILINE)
+    assert lines == [*PROFILE_NAMES, "all"]
 
 
 def test_a_missing_folder_is_one_line(tmp_path):
