@@ -161,7 +161,7 @@ class Backend:
         """Mark the end of a step."""
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over all ranks; `tensor` itself may be changed."""
+        """The sum over all ranks."""
         raise NotImplementedError
 
     def sync(self) -> None:

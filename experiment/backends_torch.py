@@ -69,6 +69,7 @@ class TorchBackend(Backend):
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum over all ranks."""
         if self.world_size > 1:
+            tensor = tensor.clone()
             dist.all_reduce(tensor)
         return tensor
 

@@ -10,6 +10,7 @@ A batch is a dict: `image` uint8 (N, 3, H, W), RGB; `label` uint8 (N, H, W); and
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,10 +118,15 @@ class Pages:
         pixels = [sample.width_px * sample.height_px for sample in self.samples]
         self._ends = np.cumsum(pixels) * BYTES_PER_PIXEL
         store = torch.empty(int(sum(pixels)) * BYTES_PER_PIXEL, dtype=torch.uint8).share_memory_()
-        for number, end in enumerate(self._ends):
-            image, label = self._read(number)
-            whole = np.concatenate([image.ravel(), label.ravel()])
+
+        def load(number: int) -> None:
+            whole = np.concatenate([part.ravel() for part in self._read(number)])
+            end = self._ends[number]
             store[end - whole.size : end] = torch.from_numpy(whole)
+
+        with ThreadPoolExecutor(available_cores()) as pool:  # decoding lets other threads run
+            for _ in pool.map(load, range(len(pixels))):
+                pass
         self._store = store
 
     def _from_memory(self, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ Measure speed as ratios within one run on this machine. `render`: what drawing a
 encoding the same page's images with OpenCV at PNG level 1, the share of encoding and decoding, memory, and how both
 steps grow with records and workers. The records are copied under new names until there are --num-records. `degrade`:
 pages a second and core of every degradation profile, reading and encoding included.
+`train`: what the input costs the training loop, and how far its step is from the device's peak.
 """
 
 import argparse
@@ -42,7 +43,7 @@ MIB = 2**20
 def main(argv: list[str] | None = None) -> None:
     """Run one benchmark."""
     parser = make_parser(__doc__)
-    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade")
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade|train")
     render = commands.add_parser(
         "render", help="drawing and building pages", description=benchmark_render.__doc__
     )
@@ -55,6 +56,17 @@ def main(argv: list[str] | None = None) -> None:
     degrade.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
     degrade.add_argument("--num-records", type=positive_int, default=12, help="pages of each profile")
     degrade.set_defaults(run=benchmark_degrade)
+    train = commands.add_parser("train", help="the training loop", description=benchmark_train.__doc__)
+    train.add_argument(
+        "--config",
+        type=Path,
+        default=Path("experiment/configs/demo_cpu.yaml"),
+        help="configuration of the run",
+    )
+    train.add_argument("--device", default="auto", help="where to train: auto, tpu, xla-cpu, cuda or cpu")
+    train.add_argument("--num-steps", type=positive_int, default=30, help="steps timed at a time")
+    train.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    train.set_defaults(run=benchmark_train)
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
@@ -235,6 +247,77 @@ def median_s(function: Callable[[], object]) -> float:
         function()
         durations.append(time.perf_counter() - start_s)
     return float(np.median(durations))
+
+
+def benchmark_train(args: argparse.Namespace) -> None:
+    """Time the training loop with real data beside the same step on one batch that stays on the device."""
+    from experiment.backends import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.config import load_config
+    from experiment.prefetch import DEPTH
+
+    steps = f"run.steps_per_epoch={DEPTH + 1 + args.num_steps}"
+    config = load_config(args.config, [*args.overrides, steps])
+    launch(LaunchOptions(args.device, config.precision), measure_training, config, args.num_steps)
+
+
+def measure_training(backend, config, num_steps: int) -> int:
+    """On one rank: several epochs, and as many steps on a cached batch after each."""
+    from ecg_generator_with_train_src.dataset_format import read_dataset_info
+    from experiment.training import Trainer
+
+    trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))
+    meter = trainer.new_meter()
+    batch = next(iter(backend.wrap_loader(trainer.source.train_batches(1))))
+    train_s(trainer, meter, itertools.repeat(batch, num_steps))  # compiles, and wakes the workers
+    loop_s, step_s = [], []
+    for epoch in range(2, 2 + REPEATS):
+        batches = backend.wrap_loader(trainer.source.train_batches(epoch), trainer.source.steps)
+        train_s(trainer, meter, itertools.islice(batches, trainer.source.steps - num_steps))
+        loop_s.append(train_s(trainer, meter, batches) / num_steps)
+        step_s.append(train_s(trainer, meter, itertools.repeat(batch, num_steps)) / num_steps)
+    if backend.is_main:
+        images = config.data.batch_size * backend.all_devices
+        ratio = float(np.median(np.array(step_s) / np.array(loop_s)))
+        print(
+            f"train: {images / np.median(loop_s):.1f} images/s with real data, {images / np.median(step_s):.1f} on one "
+            f"cached batch of {images} crops of {config.data.crop_size} px: ratio {ratio:.2f}"
+        )
+        if backend.device.type in ("cpu", "cuda"):
+            report_matrix_work(trainer, meter, batch, float(np.median(step_s)))
+    return 0
+
+
+def train_s(trainer, meter, batches) -> float:
+    """Seconds for a step on each of the batches."""
+    trainer.backend.sync()
+    start_s = time.perf_counter()
+    for batch in batches:
+        trainer.train_step(batch, meter)
+    trainer.backend.sync()
+    return time.perf_counter() - start_s
+
+
+def report_matrix_work(trainer, meter, batch, step_s: float) -> None:
+    """One line: the step's time over that of its convolutions at the speed of one large matrix product."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        trainer.train_step(batch, meter)
+    device, size = trainer.backend.device, 1024 if trainer.backend.kind == "cpu" else 8192
+    dtype = torch.bfloat16 if trainer.backend.precision == "bf16" else torch.float32
+    matrix = torch.ones(size, size, device=device, dtype=dtype)
+
+    def multiply() -> None:
+        torch.mm(matrix, matrix)
+        trainer.backend.sync()
+
+    multiply()
+    peak = 2 * size**3 / median_s(multiply)
+    print(
+        f"a step takes {step_s * 1e3:.1f} ms, {step_s * peak / counter.get_total_flops():.1f} times its "
+        f"{counter.get_total_flops() / 1e9:.1f} GFLOP at the {peak / 1e12:.2f} TFLOP/s of a {size}x{size} product"
+    )
 
 
 if __name__ == "__main__":

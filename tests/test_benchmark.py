@@ -30,3 +30,18 @@ def test_a_missing_folder_is_one_line(tmp_path):
     result = run_script("scripts/benchmark.py", "render", "--csv-root", tmp_path / "none")
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {tmp_path / 'none'}: no such folder")
+
+
+def test_train_prints_the_loop_beside_the_step(tiny_dataset):
+    result = run_script(
+        "scripts/benchmark.py",
+        *("train", "--device", "cpu", "--num-steps", 2, f"data.root={tiny_dataset}", "data.crop_size=64"),
+        *("data.batch_size=4", "model.widths=[4, 4]"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert re.search(
+        r"^train: [\d.]+ images/s with real data, [\d.]+ on one cached batch of 4 crops of 64 px: ratio [\d.]+$",
+        result.stdout,
+        re.MULTILINE,
+    )
+    assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times its [\d.]+ GFLOP", result.stdout, re.MULTILINE)
