@@ -121,7 +121,8 @@ def _paper_scene(
     """The lit sheet on what it lies on."""
     grey = effects.tone != "colour"
     if grey:
-        sheet = cv2.cvtColor(sheet, cv2.COLOR_RGB2GRAY)
+        green = 0.84 * (1 - effects.red_light)  # luma's ratio of green to blue
+        sheet = cv2.transform(sheet, np.array([[effects.red_light, green, 1 - effects.red_light - green]]))
     scene = cv2.remap(sheet, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if effects.camera == "phone":
         beneath = _beneath_with_shadow(page_map, paper_here, rng)
@@ -173,4 +174,6 @@ def _scanned(scene: np.ndarray, effects: Effects, rng: np.random.Generator) -> n
     image = scanner_noise(blur(scene, effects), effects, rng)
     if effects.tone == "colour":
         return image
-    return cv2.cvtColor(to_two_tones(image, effects, rng), cv2.COLOR_GRAY2RGB)
+    grey = to_two_tones(image, effects, rng)
+    blue = cv2.convertScaleAbs(grey, alpha=1 - effects.warmth) if effects.tone == "grey" else grey
+    return cv2.merge([grey, grey, blue])

@@ -32,6 +32,7 @@ class Effects(BaseModel):
     ink_run_px: float = 0.0  # soaked ink
     print_dots: float = 0.0  # share of the tone that is printed as dots
     grid_strength: float = 1.0  # of the page's darkness in colours, black ink apart
+    tone_power: float = 1.0  # of the darkness that is printed: below 1 pale colours come out darker
     fading: float = 0.0  # of the ink, in patches
     strong_lines: float = 0.0  # share of the major lines' length that prints black on a black-and-white page
     # paper
@@ -71,5 +72,6 @@ class Effects(BaseModel):
     noise: float = 0.0  # standard deviation in grey levels
     sharpen: float = 0.0
     tone: Literal["colour", "grey", "threshold", "dither", "halftone"] = "colour"
+    red_light: float = 0.299  # share of red in the grey of a black-and-white scan
     threshold: float = 0.0  # of white
     jpeg_quality: int = 95

@@ -9,7 +9,7 @@ from .grid import horizontal_lines, vertical_lines
 from .textures import clouds, white_noise
 
 SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
-LINE_GREY = 40  # of a grid line that prints black
+LINE_GREY, HALF_LINE_GREY = 40, 120  # of a grid line that prints black, and of the pixels beside it
 COARSE = 8
 
 
@@ -33,6 +33,7 @@ def print_page(
 def _tone_curve(effects: Effects) -> np.ndarray:
     """Spread ink is darker than the blur that stands for it; black is only as black as the contrast allows."""
     darkness = np.minimum((255 - np.arange(256)) * effects.bleed * effects.grid_strength, 255)
+    darkness = 255 * (darkness / 255) ** effects.tone_power
     return np.rint(255 - darkness * effects.contrast).astype(np.uint8)
 
 
@@ -46,10 +47,10 @@ def _blacken_lines(image: np.ndarray, share: float, paper: PaperGeometry, rng: n
         for number, index in enumerate(lines.major):
             ragged = np.repeat(rng.normal(0, 0.07, length // 5 + 1), 5)[:length]
             black = ((start + number * pace + drift + ragged) % 1) < share
-            for beside in (index, index + 1):
+            for beside, grey in ((index, LINE_GREY), (index + 1, HALF_LINE_GREY)):
                 if beside < len(across):
                     line = across[beside]
-                    line[black] = np.minimum(line[black], LINE_GREY)
+                    line[black] = np.minimum(line[black], grey)
 
 
 def _dotted(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -55,29 +55,32 @@ _SCAN: Strengths = {
     "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
-    "bleed": Range(
-        1.1, 1.5
-    ),  # measured: traces twice as dark as an unbroadened pen's through the scanner's blur
+    "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
     "blur_px": Range(0.75, 1.05),  # measured: minor lines 4 px wide at half depth
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
     "jpeg_quality": Count(85, 96),
 }
 _COLOUR: Strengths = {
     "print_dots": Range(0.05, 0.3),
-    "grid_strength": Range(0.8, 1.3),
+    "grid_strength": Range(0.8, 1.2),
+    "tone_power": Range(0.65, 1.0),
     "exposure": Range(0.96, 1.05),
     "warmth": Range(-0.03, 0.05),
     "contrast": Range(0.85, 1.0),
 }
 _BLACK_AND_WHITE: Strengths = {
-    "tone": Choice(
-        ("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)
-    ),  # measured ones: grey
+    # these four together, measured: minor lines at 235, major lines at 195 to 215, traces at 70 to 85
+    "bleed": Range(1.0, 1.25),
+    "grid_strength": Range(0.62, 0.85),
+    "tone_power": Range(0.55, 0.7),
+    "red_light": Range(0.45, 0.62),
+    "noise": Range(0.8, 3.0),  # measured: 2.3 to 3.6 with the JPEG's
+    "tone": Choice(("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)),  # measured: grey
     "strong_lines": Range(0.1, 0.5),  # measured: 0.15 to 0.45
     "threshold": Range(0.72, 0.9),  # assumed: minor lines turn black at the upper end
-    "exposure": Range(1.0, 1.04),
+    "exposure": Range(0.985, 1.005),  # measured: paper at 252
     "warmth": Range(0.0, 0.012),  # measured: blue 0.9% down
-    "contrast": Range(0.72, 0.9),  # measured: ink at 64
+    "contrast": Range(0.88, 0.98),  # measured: ink at 64
 }
 _MOULD: Strengths = {
     "mould_clusters": Count(4, 14),
@@ -109,6 +112,7 @@ _PHOTO: Strengths = {
     "bleed": Range(1.05, 1.35),
     "print_dots": Range(0.0, 0.2),
     "grid_strength": Range(0.75, 1.2),
+    "tone_power": Range(0.6, 1.0),
     "light_slope": Range(0.05, 0.4),
     "light_direction_deg": Range(0.0, 360.0),
     "vignette": Range(0.0, 0.25),

@@ -205,7 +205,7 @@ def test_classes_are_the_four(page, composed):
 def test_black_and_white_scans_have_no_colour_and_turn_the_grid_dark(page, composed):
     for seed in range(3):
         image = run(page, composed, record_of(page, "scan_bw", seed)).image
-        assert (image == image[..., :1]).all()
+        assert (np.ptp(image.astype(int), axis=2) <= 4).all()
 
 
 def test_threshold_gives_two_levels(page, composed):
