@@ -1,0 +1,138 @@
+"""python tests/rank_programs.py <program>[,<program> …] <device> [argument …]
+
+What test_backends.py runs in processes of its own: XLA opens its device once a process, and ranks are processes.
+Each program is a function of a backend and of one argument; what it found out, it prints as a line of JSON.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from ecg_generator_with_train_src.dataset_format import read_dataset_info
+from ecg_generator_with_train_src.errors import InputError
+from experiment.backends import Choice, LaunchOptions, launch
+from experiment.config import check_config
+from experiment.data import DataSource
+from experiment.model import GridWaveNet
+from experiment.training import Meter, Trainer
+
+
+def config_for(root: str, **changes):
+    """A small network on 64-pixel crops, two a step."""
+    data = {"root": root, "crop_size": 64, "crops_per_page": 2, "batch_size": 2, "val_batch_size": 2}
+    return check_config(
+        {
+            "run": {"name": "r"},
+            "data": {**data, **changes},
+            "model": {"widths": [8, 16, 16], "norm_groups": 2},
+            "optimizer": {"lr": 0.02, "warmup_steps": 5},
+        },
+        "test",
+    )
+
+
+def fit(backend, root: str) -> int:
+    """Learn two crops by heart, with the loop's own step and three rates."""
+    trainer = Trainer(backend, config_for(root), read_dataset_info(Path(root)))
+    batches = [batch for epoch in range(1, 9) for batch in trainer.source.train_batches(epoch)]
+    richest = max(batches, key=lambda batch: (batch["label"] == 2).sum(dim=(1, 2)).min())
+    batch = backend.upload(richest)
+    meter = trainer.new_meter()
+    counts = []
+    for step in range(90):
+        if step in (50, 70):
+            trainer.optimizer.lr /= 3
+        trainer.train_step(batch, meter)
+        counts.append(backend.compilations())
+    meter = Meter(backend.device)
+    with torch.no_grad():
+        logits = trainer.model(batch["image"])
+    meter.add(
+        torch.zeros(2, device=backend.device), torch.ones(2, device=backend.device), logits, batch["label"]
+    )
+    found = {"dice": meter.result(backend)["dice"], "fallbacks": backend.fallbacks()}
+    found |= {"first": counts[1], "last": counts[-1], "bad_steps": int(trainer.optimizer.bad_steps)}
+    print(json.dumps(found))
+    return 0
+
+
+def damaged(backend, root: str) -> int:
+    """Draw a damaged page from the loader."""
+    source = DataSource(config_for(root, in_memory=False, num_workers=1))
+    try:
+        list(backend.wrap_loader(source.train_batches(1), source.steps))
+    except InputError as error:
+        print(json.dumps({"error": str(error)}))
+    return 0
+
+
+def precision_kept(backend, _: str) -> int:
+    """Add 1e-3 to 1, and multiply under autocast."""
+    one = torch.ones(1, device=backend.device)
+    with backend.autocast():
+        product = torch.ones(2, 2, device=backend.device) @ torch.ones(2, 2, device=backend.device)
+    print(json.dumps({"sum": (one + 1e-3).cpu().item(), "product": str(product.dtype)}))
+    return 0
+
+
+def exchange(backend, _: str) -> int:
+    """Weights, sums and bytes between ranks."""
+    backend.seed(backend.rank)
+    config = config_for("d").model
+    model = backend.prepare(GridWaveNet(config))
+    backend.seed(0)
+    expected = GridWaveNet(config).state_dict()
+    same = all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+    count = backend.all_reduce(torch.tensor([1, backend.rank])).tolist()
+    said = backend.broadcast_bytes(b"said\xff" if backend.is_main else None)
+    print(json.dumps({"rank": backend.rank, "same": same, "sum": count, "said": said.hex()}), flush=True)
+    return 0
+
+
+def say_rank(backend, how: str) -> int:
+    """Say which rank this is; the last fails, or ends with code 7."""
+    print(json.dumps({"rank": backend.rank, "of": backend.world_size, "process": os.getpid()}), flush=True)
+    if how == "bug" and backend.rank == backend.world_size - 1:
+        raise ValueError("a rank fails")
+    if how == "input" and backend.rank == backend.world_size - 1:
+        raise InputError("nothing.png: not found")
+    return 7
+
+
+def cached(backend, folder: str) -> int:
+    """Compile a program with the persistent cache open in `folder`."""
+    value = torch.ones(3, device=backend.device) * 2
+    backend.step()
+    print(
+        json.dumps(
+            {
+                "value": value.tolist(),
+                "files": [str(path) for path in Path(folder, "xla_cache").rglob("[0-9]*")],
+            }
+        )
+    )
+    return 0
+
+
+def several(backend, names: str, *argument: str) -> int:
+    """All the named programs; the last one's exit code."""
+    return [globals()[name](backend, *argument) for name in names.split(",")][-1]
+
+
+def main(names: str, device: str, *argument: str) -> int:
+    """Run programs on a device; `ranks` stands for the ranks that torch_xla.launch starts."""
+    if device == "ranks" or "cached" in names:
+        os.environ["PJRT_DEVICE"] = "CPU"
+        from experiment import backends_xla
+    if "cached" in names:
+        backends_xla.open_cache(Path(*argument) / "xla_cache")
+    if device == "ranks":
+        call = (Choice("xla-cpu", "test", None), LaunchOptions("xla-cpu"), several, (names, *argument))
+        return backends_xla.launch_ranks(*call)
+    return launch(LaunchOptions(device), several, names, *argument)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
