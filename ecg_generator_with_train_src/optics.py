@@ -23,7 +23,7 @@ def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -
     for _ in range(effects.shadows):
         light *= _shadow(x, y, effects.shadow_depth, rng)
     light *= paper_relief(page_map, x_px, y_px)
-    light /= light.mean()  # as an automatic exposure sees to
+    light /= np.percentile(light, 80)  # as an automatic exposure sees to
     colour = np.array([1 + effects.warmth, 1 - effects.tint, 1 - effects.warmth])
     return (light[..., None] * (colour * effects.exposure)).astype(np.float32)
 

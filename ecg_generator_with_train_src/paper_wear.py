@@ -193,7 +193,7 @@ def _staple(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> No
 def _tear(shape: tuple[int, ...], px_per_mm: float, rng: np.random.Generator) -> np.ndarray:
     """A torn-out wedge or a lost corner at one of the edges: polygon, page px."""
     height, width = shape[:2]
-    depth, spread = rng.uniform(4, 45) * px_per_mm, rng.uniform(3, 30) * px_per_mm
+    depth, spread = rng.uniform(3, 32) * px_per_mm, rng.uniform(3, 24) * px_per_mm
     across = np.concatenate([np.linspace(-spread, 0, 14), np.linspace(0, spread, 14)[1:]])
     into = depth * (1 - np.abs(across) / spread) ** rng.uniform(0.6, 1.4)
     across = across + into * rng.normal(0, 0.5) + rng.normal(0, 0.5 * px_per_mm, len(across))

@@ -9,7 +9,7 @@ from .grid import horizontal_lines, vertical_lines
 from .textures import clouds, white_noise
 
 SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
-LINE_GREY, HALF_LINE_GREY = 40, 120  # of a grid line that prints black, and of the pixels beside it
+LINE_GREY, HALF_LINE_GREY = 20, 150  # of a grid line that prints black, and of the pixels beside it
 COARSE = 8
 
 
@@ -45,7 +45,7 @@ def _blacken_lines(image: np.ndarray, share: float, paper: PaperGeometry, rng: n
         drift = rng.uniform(0.5, 8) * np.arange(length) / length * rng.choice([-1, 1])
         pace, start = rng.uniform(0.2, 0.8), rng.uniform()
         for number, index in enumerate(lines.major):
-            ragged = np.repeat(rng.normal(0, 0.07, length // 5 + 1), 5)[:length]
+            ragged = np.repeat(rng.normal(0, 0.1, length // 3 + 1), 3)[:length]
             black = ((start + number * pace + drift + ragged) % 1) < share
             for beside, grey in ((index, LINE_GREY), (index + 1, HALF_LINE_GREY)):
                 if beside < len(across):

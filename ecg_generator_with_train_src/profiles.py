@@ -56,7 +56,7 @@ _SCAN: Strengths = {
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
     "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
-    "blur_px": Range(0.75, 1.05),  # measured: minor lines 4 px wide at half depth
+    "blur_px": Range(0.5, 0.9),  # measured: with the ink's own spread, traces at 70 to 85
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
     "jpeg_quality": Count(85, 96),
 }
@@ -71,8 +71,8 @@ _COLOUR: Strengths = {
 _BLACK_AND_WHITE: Strengths = {
     # these four together, measured: minor lines at 235, major lines at 195 to 215, traces at 70 to 85
     "bleed": Range(1.0, 1.25),
-    "grid_strength": Range(0.62, 0.85),
-    "tone_power": Range(0.55, 0.7),
+    "grid_strength": Range(0.5, 0.72),
+    "tone_power": Range(0.58, 0.72),
     "red_light": Range(0.45, 0.62),
     "noise": Range(0.8, 3.0),  # measured: 2.3 to 3.6 with the JPEG's
     "tone": Choice(("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)),  # measured: grey
@@ -80,7 +80,7 @@ _BLACK_AND_WHITE: Strengths = {
     "threshold": Range(0.72, 0.9),  # assumed: minor lines turn black at the upper end
     "exposure": Range(0.985, 1.005),  # measured: paper at 252
     "warmth": Range(0.0, 0.012),  # measured: blue 0.9% down
-    "contrast": Range(0.88, 0.98),  # measured: ink at 64
+    "contrast": Range(0.92, 1.0),  # measured: ink at 64
 }
 _MOULD: Strengths = {
     "mould_clusters": Count(4, 14),
@@ -118,10 +118,10 @@ _PHOTO: Strengths = {
     "vignette": Range(0.0, 0.25),
     "shadows": Count(1, 2, chance=0.5),
     "shadow_depth": Range(0.12, 0.38),
-    "glare": Range(0.1, 0.5, chance=0.15),
+    "glare": Range(0.1, 0.4, chance=0.1),
     "exposure": Range(0.62, 0.97),
-    "warmth": Range(-0.07, 0.12),
-    "tint": Range(-0.03, 0.03),
+    "warmth": Range(-0.05, 0.1),
+    "tint": Range(-0.015, 0.015),
     "contrast": Range(0.72, 0.95),
     "blur_px": Range(0.55, 1.3),
     "motion_px": Range(1.0, 4.0, chance=0.3),
