@@ -150,16 +150,18 @@ def cut_events(folder: Path, step: int) -> None:
     for event in (event for path in old for event in LegacyEventFileLoader(str(path)).Load()):
         if event.step <= step and event.summary.value:
             events[event.summary.value[0].tag, event.step] = event  # once, if a kill left it in two files
+    cut = folder / "events.out.tfevents.0000000000.cut"  # files are read in the order of their names
     if events:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".events.") as scratch:
             writer = EventFileWriter(scratch)
             for event in sorted(events.values(), key=lambda event: event.step):
                 writer.add_event(event)
             writer.close()
-            (new,) = Path(scratch).iterdir()
-            new.replace(folder / new.name)
+            (written,) = Path(scratch).iterdir()
+            written.replace(cut)
     for path in old:
-        path.unlink()
+        if path != cut or not events:
+            path.unlink()
 
 
 def _environment(config: Config, backend: Backend, info: DatasetInfo) -> dict[str, Any]:
