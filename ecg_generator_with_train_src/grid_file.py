@@ -36,6 +36,7 @@ class GridFile:
     sha256: str
     rgb: np.ndarray
     geometry: PaperGeometry
+    is_measured: bool  # for want of a sidecar
 
 
 def sidecar_path(grid_path: Path) -> Path:
@@ -50,15 +51,15 @@ def read_grid(path: Path) -> GridFile:
     sidecar and no grid can be measured.
     """
     rgb = read_rgb(path)
-    stated = sidecar_path(path).is_file()
-    geometry = _read_sidecar(sidecar_path(path)) if stated else known_sheet(measure_grid(rgb, path))
+    is_measured = not sidecar_path(path).is_file()
+    geometry = known_sheet(measure_grid(rgb, path)) if is_measured else _read_sidecar(sidecar_path(path))
     height, width = rgb.shape[:2]
     if (geometry.width_px, geometry.height_px) != (width, height):
         stated = f"{geometry.width_px}x{geometry.height_px}"
         raise InputError(
             f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}"
         )
-    return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry)
+    return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry, is_measured)
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ The image is averaged along each direction; minor lines at a pitch p put peaks a
 of the average, major lines peaks at 1/5p, 2/5p, ...: one comb for both. Major lines are the stronger.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from .geometry import MAJOR_MM, MINOR_MM, PaperGeometry
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.5, 40.0  # of minor lines
 MIN_CONTRAST = 6.0  # of a comb over the spectrum's noise
+MAX_STRETCH = 1.7  # of one direction's pitch over the other's
+BANDS = 5  # of the image, in which the lines must stand at the same place
+MAX_OFF_PX = 0.75
 _STEPS_A_CYCLE = 8  # of the search, over the length of the page
 _PER_MAJOR = round(MAJOR_MM / MINOR_MM)
 _COMB = (1, 2, 3, 4, *(k / _PER_MAJOR for k in range(1, _PER_MAJOR)))  # harmonics of minor and major lines
@@ -22,21 +26,38 @@ _COMB = (1, 2, 3, 4, *(k / _PER_MAJOR for k in range(1, _PER_MAJOR)))  # harmoni
 def measure_grid(rgb: np.ndarray, path: Path) -> PaperGeometry:
     """Find pitch and phase of an upright grid in an image of shape (height, width, 3), uint8.
 
-    Raises InputError naming `path` if no grid of 2.5 to 40 px a millimetre, alike in both directions, can be measured.
+    Raises InputError naming `path` if no grid of 2.5 to 40 px a millimetre can be measured both ways, or if its
+    lines are not straight and upright.
     """
     darkness = 255.0 - rgb.min(axis=2)
     height, width = darkness.shape
-    across, down = _ruling_profile(darkness.mean(axis=0)), _ruling_profile(darkness.mean(axis=1))
-    coarse = _common_frequency(across, down, path)
-    pitch_x, pitch_y = (1 / _refine(profile, coarse) for profile in (across, down))
+    pitches = _pitches(_ruling_profile(darkness.mean(axis=0)), _ruling_profile(darkness.mean(axis=1)), path)
+    places = [_straight_place(darkness, axis, pitch, path) for axis, pitch in enumerate(pitches)]
     return PaperGeometry(
         width_px=width,
         height_px=height,
-        px_per_mm_x=pitch_x / MINOR_MM,
-        px_per_mm_y=pitch_y / MINOR_MM,
-        major_x_px=_major_place(across, pitch_x),
-        major_y_px=_major_place(down, pitch_y),
+        px_per_mm_x=pitches[0] / MINOR_MM,
+        px_per_mm_y=pitches[1] / MINOR_MM,
+        major_x_px=places[0],
+        major_y_px=places[1],
     )
+
+
+def _straight_place(darkness: np.ndarray, axis: int, pitch_px: float, path: Path) -> float:
+    """The first major line of one direction, which must stand at the same place in every band of the image."""
+    major_px = pitch_px * _PER_MAJOR
+    place = _major_place(_ruling_profile(darkness.mean(axis=axis)), pitch_px)
+    bands = [band.mean(axis=axis) for band in np.array_split(darkness, BANDS, axis=axis)]
+    off_px = [
+        math.remainder(_major_place(_ruling_profile(band), pitch_px) - place, major_px) for band in bands
+    ]
+    worst_px = max(map(abs, off_px))
+    if worst_px > MAX_OFF_PX:
+        raise InputError(
+            f"{path}: its grid lines are off by {worst_px:.1f} px in parts of the image; "
+            "a grid must be clean, straight and upright"
+        )
+    return place
 
 
 def _ruling_profile(profile: np.ndarray) -> np.ndarray:
@@ -45,21 +66,28 @@ def _ruling_profile(profile: np.ndarray) -> np.ndarray:
     return np.clip(profile, -3 * profile.std(), 3 * profile.std())
 
 
-def _common_frequency(across: np.ndarray, down: np.ndarray, path: Path) -> float:
-    """The frequency of minor lines (cycles a pixel) whose comb of harmonics stands out most in both directions."""
+def _pitches(across: np.ndarray, down: np.ndarray, path: Path) -> tuple[float, float]:
+    """Pitch of the minor lines in both directions: first one that suits both, then each direction's own near it."""
     padded = _STEPS_A_CYCLE * max(len(across), len(down))
     step = np.arange(int(padded / MAX_PITCH_PX), int(padded / MIN_PITCH_PX))
-    strengths = []
-    for profile, direction in ((across, "vertical"), (down, "horizontal")):
-        spectrum = np.abs(np.fft.rfft(np.hanning(len(profile)) * profile, padded))
-        strength = sum(_at_steps(spectrum, harmonic * step) for harmonic in _COMB)
-        median = np.median(strength)
-        if not strength.max() >= MIN_CONTRAST * median > 0:
+    strengths = [_strengths(across, step, padded), _strengths(down, step, padded)]
+    for strength, direction in zip(strengths, ("vertical", "horizontal"), strict=True):
+        if not strength.max() >= MIN_CONTRAST:  # a blank page has NaN
             raise InputError(
                 f"{path}: no {direction} grid lines 1 mm apart can be measured; state its geometry in a .json beside it"
             )
-        strengths.append(strength / median)
-    return step[int(np.argmax(strengths[0] + strengths[1]))] / padded
+    common = step[int(np.argmax(strengths[0] + strengths[1]))]
+    near = (step > common / MAX_STRETCH) & (step < common * MAX_STRETCH)
+    own = [step[near][int(np.argmax(strength[near]))] / padded for strength in strengths]
+    return 1 / _refine(across, own[0]), 1 / _refine(down, own[1])
+
+
+def _strengths(profile: np.ndarray, step: np.ndarray, padded: int) -> np.ndarray:
+    """How much the comb of each frequency (in 1 / padded cycles a pixel) stands out of the spectrum's noise."""
+    spectrum = np.abs(np.fft.rfft(np.hanning(len(profile)) * profile, padded))
+    strength = sum(_at_steps(spectrum, harmonic * step) for harmonic in _COMB)
+    with np.errstate(invalid="ignore"):
+        return strength / np.median(strength)
 
 
 def _refine(profile: np.ndarray, frequency: float) -> float:

@@ -153,7 +153,7 @@ def _place_samples(place: Placement, record: Record) -> tuple[np.ndarray, np.nda
     if len(number) == 0:
         shown = f"{place.start_s:g}-{place.end_s:g} s"
         raise InputError(
-            f"record {record.record_id}: lead {place.lead} has no values at {shown}, which the page shows"
+            f"record {record.record_id}: lead {place.lead} has no values at {shown}, which this layout shows"
         )
     time_s = (samples.start + number) / record.fs_hz
     return time_s, place.x_px_of_s(time_s), place.y_px_of_mv(signal_mv[number])
@@ -164,7 +164,7 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
 
     Returns the ink's opacity, shape (height, width), uint8 (255 = wholly covered), and the names of the leads
     that leave the page and are cut. The mask is `opacity_to_mask` of the same array. A gap in a signal is a gap in the
-    trace. Raises InputError if a lead has no value in the time that the page shows of it.
+    trace. Raises InputError if a lead has no value in the time that the page shows of it, or all leads leave the page.
     """
     shape = page.geometry.height_px, page.geometry.width_px
     pen_px = page.geometry.px_of_points(page.style.pen_points)
@@ -177,6 +177,8 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
             lay_over(coverage, stroke(x_run, y_run, pen_px, shape))
         if y_px.min() < 0 or y_px.max() > shape[0] or x_px.max() > shape[1]:
             cut.append(place.lead)
+    if set(cut) == set(LEADS):
+        raise InputError(f"record {record.record_id}: every lead leaves the page; are its values in mV?")
     return np.rint(coverage * 255).astype(np.uint8), tuple(dict.fromkeys(cut))
 
 

@@ -188,6 +188,11 @@ def fs_from_row_count(path: Path) -> float:
         raise InputError(f"{path}: no rows below the header" if lines else f"{path}: the file is empty")
     fs_hz = (lines - 1) / RECORD_DURATION_S
     check_fs(fs_hz, f"{path}: {lines - 1} rows in {RECORD_DURATION_S:g} s")
+    if not fs_hz.is_integer():
+        raise InputError(
+            f"{path}: {lines - 1} rows in {RECORD_DURATION_S:g} s are no whole rate ({fs_hz:g} Hz); "
+            "is the file cut off? Else state the rate (--fs-hz or train.csv)"
+        )
     return fs_hz
 
 

@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     pages = find_images(arguments.images)
     truth = find_truth(arguments.truth_root) if arguments.truth_root else {}
+    if arguments.truth_root and not any(path.stem in truth for path in pages):
+        raise InputError(f"{arguments.truth_root}: has no mask of any of the images (matched by name)")
     options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
     return launch(options, predict_pages, arguments, pages, truth)
 

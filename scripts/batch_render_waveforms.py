@@ -14,7 +14,6 @@ import argparse
 import functools
 import sys
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,8 +154,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     share_paths(args)
     start_s = time.perf_counter()
+    if args.image_dir.absolute() == args.mask_dir.absolute():
+        raise InputError(f"{args.image_dir}: ink layers and masks have the same names; give two folders")
     tasks = find_tasks(args)
-    options = prepare_folders(args, read_grid(args.grid))
+    grid = read_grid(args.grid)
+    if grid.is_measured:
+        scales = f"{grid.geometry.px_per_mm_x:.4f} x {grid.geometry.px_per_mm_y:.4f} px/mm"
+        print(f"{args.grid}: no .json beside it; measured {scales}")
+    options = prepare_folders(args, grid)
     skipped = SkipReport(args.image_dir / "skipped.tsv")
     pages: dict[str, RenderedPage] = {}
     work = functools.partial(render_page, options)
@@ -198,7 +203,9 @@ def choose_layouts(names: list[str], rhythm_leads: list[str] | None) -> list[Lay
     count = len(rhythm_leads)
     if all(len(layout.rhythm_leads) != count for layout in layouts):
         strips = ", ".join(f"{layout.name} has {len(layout.rhythm_leads)}" for layout in layouts)
-        raise InputError(f"--rhythm-leads: {count} given, but of rhythm strips {strips}")
+        raise InputError(
+            f"--rhythm-leads: {count} given, but the layouts have other numbers of rhythm strips: {strips}"
+        )
     chosen = {"rhythm_leads": tuple(rhythm_leads)}
     return [x.model_copy(update=chosen) if len(x.rhythm_leads) == count else x for x in layouts]
 
@@ -282,6 +289,22 @@ def expected_page(options: RenderOptions, task: RenderTask) -> PageDescription:
     return describe_page(task.request, task.record_id, record_sha256, fs_hz, grid, options.seed)
 
 
+def report_guessed_rates(rates_hz: dict[str, float]) -> None:
+    """One line a sampling rate that only the number of rows told, with the records' names."""
+    for fs_hz in sorted(set(rates_hz.values())):
+        records = [record_id for record_id, rate_hz in rates_hz.items() if rate_hz == fs_hz]
+        print(
+            f"{len(records)} records: {fs_hz:g} Hz from rows / 10 s "
+            f"(neither --fs-hz nor train.csv tells the rate): {shorten(records)}"
+        )
+
+
+def shorten(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return "; ".join(names[:NAMES_SHOWN]) + more
+
+
 def report(
     args: argparse.Namespace,
     tasks: list[RenderTask],
@@ -291,19 +314,14 @@ def report(
 ) -> None:
     """Say where sampling rates were guessed, what was cut, and what was made."""
     drawn = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
-    guessed = {task.record_id: page.fs_hz for task, page in drawn if task.fs_hz is None}
-    for fs_hz, count in sorted(Counter(guessed.values()).items()):
-        print(
-            f"{count} records: {fs_hz:g} Hz from rows / 10 s (neither --fs-hz nor train.csv tells the rate)"
-        )
+    report_guessed_rates({task.record_id: page.fs_hz for task, page in drawn if task.fs_hz is None})
     cut = [
         f"{task.request.name} ({', '.join(page.leads_cut_at_edge)})"
         for task, page in drawn
         if page.leads_cut_at_edge
     ]
     if cut:
-        more = f" and {len(cut) - NAMES_SHOWN} more" if len(cut) > NAMES_SHOWN else ""
-        print(f"cut at the edge of the page: {len(cut)} pages: {'; '.join(cut[:NAMES_SHOWN])}{more}")
+        print(f"cut at the edge of the page: {len(cut)} pages: {shorten(cut)}")
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} pages, listed in {skipped.path}", file=sys.stderr)
     kept = sum(page.kept for page in pages.values())

@@ -251,7 +251,7 @@ def test_bad_records_are_named_and_skipped_and_the_rest_is_drawn(tmp_path):
         "infinite": "infinite.csv: row 10, lead II is infinite",
         "nolead": "nolead.csv: lead V6 has no values",
         "constant": "constant.csv: lead V6 is constant (0.5 mV)",
-        "unseen": "lead I has no values at 0-2.5 s, which the page shows",
+        "unseen": "lead I has no values at 0-2.5 s, which this layout shows",
         "slow": "slow.csv: 490 rows in 10 s: 49 Hz is outside 50-2000 Hz",
         "fast": "fast.csv: 20010 rows in 10 s: 2001 Hz is outside 50-2000 Hz",
         "binary": "binary.csv: ",

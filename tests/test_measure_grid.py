@@ -57,3 +57,23 @@ def test_the_default_grid_without_its_sidecar_is_known_again(tmp_path):
     path = tmp_path / "grid.png"
     path.write_bytes(encode_rgb(draw_grid(PageSetup().paper())))
     assert read_grid(path).geometry == PageSetup().paper()
+
+
+def test_a_grid_stretched_in_one_direction_is_measured_in_each(tmp_path):
+    sheet = PageSetup().paper()
+    measured = measure_grid(
+        cv2.resize(draw_grid(sheet), (2200, 1300), interpolation=cv2.INTER_AREA), tmp_path
+    )
+    assert measured.px_per_mm_x == pytest.approx(sheet.px_per_mm, rel=PITCH_TOLERANCE)
+    assert measured.px_per_mm_y == pytest.approx(sheet.px_per_mm * 1300 / 1700, rel=PITCH_TOLERANCE)
+
+
+@pytest.mark.parametrize("degrees", [0.3, 2])
+def test_a_tilted_grid_is_refused_by_name(degrees, tmp_path):
+    image = draw_grid(PageSetup().paper())
+    turn = cv2.getRotationMatrix2D((1100, 850), degrees, 1)
+    tilted = cv2.warpAffine(image, turn, (2200, 1700), borderValue=(255, 255, 255))
+    with pytest.raises(
+        InputError, match=r"tilted\.png: its grid lines are off by .* clean, straight and upright"
+    ):
+        measure_grid(tilted, tmp_path / "tilted.png")

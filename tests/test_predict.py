@@ -232,3 +232,21 @@ def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(t
         (tmp_path / name).touch()
     found = [str(path.relative_to(tmp_path)) for path in predict.find_images([tmp_path])]
     assert found == ["a/a-0001.png", "a/a-0005.jpg", "b/b-0001.png"]
+
+
+def test_a_truth_that_knows_none_of_the_images_is_refused(checkpoint, tmp_path):
+    Image.fromarray(page(70, 70)).save(tmp_path / "a.png")
+    (tmp_path / "masks").mkdir()
+    arguments = (
+        "--images",
+        tmp_path / "a.png",
+        "--checkpoint",
+        checkpoint,
+        "--truth-root",
+        tmp_path / "masks",
+    )
+    result = run_script(
+        "experiment/predict.py", *arguments, "--output-dir", tmp_path / "out", "--device", "cpu"
+    )
+    assert result.returncode == 2
+    assert "has no mask of any of the images" in result.stderr

@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.records import LEADS
 from ecg_generator_with_train_src.style import MIN_PEN_PX, varied_style
 
 from conftest import GRID as GRID_FILE
-from conftest import MASK, succeed
+from conftest import MASK, run_script, succeed
 from helpers import files_below, waves_mv, write_csv
 
 EVERYTHING = (
@@ -178,3 +178,29 @@ def test_dotted_minor_lines_show_where_they_cross_alone():
     picture = draw_grid(paper, GridStyle(minor="dotted"))
     assert tuple(picture[1692, 8]) == GridStyle().minor_rgb and tuple(picture[1692, 12]) == (255, 255, 255)
     assert dotted[:, 39].all()  # major lines stay
+
+
+def test_one_folder_for_ink_and_masks_is_refused(two_records, tmp_path):
+    result = run_script(
+        "scripts/batch_render_waveforms.py",
+        *("--csv-root", two_records, "--grid", GRID_FILE, "--image-dir", tmp_path, "--mask-dir", tmp_path),
+    )
+    assert result.returncode == 2 and "give two folders" in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_records_in_microvolts_and_cut_off_files_are_skipped_by_name(tmp_path):
+    write_csv(tmp_path / "csv" / "good.csv", waves_mv(250))
+    write_csv(tmp_path / "csv" / "microvolts.csv", waves_mv(250) * 1000)
+    write_csv(tmp_path / "csv" / "cut_off.csv", waves_mv(250).iloc[:757])
+    folders = ("--image-dir", tmp_path / "i", "--mask-dir", tmp_path / "m")
+    result = run_script(
+        "scripts/batch_render_waveforms.py", "--csv-root", tmp_path / "csv", "--grid", GRID_FILE, *folders
+    )
+    assert result.returncode == 1
+    assert (
+        "skipped microvolts: record microvolts: every lead leaves the page; are its values in mV?"
+        in result.stderr
+    )
+    assert "757 rows in 10 s are no whole rate (75.7 Hz); is the file cut off?" in result.stderr
+    assert [path.name for path in (tmp_path / "i").glob("*.page.json")] == ["good.page.json"]
