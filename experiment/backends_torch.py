@@ -83,7 +83,7 @@ class TorchBackend(Backend):
     def _moved(self, model: torch.nn.Module) -> torch.nn.Module:
         model = model.to(self.device, memory_format=torch.channels_last)
         if self._compile:
-            model.compile()  # in place: names of weights stay as they are
+            model.compile(fullgraph=True)  # in place: names of weights stay as they are
         return model
 
     def _fetched(self, batch: dict) -> dict:

@@ -57,8 +57,8 @@ class GridWaveNet(nn.Module):
         """Logits (N, classes, H, W) of RGB images (N, 3, H, W) of 0 to 255, uint8 or float."""
         x = (image.float() / 255 - self.image_mean) / self.image_std
         skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=False):
-            x = encoder(x)
+        for level, down in enumerate(self.downs):
+            x = self.encoders[level](x)
             skips.append(x)
             x = down(x)
         x = self.encoders[-1](x)

@@ -48,3 +48,11 @@ def test_every_parameter_learns():
     model(torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)).square().mean().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_torch_compile_sees_one_graph():
+    model = GridWaveNet(SMALL)
+    image = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = model(image)
+    model.compile(fullgraph=True, backend="eager")  # raises where the graph would break
+    torch.testing.assert_close(model(image), expected)
