@@ -64,6 +64,7 @@ from ecg_generator_with_train_src.warp import local_scales
 ALL_PROFILES = "kaggle"
 MIN_PHOTO_PX, MAX_PHOTO_PX = 640, 8000
 NAMES_SHOWN = 10
+MIN_MASK_AGREEMENT = 0.5  # else the mask is of another grid, inverted or empty
 MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not of one signal
 
 
@@ -259,13 +260,20 @@ def _name_unpaired(what: str, names: set[str]) -> None:
 
 
 def check_mask(path: Path) -> None:
-    """Raise InputError unless the grid mask is a whole image of the default page's size."""
+    """Raise InputError unless the grid mask marks most of the default page's lines and spares most of the rest."""
     paper = DEFAULT_SETUP.paper()
     mask = read_grid_mask(path)
     height, width = mask.shape
     if (width, height) != (paper.width_px, paper.height_px):
         raise InputError(
             f"{path}: {width}x{height} pixels, but the default page has {paper.width_px}x{paper.height_px}; "
+            "export it with python -m ecg_generator_with_train_src.export_clean_grid"
+        )
+    cores = draw_grid_mask(paper) > 0
+    marked, spared = np.mean(mask[cores] > 0), np.mean(mask[~cores] == 0)
+    if min(marked, spared) < MIN_MASK_AGREEMENT:
+        raise InputError(
+            f"{path}: marks {marked:.0%} of the default page's lines and spares {spared:.0%} of the rest; "
             "export it with python -m ecg_generator_with_train_src.export_clean_grid"
         )
 

@@ -405,6 +405,8 @@ def test_a_grid_that_is_not_the_pages_is_refused(own):
         ("torn mask", "mask.png: not a whole image"),
         ("mask of another size", "mask.png: 2199x1700 pixels, but the default page has 2200x1700"),
         ("mask of other values", "mask.png: holds values other than 0 and 255"),
+        ("inverted mask", "mask.png: marks 0% of the default page's lines and spares 0% of the rest"),
+        ("blank mask", "mask.png: marks 0% of the default page's lines and spares 100% of the rest"),
         ("output below a file", "Not a directory"),
     ],
 )
@@ -427,6 +429,10 @@ def test_what_cannot_be_begun_is_refused_in_one_line(own, case, said):
         mask.write_bytes(encode_binary(read_grey(MASK)[:, 1:]))
     if case == "mask of other values":
         mask.write_bytes(encode_grey(read_grey(MASK) // 2))
+    if case == "inverted mask":
+        mask.write_bytes(encode_binary(255 - read_grey(MASK)))
+    if case == "blank mask":
+        mask.write_bytes(encode_binary(read_grey(MASK) * 0))
     if case == "output below a file":
         output = mask / "dataset"
     result = build(own / "csv", own / "wave_images", output, "--num-workers", 1, mask=mask)
