@@ -152,10 +152,9 @@ def _screen_scene(
 ) -> np.ndarray:
     """The page on a screen, in a room."""
     shown = show_on_screen(page_image, effects, paper, rng)
-    at_px = dense_index(page_map, shown.scale, shown.offset_px)
-    tables = cv2.convertMaps(at_px, None, cv2.CV_16SC2)
+    tables = cv2.convertMaps(dense_index(page_map, shown.scale, shown.offset_px), None, cv2.CV_16SC2)
     seen = cv2.remap(shown.image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    lit = illuminate(lay_raster(seen, at_px, effects), light_field(page_map, effects, rng))
+    lit = illuminate(lay_raster(seen, tables[1], effects), light_field(page_map, effects, rng))
     on_screen = cv2.remap(np.full(shown.image.shape[:2], 255, np.uint8), *tables, cv2.INTER_NEAREST)
     cv2.copyTo(background(page_map, rng), cv2.bitwise_not(on_screen), lit)
     return lit

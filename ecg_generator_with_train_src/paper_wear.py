@@ -116,28 +116,21 @@ def _mouldy(light: np.ndarray, px_per_mm: float, clusters: int, rng: np.random.G
 
 def _wear_folds(image: np.ndarray, page_map: PageMap, worn: float, rng: np.random.Generator) -> None:
     """Ink rubbed off along the creases, in pieces."""
-    reach = 1.5 * max(image.shape)
+    size = np.array(image.shape[1::-1])
     for crease in page_map.creases:
+        reach = min(1.5 * max(size), 1.5 * crease.length_mm * page_map.px_per_mm)
         along = np.arange(-reach, reach, 6.0)
         angle = np.deg2rad(crease.angle_deg)
         flat_x = crease.x_mm * page_map.px_per_mm + along * np.cos(angle)
         flat_y = crease.y_mm * page_map.px_per_mm + along * np.sin(angle)
         shift_x, shift_y = page_map.displacement_px(flat_x, flat_y)
-        jitter = rng.normal(0, 0.5, (2, len(along)))
-        points = np.column_stack([flat_x + shift_x + jitter[0], flat_y + shift_y + jitter[1]])
-        for start in np.flatnonzero(rng.random(len(points) - 1) < worn * 0.6):
-            pair = np.rint(points[start : start + 2] * 16).astype(np.int32)
-            if ((pair >= 0) & (pair < np.array(image.shape[1::-1]) * 16)).all():
-                grey = int(rng.integers(225, 250))
-                cv2.line(
-                    image,
-                    pair[0],
-                    pair[1],
-                    (grey, grey, grey - 4),
-                    1 + int(rng.random() < worn * 0.5),
-                    cv2.LINE_AA,
-                    4,
-                )
+        points = np.column_stack([flat_x + shift_x, flat_y + shift_y]) + rng.normal(0, 0.5, (len(along), 2))
+        pieces = np.stack([points[:-1], points[1:]], axis=1)[rng.random(len(points) - 1) < worn * 0.6]
+        pieces = np.rint(pieces[((pieces >= 0) & (pieces < size)).all(axis=(1, 2))] * 16).astype(np.int32)
+        grey = int(rng.integers(225, 250))
+        cut = int(len(pieces) * rng.uniform(0.5, 1))
+        for thick, some in ((1, pieces[:cut]), (2, pieces[cut:])):
+            cv2.polylines(image, list(some), False, (grey, grey, grey - 4), thick, cv2.LINE_AA, 4)
 
 
 def _write_by_hand(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from .effects import Effects
 from .geometry import PaperGeometry
 
-PHASES = 256  # steps of a screen pixel
+PHASES = 32  # steps of a screen pixel, as cv2.convertMaps has them
 STRIPES = (1 / 3, 0.0, -1 / 3)  # where red, green and blue stand in a screen pixel
 VIEWER_RGB = ((245, 246, 248), (82, 86, 89), (32, 33, 36))
 BEZEL_RGB = (14, 14, 15)
@@ -39,18 +39,17 @@ def show_on_screen(
     return ShownPage(shown, scale, viewer + bezel)
 
 
-def lay_raster(image: np.ndarray, screen_px: np.ndarray, effects: Effects) -> np.ndarray:
-    """The image seen through the screen's pixels, `screen_px` (height, width, 2) in each image pixel.
+def lay_raster(image: np.ndarray, place: np.ndarray, effects: Effects) -> np.ndarray:
+    """The image seen through the screen's pixels.
 
-    Each image pixel takes the light of the one point that it looks at: what is finer than the image's pixels folds
-    back as moire.
+    `place` (height, width) uint16 is where in a screen pixel each image pixel looks, PHASES * row + column: the second
+    table of cv2.convertMaps. Each image pixel takes the light of that one point: what is finer than the image's pixels
+    folds back as moire.
     """
-    phase = (screen_px * PHASES).astype(np.int32).astype(np.uint8)
-    across, down = cv2.split(phase)
-    angle = 2 * np.pi * np.arange(PHASES) / PHASES
-    stripes = [255 * (1 - effects.subpixels * (0.5 - 0.5 * np.cos(angle - 2 * np.pi * s))) for s in STRIPES]
-    rows = np.rint(255 * (1 - effects.scan_lines * (0.5 - 0.5 * np.cos(angle)))).astype(np.uint8)
-    stripe_light = cv2.LUT(cv2.merge([across] * 3), np.rint(np.dstack(stripes)).astype(np.uint8))
-    lit = cv2.multiply(image, stripe_light, scale=1 / 255)
+    swing = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(PHASES)[:, None] / PHASES - np.array(STRIPES)))
+    stripes, rows = 1 - effects.subpixels * swing, 1 - effects.scan_lines * swing[:, 1]
+    light = np.zeros((PHASES, PHASES, 4), np.uint8)
+    light[..., :3] = np.rint(255 * rows[:, None, None] * stripes[None])
+    raster = np.take(light.view(np.uint32).ravel(), place).view(np.uint8).reshape(*place.shape, 4)
     gain = 1 / ((1 - effects.subpixels / 2) * (1 - effects.scan_lines / 2))
-    return cv2.multiply(lit, cv2.merge([cv2.LUT(down, rows)] * 3), scale=gain / 255)
+    return cv2.multiply(image, cv2.cvtColor(raster, cv2.COLOR_RGBA2RGB), scale=gain / 255)

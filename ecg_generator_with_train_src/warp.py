@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 LATTICE_PX = 8  # the map is evaluated this densely and interpolated between: within 0.02 px
+SCALE_STRIDE = 4  # of the lattice, where only scales are asked for
 MAX_PAGE_PX = 30_000.0  # cv2.remap takes 16-bit coordinates
 TOLERANCE_PX = 1e-5
 MAX_STEPS = 200
@@ -180,10 +181,13 @@ def dense_index(page_map: PageMap, scale: float = 1.0, offset_px: float = 0.0) -
 
 
 def local_scales(page_map: PageMap, page_width_px: int, page_height_px: int) -> np.ndarray:
-    """Image pixels a page pixel, over the lattice's points on the page; 1-D, never empty."""
-    x_px, y_px = lattice(page_map.width_px, page_map.height_px)
+    """Image pixels a page pixel, at points of the page all over the image; 1-D, never empty."""
+    x_px, y_px = (
+        along[::SCALE_STRIDE, ::SCALE_STRIDE] for along in lattice(page_map.width_px, page_map.height_px)
+    )
+    step_px = LATTICE_PX * SCALE_STRIDE
     page_x, page_y = page_map.page_of_image(x_px, y_px)
-    (x_down, x_right), (y_down, y_right) = np.gradient(page_x, LATTICE_PX), np.gradient(page_y, LATTICE_PX)
+    (x_down, x_right), (y_down, y_right) = np.gradient(page_x, step_px), np.gradient(page_y, step_px)
     area = np.abs(x_right * y_down - x_down * y_right)  # page pixels an image pixel
     inside = (page_x > 0) & (page_x < page_width_px) & (page_y > 0) & (page_y < page_height_px)
     return 1 / np.sqrt(area[inside] if inside.any() else area.ravel())
