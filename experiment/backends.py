@@ -237,7 +237,8 @@ def choose(device: str) -> Choice:
         os.environ["PJRT_DEVICE"] = _PJRT_OF[kind]
     if kind == "tpu" and not _tpu_devices():
         raise InputError(
-            f"{why}, but this machine has no TPU (no /dev/accel* or /dev/vfio/*): try --device auto"
+            f"{why}, but this machine has no TPU (no /dev/accel* or /dev/vfio/*): "
+            "unset PJRT_DEVICE, or give --device cuda or cpu"
         )
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{why}, but torch {torch.__version__} finds no CUDA device: try --device auto")
