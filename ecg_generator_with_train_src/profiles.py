@@ -1,13 +1,14 @@
 """The degradation profiles: one table of how strong each effect is on each type of page.
 
 An entry is a range to draw from uniformly, a range of whole numbers, or a choice; `chance` is how often the effect
-occurs at all. What a profile does not name is off. The names are those of `degradation.Effects`, which explains them.
+occurs at all. What a profile does not name is off. The names are those of `effects.Effects`, which explains them.
 
 Measured, on three black-and-white scans of the competition's prints registered to the rendered pages: 0.929 image px
 a page px with the page's edges up to 28 px outside the image or 7 px inside; rotation 0.14 to 0.45 degrees; verticals
 turned 0.12 to 0.23 degrees against horizontals; grey levels after scanning 252 between the lines, 235 to 238 on minor
 lines, 195 to 215 on major lines but 95 to 130 on 15 to 45% of their length, 70 to 85 in the traces, 64 in the
-separators; noise between the lines of 2.3 to 3.6 grey levels above 1 px; blue 2 levels below green and red.
+separators, whose edges rise from 10 to 90% within 2.3 to 2.4 px; noise between the lines of 2.3 to 3.6 grey levels
+above 1 px; blue 2 levels below green and red.
 All other strengths are assumed from what the competition says of its types (prints scanned in colour and in black and
 white, phone photos of the print, of a laptop's screen, of stained and soaked and of badly damaged prints, and scans of
 mouldy prints), and from looking at photos of other machines' paper.
@@ -56,7 +57,7 @@ _SCAN: Strengths = {
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
     "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
-    "blur_px": Range(0.5, 0.9),  # measured: with the ink's own spread, traces at 70 to 85
+    "blur_px": Range(0.4, 0.75),  # measured: separators' edges rise from 10 to 90% in 2.3 to 2.4 px
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
     "jpeg_quality": Count(85, 96),
 }
