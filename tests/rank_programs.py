@@ -19,6 +19,12 @@ from experiment.model import GridWaveNet
 from experiment.training import Meter, Trainer
 
 
+def say(found: dict) -> None:
+    """One line, in one piece: torchrun's ranks share their output and do not buffer it."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
 def config_for(root: str, **changes):
     """A small network on 64-pixel crops, two a step."""
     data = {"root": root, "crop_size": 64, "crops_per_page": 2, "batch_size": 2, "val_batch_size": 2}
@@ -54,7 +60,7 @@ def fit(backend, root: str) -> int:
     )
     found = {"dice": meter.result(backend)["dice"], "fallbacks": backend.fallbacks()}
     found |= {"first": counts[1], "last": counts[-1], "bad_steps": int(trainer.optimizer.bad_steps)}
-    print(json.dumps(found))
+    say(found)
     return 0
 
 
@@ -64,7 +70,7 @@ def damaged(backend, root: str) -> int:
     try:
         list(backend.wrap_loader(source.train_batches(1), source.steps))
     except InputError as error:
-        print(json.dumps({"error": str(error)}))
+        say({"error": str(error)})
     return 0
 
 
@@ -73,7 +79,7 @@ def precision_kept(backend, _: str) -> int:
     one = torch.ones(1, device=backend.device)
     with backend.autocast():
         product = torch.ones(2, 2, device=backend.device) @ torch.ones(2, 2, device=backend.device)
-    print(json.dumps({"sum": (one + 1e-3).cpu().item(), "product": str(product.dtype)}))
+    say({"sum": (one + 1e-3).cpu().item(), "product": str(product.dtype)})
     return 0
 
 
@@ -87,13 +93,13 @@ def exchange(backend, _: str) -> int:
     same = all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     count = backend.all_reduce(torch.tensor([1, backend.rank])).tolist()
     said = backend.broadcast_bytes(b"said\xff" if backend.is_main else None)
-    print(json.dumps({"rank": backend.rank, "same": same, "sum": count, "said": said.hex()}), flush=True)
+    say({"rank": backend.rank, "same": same, "sum": count, "said": said.hex()})
     return 0
 
 
 def say_rank(backend, how: str) -> int:
     """Say which rank this is; the last fails, or ends with code 7."""
-    print(json.dumps({"rank": backend.rank, "of": backend.world_size, "process": os.getpid()}), flush=True)
+    say({"rank": backend.rank, "of": backend.world_size, "process": os.getpid()})
     if how == "bug" and backend.rank == backend.world_size - 1:
         raise ValueError("a rank fails")
     if how == "input" and backend.rank == backend.world_size - 1:
@@ -105,14 +111,8 @@ def cached(backend, folder: str) -> int:
     """Compile a program with the persistent cache open in `folder`."""
     value = torch.ones(3, device=backend.device) * 2
     backend.step()
-    print(
-        json.dumps(
-            {
-                "value": value.tolist(),
-                "files": [str(path) for path in Path(folder, "xla_cache").rglob("[0-9]*")],
-            }
-        )
-    )
+    files = [str(path) for path in Path(folder, "xla_cache").rglob("[0-9]*")]
+    say({"value": value.tolist(), "files": files})
     return 0
 
 
