@@ -48,6 +48,9 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 def run(main: Callable[[], int | None]) -> None:
     """Run the command `main` in a supervised process, or here if this is one, and exit with its code."""
+    # Whatever ends without Python's own clean-up leaves semaphores to its tracker, which does it and complains.
+    ignored = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ignored]))
     if _is_supervised() or "WORLD_SIZE" in os.environ or not hasattr(os, "killpg"):
         follow_parent()
         os._exit(
@@ -340,8 +343,21 @@ def _die_with(parent: int) -> None:
 
 def _end_with_family(whole_session: bool) -> None:
     if whole_session:
-        os.killpg(os.getpgrp(), signal.SIGKILL)  # the trainer's session holds nothing else
+        _kill_group(os.getpgrp())  # the trainer's session holds nothing else
     os._exit(EXIT_FAILED)
+
+
+def _kill_group(group: int) -> None:
+    """Kill a trainer's processes, but for Python's resource tracker, which removes semaphores and ends by itself."""
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        with contextlib.suppress(OSError):
+            is_tracker = b"resource_tracker" in (process / "cmdline").read_bytes()
+            if os.getpgid(pid) == group and not is_tracker and pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+    if not Path("/proc/self").exists():
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -387,3 +403,7 @@ def _held_line(found: dict[int, tuple[Path, str]]) -> str:
     what = "; ".join(f"process {pid} ({command}) holds {device}" for pid, (device, command) in found.items())
     pids = " ".join(str(pid) for pid in found)
     return f"the TPU is in use: {what}; wait until it ends, or end it with kill {pids}, then start again"
+
+
+if _IS_FORKSERVER:  # Python gives it no other code of ours to run
+    follow_parent()
