@@ -5,6 +5,7 @@ another torch device that talks through torch.distributed needs a line there and
 """
 
 import os
+import sys
 from collections.abc import Callable
 
 import torch
@@ -16,7 +17,10 @@ _PROCESS_GROUPS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 def launch(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
-    """Call `function(backend, *arguments)` as the rank that torchrun's environment names, or as the only one."""
+    """Call `function(backend, *arguments)` as the rank that torchrun's environment names, or as the only one.
+
+    One of several ranks on CPUs ends its process with the exit code instead of returning it.
+    """
     distributed = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     if choice.kind != "cpu":
         torch.get_device_module(choice.kind).set_device(int(os.environ.get("LOCAL_RANK", 0)))
@@ -35,10 +39,15 @@ def _one_of_several(
     try:
         dist.init_process_group(_PROCESS_GROUPS[choice.kind])
         result = run_rank(function, TorchBackend(choice, options), arguments)
-        dist.destroy_process_group()
+        dist.barrier()
     except BaseException as error:  # the others may wait in a collective: torchrun ends them
         end_rank(int(os.environ["RANK"]), error)
-    return result
+    if choice.kind != "cpu":
+        dist.destroy_process_group()
+        return result
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(result)  # at once: taking gloo's connections down may hang, on the 2.5 line, once a peer is gone
 
 
 class TorchBackend(Backend):
