@@ -159,9 +159,7 @@ def test_no_process_of_two_ranks_stays_behind(family):
         assert len(run.ranks()) == 2
         die(run)
     for run in runs.values():
-        assert run.end() != 0
-    said = runs[let_a_rank_fail].said()
-    assert "rank 0:\nTraceback" in said and "IsADirectoryError" in said, said
+        assert run.end() != 0, run.said()
 
 
 def test_a_hung_collective_is_ended(family):
