@@ -1,5 +1,9 @@
 """Small real data for every test: simulated records, rendered and built by the project's own scripts."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests fork, and run several ranks on few cores
+
 import shutil
 import subprocess
 import sys
