@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -179,7 +180,7 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
             cut.append(place.lead)
     if set(cut) == set(LEADS):
         raise InputError(f"record {record.record_id}: every lead leaves the page; are its values in mV?")
-    return np.rint(coverage * 255).astype(np.uint8), tuple(dict.fromkeys(cut))
+    return cv2.convertScaleAbs(coverage, alpha=255), tuple(dict.fromkeys(cut))
 
 
 def opacity_to_mask(opacity: np.ndarray) -> np.ndarray:
