@@ -319,15 +319,24 @@ def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
     return write_sample(options, task, page, make(options, task, composed, page, points), inputs_sha256)
 
 
-@functools.lru_cache(maxsize=1)
+_composed: dict[tuple, tuple[ComposedPage, PageDescription, TracePoints]] = {}  # the last page
+
+
 def compose_page(
     options: BuildOptions, description_path: Path, ink_path: Path, csv_path: Path
 ) -> tuple[ComposedPage, PageDescription, TracePoints]:
-    """The page as rendered; kept, because the profiles of a page follow each other. Not to be written to."""
-    page = read_page_description(description_path)
-    points = trace_points(page, read_record(csv_path, page.fs_hz))
-    ink = read_ink(ink_path, page, points, csv_path)
-    return compose(page, ink, *paper_of(options, page)), page, points
+    """The page as rendered; kept, because the profiles of a page follow each other. Not to be written to.
+
+    In a dict and not by lru_cache, whose functions cannot be sent to a cluster from a script.
+    """
+    key = options, description_path, ink_path, csv_path
+    if key not in _composed:
+        page = read_page_description(description_path)
+        points = trace_points(page, read_record(csv_path, page.fs_hz))
+        ink = read_ink(ink_path, page, points, csv_path)
+        _composed.clear()
+        _composed[key] = compose(page, ink, *paper_of(options, page)), page, points
+    return _composed[key]
 
 
 def make_clean(
