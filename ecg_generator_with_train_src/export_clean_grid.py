@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .batch import write_text
+from .batch import write_bytes, write_text
 from .command_line import make_parser, positive_int, run
 from .errors import InputError
 from .geometry import PaperGeometry
 from .grid import draw_grid, draw_grid_mask
 from .grid_file import GridSidecar, known_sheet, sidecar_path
-from .image_files import encode_binary, encode_rgb, read_rgb, write_image
+from .image_files import encode_binary, encode_rgb, read_rgb
 from .layouts import DEFAULT_SETUP
 from .measure_grid import measure_grid
 
@@ -53,9 +53,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def export(grid_path: Path, mask_path: Path, rgb: np.ndarray, geometry: PaperGeometry) -> None:
     """Write the three files and say so."""
-    write_image(grid_path, encode_rgb(rgb))
+    write_bytes(grid_path, encode_rgb(rgb))
     write_text(sidecar_path(grid_path), GridSidecar(geometry=geometry).model_dump_json(indent=2) + "\n")
-    write_image(mask_path, encode_binary(draw_grid_mask(geometry)))
+    write_bytes(mask_path, encode_binary(draw_grid_mask(geometry)))
     size = f"{geometry.width_px}x{geometry.height_px}"
     print(
         f"{size} grid of {geometry.px_per_mm:.4f} px/mm -> {grid_path}, {sidecar_path(grid_path).name}, {mask_path}"

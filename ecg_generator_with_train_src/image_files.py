@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .batch import write_bytes
 from .errors import InputError
 
 _FAST = 1  # zlib level
@@ -65,11 +64,6 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     """What a reader sees of a JPEG, shape (height, width, 3), uint8 RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def write_image(path: Path, data: bytes) -> None:
-    """Write an encoded image, whole or not at all."""
-    write_bytes(path, data)
 
 
 def read_rgb(path: Path) -> np.ndarray:

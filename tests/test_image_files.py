@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from ecg_generator_with_train_src.batch import write_bytes
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import (
     encode_binary,
@@ -14,7 +15,6 @@ from ecg_generator_with_train_src.image_files import (
     read_grey,
     read_ink_alpha,
     read_rgb,
-    write_image,
 )
 from PIL import Image
 
@@ -29,7 +29,7 @@ RGB = RNG.integers(0, 256, (33, 47, 3), dtype=np.uint8)
 def test_pillow_and_opencv_read_the_same_rgba_of_an_ink_layer(tmp_path, ink_rgb):
     alpha = np.arange(256, dtype=np.uint8).reshape(8, 32)
     path = tmp_path / "ink.png"
-    write_image(path, encode_ink(alpha, ink_rgb))
+    write_bytes(path, encode_ink(alpha, ink_rgb))
     by_pillow = np.array(Image.open(path).convert("RGBA"))
     by_opencv = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
     expected = np.dstack([*(np.full_like(alpha, level) for level in ink_rgb), alpha])
@@ -45,7 +45,7 @@ def test_an_ink_layer_that_another_program_saved_as_rgba_reads_the_same(tmp_path
 
 def test_pillow_and_opencv_read_a_mask_as_0_or_255(tmp_path):
     path = tmp_path / "mask.png"
-    write_image(path, encode_binary(BINARY))
+    write_bytes(path, encode_binary(BINARY))
     np.testing.assert_array_equal(np.array(Image.open(path).convert("L")), BINARY)
     np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), BINARY)
     np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), BINARY)
@@ -55,7 +55,7 @@ def test_pillow_and_opencv_read_a_mask_as_0_or_255(tmp_path):
 def test_class_numbers_are_the_palettes_indices(tmp_path):
     classes = RNG.choice(np.array([0, 1, 2, 255], np.uint8), (33, 47))
     path = tmp_path / "classes.png"
-    write_image(path, encode_classes(classes))
+    write_bytes(path, encode_classes(classes))
     image = Image.open(path)
     assert image.mode == "P"
     np.testing.assert_array_equal(np.array(image), classes)
@@ -65,8 +65,8 @@ def test_class_numbers_are_the_palettes_indices(tmp_path):
 
 
 def test_pages_and_coverages_come_back_as_they_were(tmp_path):
-    write_image(tmp_path / "rgb.png", encode_rgb(RGB))
-    write_image(tmp_path / "grey.png", encode_grey(GREY))
+    write_bytes(tmp_path / "rgb.png", encode_rgb(RGB))
+    write_bytes(tmp_path / "grey.png", encode_grey(GREY))
     np.testing.assert_array_equal(read_rgb(tmp_path / "rgb.png"), RGB)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "rgb.png")), RGB)
     np.testing.assert_array_equal(read_grey(tmp_path / "grey.png"), GREY)
