@@ -1,0 +1,139 @@
+"""How well signals were read from a page: the competition's signal-to-noise ratio, and what else users ask.
+
+Signals are (leads, samples) in mV, NaN where a lead is not shown; a prediction has values exactly where its truth has.
+
+The metric (Kaggle competition `physionet-ecg-image-digitization`) lays each lead over its truth: both are centred,
+the prediction is moved by at most 0.2 s to where their cross-correlation is highest, and the vertical offset that is
+best there is taken off. The power of the truth as it is, its mean included, and of what is left as noise are summed
+over the 12 leads of a page; samples that the move leaves open count as a prediction of zero. A page's ratio is at
+most 384, so that the score, 10 log10 of the mean ratio over the pages, is at most 25.84 dB.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+MAX_SHIFT_S = 0.2
+MAX_RATIO = 384.0
+LEAST_DB = -384.0  # the competition's, for a mean of zero
+
+# Correlations that differ by less, relative to the signals' norms, are equal: a flat line is not moved by round-off.
+_TIE = 1e-12
+
+
+@dataclass(frozen=True)
+class PageScore:
+    """A page's leads laid over their truth; each array has one entry a lead."""
+
+    samples: np.ndarray  # compared
+    signal_mv2: np.ndarray  # sum of squares of the truth
+    noise_mv2: np.ndarray  # sum of squares of what is left
+    shift: np.ndarray  # samples by which the prediction was moved to the right
+    offset_mv: np.ndarray  # taken off the prediction
+    correlation: np.ndarray  # Pearson's, where both have values; 0 for a flat line
+
+    @property
+    def ratio(self) -> float:
+        """The page's signal-to-noise ratio, 0 to 384."""
+        return float(power_ratio(self.signal_mv2.sum(), self.noise_mv2.sum()))
+
+    @property
+    def lead_ratios(self) -> np.ndarray:
+        """Each lead's own ratio, shape (leads,)."""
+        return power_ratio(self.signal_mv2, self.noise_mv2)
+
+    @property
+    def lead_rmse_mv(self) -> np.ndarray:
+        """Root mean square of each lead's noise, shape (leads,)."""
+        return np.sqrt(self.noise_mv2 / self.samples)
+
+    @property
+    def rmse_mv(self) -> float:
+        """Root mean square of the page's noise."""
+        return float(np.sqrt(self.noise_mv2.sum() / self.samples.sum()))
+
+
+def score_page(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
+    """Lay each lead of a page, (leads, samples), over its truth.
+
+    Raises ValueError for shapes that differ, an infinite value, a lead without values, or a prediction that lacks
+    values which its truth has, or has others.
+    """
+    shown = np.isfinite(truth_mv)
+    if truth_mv.shape != predicted_mv.shape or np.isinf(truth_mv).any() or np.isinf(predicted_mv).any():
+        raise ValueError("truth and prediction must have one shape and no infinite values")
+    if (shown != np.isfinite(predicted_mv)).any() or not shown.any(axis=-1).all():
+        raise ValueError("truth and prediction must have values at the same samples, some for every lead")
+    shift = best_shift(truth_mv, predicted_mv, int(MAX_SHIFT_S * fs_hz))
+    moved_mv = np.where(shown, _move(predicted_mv, shift), np.nan)
+    both = np.isfinite(moved_mv)
+    offset_mv = _mean(moved_mv - truth_mv, both)
+    left_mv = np.where(both, truth_mv - (moved_mv - offset_mv[..., None]), truth_mv)
+    return PageScore(
+        samples=shown.sum(axis=-1),
+        signal_mv2=_power(truth_mv, shown),
+        noise_mv2=_power(left_mv, shown),
+        shift=shift,
+        offset_mv=offset_mv,
+        correlation=_correlation(truth_mv, moved_mv, both),
+    )
+
+
+def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:
+    """The shift of each lead, in samples to the right, at which the centred signals correlate most; ties: the smallest.
+
+    `truth_mv` and `predicted_mv` (leads, samples), NaN at the same samples.
+    """
+    length = truth_mv.shape[-1]
+    max_shift = min(max_shift, length - 1)
+    size = scipy.fft.next_fast_len(length + max_shift, real=True)  # shifts do not wrap around
+    spectrum = scipy.fft.rfft(_centred(truth_mv), size)
+    spectrum *= scipy.fft.rfft(_centred(predicted_mv), size).conj()
+    shifts = np.array(sorted(range(-max_shift, max_shift + 1), key=abs))
+    correlation = scipy.fft.irfft(spectrum, size)[..., shifts]
+    tie = _TIE * np.sqrt(np.nansum(truth_mv**2, axis=-1) * np.nansum(predicted_mv**2, axis=-1))
+    highest = correlation.max(axis=-1) - tie
+    return shifts[np.argmax(correlation >= highest[..., None], axis=-1)]
+
+
+def power_ratio(signal_mv2: np.ndarray, noise_mv2: np.ndarray) -> np.ndarray:
+    """Signal over noise: 384 at most and without noise, else 0 without signal."""
+    signal_mv2, noise_mv2 = np.asarray(signal_mv2, float), np.asarray(noise_mv2, float)
+    ratio = np.divide(signal_mv2, noise_mv2, out=np.full(signal_mv2.shape, MAX_RATIO), where=noise_mv2 > 0)
+    return np.minimum(ratio, MAX_RATIO)
+
+
+def score_db(ratios: Iterable[float]) -> float:
+    """The score of pages (or leads) from their ratios: 10 log10 of the mean, at least -384 dB."""
+    mean = float(np.mean(list(ratios)))
+    return max(10 * np.log10(mean), LEAST_DB) if mean > 0 else LEAST_DB
+
+
+def _move(signal_mv: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Each lead moved to the right by its shift; NaN where that leaves it open."""
+    source = np.arange(signal_mv.shape[-1]) - shift[..., None]
+    inside = (source >= 0) & (source < signal_mv.shape[-1])
+    return np.where(inside, np.take_along_axis(signal_mv, np.where(inside, source, 0), axis=-1), np.nan)
+
+
+def _centred(signal_mv: np.ndarray) -> np.ndarray:
+    """Without its mean, 0 where there is nothing."""
+    there = np.isfinite(signal_mv)
+    return np.where(there, signal_mv - _mean(signal_mv, there)[..., None], 0.0)
+
+
+def _mean(values: np.ndarray, there: np.ndarray) -> np.ndarray:
+    return np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1)
+
+
+def _power(signal_mv: np.ndarray, there: np.ndarray) -> np.ndarray:
+    return (np.where(there, signal_mv, 0.0) ** 2).sum(axis=-1)
+
+
+def _correlation(truth_mv: np.ndarray, moved_mv: np.ndarray, both: np.ndarray) -> np.ndarray:
+    one, other = _centred(np.where(both, truth_mv, np.nan)), _centred(np.where(both, moved_mv, np.nan))
+    norm = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
+    flat = norm <= _TIE * np.sqrt(_power(truth_mv, both) * _power(moved_mv, both))
+    return np.divide((one * other).sum(axis=-1), norm, out=np.zeros_like(norm), where=~flat)
