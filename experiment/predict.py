@@ -36,6 +36,7 @@ from experiment.prediction import Prediction, Predictor, count_confusion
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 PRETRAINED = Path("runs/pretrained/grid_wave_net.safetensors")
+DEFAULT_TILE = 512
 OWN_OUTPUT = ("_mask.png", "_overlay.png")
 
 
@@ -71,7 +72,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network's sums"
     )
     parser.add_argument(
-        "--tile", type=positive_int, help="side of a tile in pixels; the training crops' if not given"
+        "--tile", type=positive_int, default=DEFAULT_TILE, help="side of the network's tiles in pixels"
+    )
+    parser.add_argument(
+        "--tta", action="store_true", help="average over mirror images: a little better, four times as long"
     )
     return parser.parse_args(argv)
 
@@ -121,7 +125,7 @@ def predict_pages(
     backend: Backend, arguments: argparse.Namespace, pages: list[Path], truth: dict[str, Path]
 ) -> int:
     """Predict all pages and write what was found; returns the exit code."""
-    predictor = load_predictor(backend, arguments.checkpoint, arguments.tile)
+    predictor = load_predictor(backend, arguments.checkpoint, arguments.tile, arguments.tta)
     output = arguments.output_dir
     report = SkipReport(output / "skipped.tsv")
     started = time.perf_counter()
@@ -146,15 +150,16 @@ def predict_pages(
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
 
 
-def load_predictor(backend: Backend, checkpoint: Path, tile: int | None) -> Predictor:
+def load_predictor(
+    backend: Backend, checkpoint: Path, tile: int = DEFAULT_TILE, tta: bool = False
+) -> Predictor:
     """The network of a checkpoint on the backend. Raises InputError for a bad file or tile size."""
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
     model, config = load_model(checkpoint)
-    tile = tile or config.data.crop_size
     if tile % config.model.stride:
         raise InputError(f"--tile {tile}: is no multiple of {config.model.stride}, as this network asks")
-    return Predictor(model, backend, tile)
+    return Predictor(model, backend, tile, tta)
 
 
 def predict_page(
@@ -197,7 +202,7 @@ def _line(path: Path, prediction: Prediction) -> dict:
         "height_px": height,
         "area_px": dict(zip(CLASS_NAMES, areas.tolist(), strict=True)),
         "fraction": dict(zip(CLASS_NAMES, (areas / areas.sum()).round(6).tolist(), strict=True)),
-        "confidence": round(prediction.confidence, 6),
+        "confidence": round(prediction.page.confidence, 6),
     }
 
 

@@ -1,78 +1,136 @@
-"""Label a page of any size with a trained network.
+"""Label a page of any size and orientation with a trained network.
 
-The page is brought to the network's scale, cut into overlapping tiles of one fixed size, and the tiles' class
-probabilities are blended with weights that fall towards each tile's edges; then all is brought back to the
-page's own size.
+The page is brought to the network's scale and turned upright, cut into overlapping tiles of one fixed size, and the
+tiles' class probabilities are blended with weights that fall towards each tile's edges. Labels are made from the
+probabilities brought back to the image's own size and orientation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, IGNORED
+from ecg_generator_with_train_src.dataset_format import BACKGROUND, CLASS_NAMES, GRID, IGNORED, WAVEFORM
 
 from experiment.backends import Backend
 from experiment.data import cut, paper_colour
 from experiment.model import PX_PER_MM, GridWaveNet
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
+FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
+GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
+
+
+@dataclass(frozen=True)
+class PageProbability:
+    """What the network says of a page, upright and at the network's scale (PX_PER_MM).
+
+    `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
+    `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
+    turned clockwise, grid lines' slant included.
+    """
+
+    probability: np.ndarray  # (3, H, W) float32: background, grid, waveform
+    image: np.ndarray  # (H, W, 3) uint8: the page as the network saw it
+    to_input: np.ndarray  # (3, 3) float64
+    input_shape: tuple[int, int]  # height and width of the image that was given
+    pitch_px: float  # input pixels a millimetre
+    quarter_turns: int
+    rotation_deg: float
+    confidence: float  # mean probability of the labels over what is no background, 0 to 1
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The labels (H, W) uint8 of a page and the mean probability of the labels that were chosen."""
+    """The labels (H, W) uint8 of an image, in its own size and orientation, and what was found on the way."""
 
     label: np.ndarray
-    confidence: float
+    page: PageProbability
 
 
 class Predictor:
-    """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride."""
+    """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride.
 
-    def __init__(self, model: GridWaveNet, backend: Backend, tile: int):
+    `tta` averages over the tile and its mirror images: four times the work.
+    """
+
+    def __init__(self, model: GridWaveNet, backend: Backend, tile: int, tta: bool = False):
         self.model, self.backend, self.tile = backend.prepare(model), backend, tile
+        self.flips = FLIPS if tta else FLIPS[:1]
+        self.batch = 1 if backend.device.type == "cpu" else GPU_TILES
 
-    def predict(self, image: np.ndarray, px_per_mm: float = PX_PER_MM) -> Prediction:
-        """The labels of an RGB page (H, W, 3) uint8 whose grid has `px_per_mm` pixels a millimetre."""
+    def predict(self, image: np.ndarray, px_per_mm: float | None = None) -> Prediction:
+        """The labels of an RGB image (H, W, 3) uint8; scale and orientation as page_probability finds them."""
+        page = self.page_probability(image, px_per_mm)
+        return Prediction(labels_of(page), page)
+
+    def page_probability(self, image: np.ndarray, px_per_mm: float | None = None) -> PageProbability:
+        """Class probabilities of the page in an RGB image (H, W, 3) uint8.
+
+        `px_per_mm` is the image's scale if it is known; else it is found from the grid.
+        """
+        pitch_px, turns, warnings = px_per_mm or PX_PER_MM, 0, ()
         height, width = image.shape[:2]
-        size = _scaled_size(width, height, PX_PER_MM / px_per_mm)
-        probability = blend(self._tile_probability, _resize(image, size), self.tile)
-        return _to_labels(probability, (width, height))
+        size = _scaled_size(width, height, PX_PER_MM / pitch_px)
+        scaled = np.rot90(_resize(image, size), turns)
+        probability = blend(self._tile_probabilities, scaled, self.tile, self.batch)
+        return PageProbability(
+            probability=probability,
+            image=scaled,
+            to_input=input_of_upright(scaled.shape[:2], (height, width), turns),
+            input_shape=(height, width),
+            pitch_px=pitch_px,
+            quarter_turns=turns,
+            rotation_deg=90.0 * turns,
+            confidence=_confidence(probability),
+            warnings=warnings,
+        )
 
     @torch.inference_mode()
-    def _tile_probability(self, window: np.ndarray) -> np.ndarray:
-        """Class probabilities (C, T, T) of a tile (T, T, 3)."""
-        batch = {"image": torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))[None])}
-        batch = self.backend.upload(batch)
-        with self.backend.autocast():
-            logits = self.model(batch["image"])
-        probability = torch.softmax(logits.float(), dim=1)
+    def _tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
+        """Class probabilities (N, C, T, T) of tiles (N, T, T, 3)."""
+        tiles = torch.from_numpy(np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))
+        tiles = self.backend.upload({"image": tiles})["image"]
+        total = 0.0
+        for flip in self.flips:
+            with self.backend.autocast():
+                logits = self.model(tiles.flip(flip))
+            total = total + torch.softmax(logits.float(), dim=1).flip(flip)
         self.backend.step()
-        return probability[0].cpu().numpy()
+        return (total / len(self.flips)).cpu().numpy()
 
 
-def blend(function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int) -> np.ndarray:
-    """(C, H, W) float32 of `function`, which maps a tile (tile, tile, 3) to (C, tile, tile).
+def blend(
+    function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int, batch: int = 1
+) -> np.ndarray:
+    """(C, H, W) float32 of `function`, which maps tiles (N, tile, tile, 3) to (N, C, tile, tile), N = batch.
 
     Tiles are spread evenly over the image (H, W, 3); an image smaller than a tile is padded with its paper's
-    colour.
+    colour, and the last batch with copies of its last tile.
     """
     height, width = image.shape[:2]
     paper = paper_colour(image)
     total = np.zeros((len(CLASS_NAMES), height, width), np.float32)
     weights = np.zeros((height, width), np.float32)
     window = _blend_window(tile)
-    for top in tile_starts(height, tile):
-        for left in tile_starts(width, tile):
-            found = function(cut(image, top, left, tile, paper))
+    for corners in _corner_batches(height, width, tile, batch):
+        tiles = [cut(image, top, left, tile, paper) for top, left in corners]
+        found = function(np.stack(tiles + tiles[-1:] * (batch - len(tiles))))
+        for (top, left), planes in zip(corners, found, strict=False):
             rows, columns = min(tile, height - top), min(tile, width - left)
             area = (..., slice(top, top + rows), slice(left, left + columns))
-            total[area] += (found * window)[:, :rows, :columns]
+            total[area] += (planes * window)[:, :rows, :columns]
             weights[area] += window[:rows, :columns]
     total /= weights
     return total
+
+
+def _corner_batches(height: int, width: int, tile: int, batch: int) -> Iterator[list[tuple[int, int]]]:
+    corners = [(top, left) for top in tile_starts(height, tile) for left in tile_starts(width, tile)]
+    for first in range(0, len(corners), batch):
+        yield corners[first : first + batch]
 
 
 def tile_starts(length: int, tile: int) -> list[int]:
@@ -103,16 +161,47 @@ def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def _to_labels(probability: np.ndarray, size: tuple[int, int]) -> Prediction:
-    """The likeliest class of each pixel at (width, height)."""
-    planes = probability
-    if (probability.shape[2], probability.shape[1]) != size:
-        planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in probability]
-    label, best = np.zeros(planes[0].shape, np.uint8), planes[0].copy()
-    for number, plane in enumerate(planes[1:], start=1):
-        label[plane > best] = number
-        np.maximum(best, plane, out=best)
-    return Prediction(label, float(best.mean()))
+def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_turns: int) -> np.ndarray:
+    """Affine map (3, 3) from canvas coordinates of an upright image to those of the image that was given.
+
+    Both shapes are (height, width); the upright image is the given one, scaled, after np.rot90(…, quarter_turns).
+    """
+    height, width = given
+    turned = (width, height) if quarter_turns % 2 else (height, width)
+    scale = np.diag([turned[1] / upright[1], turned[0] / upright[0], 1.0])
+    back = {
+        0: np.eye(3),
+        1: np.array([[0, -1, width], [1, 0, 0], [0, 0, 1]], float),
+        2: np.array([[-1, 0, width], [0, -1, height], [0, 0, 1]], float),
+        3: np.array([[0, 1, 0], [-1, 0, height], [0, 0, 1]], float),
+    }
+    return back[quarter_turns % 4] @ scale
+
+
+def labels_of(page: PageProbability) -> np.ndarray:
+    """Classes (H, W) uint8 in the size and orientation of the image that was given.
+
+    A pixel is waveform from a probability of ½ on, as its label in training is from a coverage of ½ on; of the others,
+    grid where that is likelier than background.
+    """
+    background, grid, waveform = (np.rot90(plane, -page.quarter_turns) for plane in page.probability)
+    height, width = page.input_shape
+    label = np.where(_resample(grid - background, (width, height)) > 0, np.uint8(GRID), np.uint8(BACKGROUND))
+    label[_resample(waveform, (width, height)) >= 0.5] = WAVEFORM
+    return label
+
+
+def _resample(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if (plane.shape[1], plane.shape[0]) == size:
+        return plane
+    return cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _confidence(probability: np.ndarray) -> float:
+    """Mean probability of grid or waveform where one of them is the likeliest; 0 on an empty page."""
+    foreground = np.maximum(probability[GRID], probability[WAVEFORM])
+    found = foreground[foreground > probability[BACKGROUND]]
+    return float(found.mean()) if found.size else 0.0
 
 
 def count_confusion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
