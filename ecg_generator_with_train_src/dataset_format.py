@@ -22,6 +22,7 @@ from .errors import InputError, first_problem
 BACKGROUND, GRID, WAVEFORM = 0, 1, 2
 IGNORED = 255
 CLASS_NAMES = ("background", "grid", "waveform")
+REAL_PREFIX = "real-"  # of the profile of a real page; its type follows
 
 Split = Literal["train", "val"]
 
@@ -59,6 +60,11 @@ class Sample(BaseModel):
         if fields["degradation"] is None:
             del fields["degradation"]
         return fields
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the image is a real page with a transferred label."""
+        return self.profile.startswith(REAL_PREFIX)
 
     @property
     def files(self) -> tuple[str, str, str, str]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from .compose import ComposedPage
+from .coverage import widened
 from .dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from .degradation import Degradation
 from .effects import Effects
@@ -76,20 +77,9 @@ def _label_layers(
 ) -> np.ndarray:
     """Traces, furniture, line cores and paper, (height, width, 4) uint8; thin lines widened for the image's scale."""
     core_px = max(1.0, CORE_MM * paper.px_per_mm)
-    trace = _widened(page.coverage, 0.8 * (MIN_LINE_PX / scale - pen_px))
-    grid = _widened(page.grid_mask, max(0.05, 0.8 * (1 / scale - core_px)))
+    trace = widened(page.coverage, 0.8 * (MIN_LINE_PX / scale - pen_px))
+    grid = widened(page.grid_mask, max(0.05, 0.8 * (1 / scale - core_px)))
     return cv2.merge([trace, page.furniture, grid, present])
-
-
-def _widened(coverage: np.ndarray, by_px: float) -> np.ndarray:
-    """Coverage of lines that reach `by_px` further to each side."""
-    if by_px <= 0:
-        return coverage
-    whole = int(by_px)
-    if whole:
-        coverage = cv2.dilate(coverage, np.ones((2 * whole + 1,) * 2, np.uint8))
-    wider = cv2.dilate(coverage, np.ones((3, 3), np.uint8))
-    return cv2.addWeighted(coverage, 1 - (by_px - whole), wider, by_px - whole, 0)
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:

@@ -53,7 +53,9 @@ class DataConfig(_Section):
 
     root: str
     crop_size: Count = 512
-    crops_per_page: Count = 4
+    crops_per_page: Count = 8
+    augment: bool = True
+    real_page_weight: NotNegative = 1.0
     batch_size: Count = 16
     val_batch_size: Count = 16
     val_max_tiles: Count | Literal["all"] = "all"
@@ -74,8 +76,9 @@ class ModelConfig(_Section):
 
 
 class LossConfig(_Section):
-    """Weights of the two parts of the loss and of the classes."""
+    """Targets, and weights of the two parts of the loss and of the classes."""
 
+    waveform_target: Literal["coverage", "mask"] = "coverage"
     cross_entropy_weight: NotNegative = 1.0
     dice_weight: NotNegative = 1.0
     class_weights: tuple[NotNegative, ...] | Literal["auto"] = "auto"

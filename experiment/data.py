@@ -5,8 +5,8 @@ batches are therefore the same whatever the number of worker processes, and a st
 whatever the number of devices that share them. A page smaller than a crop is padded with the colour of its
 paper, labelled 255.
 
-A batch is a dict: `image` uint8 (N, 3, H, W), RGB; `label` uint8 (N, H, W); and, in validation, `real` uint8
-(N,), 0 for the tiles that only fill the last batch.
+A batch is a dict: `image` uint8 (N, 3, H, W), RGB; `label` and `coverage` (of the traces) uint8 (N, H, W); and, in
+validation, `real` uint8 (N,), 0 for the tiles that only fill the last batch.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,14 @@ from ecg_generator_with_train_src.errors import InputError
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from experiment.augmentation import Page, augment, draw_scale
 from experiment.config import Config, DataConfig
 from experiment.supervisor import begin_worker, start_forkserver
 
 Batch = dict[str, torch.Tensor]
-BYTES_PER_PIXEL = 4  # RGB and label
+BYTES_PER_PIXEL = 5  # RGB, label and coverage
 MEMORY_SHARE = 0.5  # of the free memory that a dataset may fill
+WINDOW_DRAWS = 4  # of a window with paper in it
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -46,6 +48,14 @@ def read_label(path: Path) -> np.ndarray:
     image = _open_image(path)
     if image.mode not in ("P", "L"):
         raise InputError(f"{path}: is no 8-bit palette mask, but of mode {image.mode}")
+    return np.array(image)
+
+
+def read_coverage(path: Path) -> np.ndarray:
+    """The traces' coverage (H, W) uint8. Raises InputError naming the file."""
+    image = _open_image(path)
+    if image.mode != "L":
+        raise InputError(f"{path}: is no 8-bit grey image, but of mode {image.mode}")
     return np.array(image)
 
 
@@ -81,14 +91,14 @@ def cut(array: np.ndarray, top: int, left: int, size: int, fill) -> np.ndarray:
 
 
 class Pages:
-    """The pages of one split: image (H, W, 3) and label (H, W) by number, from files or from memory.
+    """The pages of one split by number, from files or from memory.
 
     In memory they are one shared uint8 tensor, which worker processes read without a copy of their own.
     """
 
     def __init__(self, root: Path, samples: list[Sample], in_memory: bool):
         self.root, self.samples = root, samples
-        self._last: tuple[int, tuple[np.ndarray, np.ndarray]] | None = None
+        self._last: tuple[int, Page] | None = None
         self._store: torch.Tensor | None = None
         if in_memory:
             self._load()
@@ -96,23 +106,22 @@ class Pages:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> Page:
         if self._store is not None:
             return self._from_memory(number)
         if self._last is None or self._last[0] != number:
             self._last = (number, self._read(number))
         return self._last[1]
 
-    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, number: int) -> Page:
         sample = self.samples[number]
-        image, label = read_rgb(self.root / sample.image), read_label(self.root / sample.mask)
-        for path, array in ((sample.image, image), (sample.mask, label)):
+        paths = [self.root / path for path in (sample.image, sample.mask, sample.coverage)]
+        page = Page(read_rgb(paths[0]), read_label(paths[1]), read_coverage(paths[2]))
+        for path, array in zip(paths, page, strict=True):
             if array.shape[:2] != (sample.height_px, sample.width_px):
                 size = f"{array.shape[1]}x{array.shape[0]}"
-                raise InputError(
-                    f"{self.root / path}: is {size}, the manifest says {sample.width_px}x{sample.height_px}"
-                )
-        return image, label
+                raise InputError(f"{path}: is {size}, the manifest says {sample.width_px}x{sample.height_px}")
+        return page
 
     def _load(self) -> None:
         pixels = [sample.width_px * sample.height_px for sample in self.samples]
@@ -129,12 +138,13 @@ class Pages:
                 pass
         self._store = store
 
-    def _from_memory(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def _from_memory(self, number: int) -> Page:
         sample = self.samples[number]
+        shape = (sample.height_px, sample.width_px)
         size = sample.width_px * sample.height_px
         whole = self._store[self._ends[number] - size * BYTES_PER_PIXEL : self._ends[number]].numpy()
-        shape = (sample.height_px, sample.width_px)
-        return whole[: 3 * size].reshape(*shape, 3), whole[3 * size :].reshape(shape)
+        image, label, coverage = np.split(whole, [3 * size, 4 * size])
+        return Page(image.reshape(*shape, 3), label.reshape(shape), coverage.reshape(shape))
 
 
 def memory_needed(samples: list[Sample]) -> int:
@@ -158,12 +168,25 @@ class CropDataset(Dataset):
         self.pages, self.config, self.seed = pages, config, seed
 
     def __getitem__(self, key: tuple[int, int, int]) -> Batch:
-        epoch, visit, page = key
-        image, label = self.pages[page]
+        epoch, visit, number = key
+        page = self.pages[number]
         rng = np.random.default_rng([self.seed, epoch, visit])
+        return _stack([self._crop(rng, page) for _ in range(self.config.crops_per_page)])
+
+    def _crop(self, rng: np.random.Generator, page: Page) -> Page:
         size = self.config.crop_size
-        corners = [random_corner(rng, label.shape, size) for _ in range(self.config.crops_per_page)]
-        return _stack([_window(image, label, top, left, size) for top, left in corners])
+        if not self.config.augment:
+            return random_window(rng, page, size)
+        return augment(rng, random_window(rng, page, round(size / draw_scale(rng))), size)
+
+
+def random_window(rng: np.random.Generator, page: Page, size: int) -> Page:
+    """A window (size, size) of the page; one that shows mostly what is ignored is drawn again a few times."""
+    for _ in range(WINDOW_DRAWS):
+        window = _window(page, *random_corner(rng, page.label.shape, size), size)
+        if np.mean(window.label[::8, ::8] == IGNORED) < 0.5:
+            break
+    return window
 
 
 def random_corner(rng: np.random.Generator, shape: tuple[int, ...], size: int) -> tuple[int, int]:
@@ -182,50 +205,65 @@ def _random_start(rng: np.random.Generator, length: int, size: int) -> int:
     return int(np.clip(rng.integers(-(size // 2), length - size // 2 + 1), 0, length - size))
 
 
-def _window(
-    image: np.ndarray, label: np.ndarray, top: int, left: int, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    small = min(label.shape) < size
-    return (
-        cut(image, top, left, size, paper_colour(image) if small else 0),
-        cut(label, top, left, size, IGNORED),
+def _window(page: Page, top: int, left: int, size: int) -> Page:
+    small = min(page.label.shape) < size
+    return Page(
+        cut(page.image, top, left, size, paper_colour(page.image) if small else 0),
+        cut(page.label, top, left, size, IGNORED),
+        cut(page.coverage, top, left, size, 0),
     )
 
 
-def _stack(windows: list[tuple[np.ndarray, np.ndarray]]) -> Batch:
-    images = np.stack([image.transpose(2, 0, 1) for image, _ in windows])
-    labels = np.stack([label for _, label in windows])
-    return {"image": torch.from_numpy(images), "label": torch.from_numpy(labels)}
+def _stack(windows: list[Page]) -> Batch:
+    images, labels, coverages = (np.stack(planes) for planes in zip(*windows, strict=True))
+    images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return {
+        "image": torch.from_numpy(images),
+        "label": torch.from_numpy(labels),
+        "coverage": torch.from_numpy(coverages),
+    }
 
 
 class VisitSampler(Sampler):
     """The visits of one rank in `epoch` from `first_step` on, which are set before each use.
 
-    Every page comes once before any page comes twice. Step s uses the visits s·V to (s+1)·V - 1 of the epoch,
-    V = visits a step over all ranks; each rank takes an equal run of them, for all of the `devices` that it feeds.
+    Every page comes once before any page comes twice, but for real pages, which come `data.real_page_weight` times.
+    Step s uses the visits s·V to (s+1)·V - 1 of the epoch, V = visits a step over all ranks; each rank takes an equal
+    run of them, for all of the `devices` that it feeds.
     """
 
-    def __init__(self, num_pages: int, config: Config, rank: int, world_size: int, devices: int):
+    def __init__(self, weights: np.ndarray, config: Config, rank: int, world_size: int, devices: int):
         self.per_rank = devices * config.data.batch_size // config.data.crops_per_page
-        self.num_pages, self.seed, self.epoch, self.first_step = num_pages, config.run.seed, 1, 0
+        self.weights, self.seed, self.epoch, self.first_step = weights, config.run.seed, 1, 0
         self.rank, self.world_size = rank, world_size
-        self.steps = steps_per_epoch(config, num_pages, world_size * devices)
+        self.steps = steps_per_epoch(config, round(weights.sum()), world_size * devices)
 
     def __len__(self) -> int:
         return (self.steps - self.first_step) * self.per_rank
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         per_step = self.per_rank * self.world_size
-        order = self._page_order(self.steps * per_step)
+        order = page_order(
+            self.weights, self.steps * per_step, np.random.default_rng([self.seed, self.epoch])
+        )
         for step in range(self.first_step, self.steps):
             start = step * per_step + self.rank * self.per_rank
             for visit in range(start, start + self.per_rank):
                 yield self.epoch, visit, int(order[visit])
 
-    def _page_order(self, visits: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        rounds = -(-visits // self.num_pages)
-        return np.concatenate([rng.permutation(self.num_pages) for _ in range(rounds)])
+
+def page_weights(samples: list[Sample], real_page_weight: float) -> np.ndarray:
+    """How often each page comes in a round (P,): real pages so many times, others once."""
+    return np.array([real_page_weight if sample.is_real else 1.0 for sample in samples])
+
+
+def page_order(weights: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
+    """At least so many page numbers, in shuffled rounds; a page of weight 2.3 comes two or three times a round."""
+    rounds: list[np.ndarray] = []
+    while sum(map(len, rounds)) < visits:
+        times = np.floor(weights + rng.random(len(weights))).astype(int)
+        rounds.append(rng.permutation(np.repeat(np.arange(len(weights)), times)))
+    return np.concatenate(rounds)
 
 
 def steps_per_epoch(config: Config, num_pages: int, all_devices: int) -> int:
@@ -278,20 +316,22 @@ class TileDataset(Dataset):
     def __init__(self, pages: Pages, tiles: list[Tile], size: int):
         self.pages, self.tiles, self.size = pages, tiles, size
 
-    def whole(self, key: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and label of a tile, with what its neighbours count as well."""
+    def whole(self, key: int) -> Page:
+        """A tile, with what its neighbours count as well."""
         tile = self.tiles[key]
-        return _window(*self.pages[tile.page], tile.top, tile.left, self.size)
+        return _window(self.pages[tile.page], tile.top, tile.left, self.size)
 
     def __getitem__(self, key: int) -> Batch:
         tile = self.tiles[max(key, 0)]
-        image, label = self.whole(max(key, 0))
-        label = label.copy()
+        whole = self.whole(max(key, 0))
+        label = whole.label.copy()
         label[: tile.skip_rows] = IGNORED
         label[:, : tile.skip_columns] = IGNORED
         if key < 0:
             label[:] = IGNORED
-        return _stack([(image, label)]) | {"real": torch.tensor([int(key >= 0)], dtype=torch.uint8)}
+        return _stack([whole._replace(label=label)]) | {
+            "real": torch.tensor([int(key >= 0)], dtype=torch.uint8)
+        }
 
 
 class TileSampler(Sampler):
@@ -332,7 +372,10 @@ class DataSource:
         self.in_memory = _fits(config.data.in_memory, memory_needed(manifest) * ranks_here)
         self.pages = {split: Pages(root, samples, self.in_memory) for split, samples in chosen.items()}
         crops = CropDataset(self.pages["train"], config.data, config.run.seed)
-        self._visits = VisitSampler(len(chosen["train"]), config, rank, world_size, devices)
+        weights = page_weights(chosen["train"], config.data.real_page_weight)
+        if not weights.any():
+            raise InputError("data.real_page_weight: 0 leaves nothing, all training pages are real")
+        self._visits = VisitSampler(weights, config, rank, world_size, devices)
         self.steps = self._visits.steps
         self._train_loader = self._loader(crops, self._visits, self._visits.per_rank)
         tiles = validation_tiles(chosen["val"], config.data.crop_size, config.data.val_max_tiles)

@@ -182,7 +182,7 @@ class Trainer:
         self.model.zero_grad(set_to_none=True)
         with self.backend.autocast():
             logits = self.model(batch["image"])
-        losses = loss_per_image(logits, batch["label"], self.class_weights, self.config.loss)
+        losses = loss_per_image(logits, batch, self.class_weights, self.config.loss)
         losses.mean().backward()
         mean_loss, gradient = self.reduced(losses.mean().detach(), self.optimizer.gradient())
         good = self.optimizer.step(gradient, mean_loss)
@@ -205,7 +205,7 @@ class Trainer:
             for number, batch in enumerate(batches, start=1):
                 with self.backend.autocast():
                     logits = self.model(batch["image"])
-                losses = loss_per_image(logits, batch["label"], self.class_weights, self.config.loss)
+                losses = loss_per_image(logits, batch, self.class_weights, self.config.loss)
                 meter.add(losses, batch["real"].float(), logits, batch["label"])
                 self.backend.step()
                 self.heed_stop(number)

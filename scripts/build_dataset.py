@@ -135,6 +135,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="PROFILE",
         help=f"what pages go through: {', '.join(PROFILE_NAMES)}; {ALL_PROFILES}: all of them",
     )
+    parser.add_argument(
+        "--draw-profiles",
+        type=positive_int,
+        metavar="N",
+        help="each page goes through N of the profiles, drawn at random, instead of all",
+    )
     parser.add_argument("--variants", type=positive_int, default=1, help="samples of each page and profile")
     parser.add_argument(
         "--photo-size", type=_photo_size, default=PHOTO_LONG_SIDE_PX, help="long side of photos in pixels"
@@ -213,6 +219,8 @@ def options_of(args: argparse.Namespace) -> dict:
     }
     if options["profiles"] != [CLEAN] or args.variants > 1:
         options |= {"variants": args.variants, "photo_size_px": args.photo_size}
+    if args.draw_profiles:
+        options["draw_profiles"] = args.draw_profiles
     return options
 
 
@@ -296,9 +304,19 @@ def plan(
             store.known.get(sample_name(description, profile, variant)),
         )
         for description, csv_path, record in pages
-        for profile in profiles_of(args)
+        for profile in profiles_of_page(args, description)
         for variant in range(args.variants)
     ]
+
+
+def profiles_of_page(args: argparse.Namespace, description_path: Path) -> tuple[str, ...]:
+    """What a page goes through, in the table's order: all that was asked for, or some drawn for this page."""
+    profiles = profiles_of(args)
+    if not args.draw_profiles:
+        return profiles
+    rng = random_stream(args.seed, description_path.name, "profiles")
+    drawn = rng.permutation(len(profiles))[: args.draw_profiles]
+    return tuple(profiles[number] for number in sorted(drawn))
 
 
 def sample_name(description_path: Path, profile: str, variant: int) -> str:

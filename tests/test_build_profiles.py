@@ -132,6 +132,18 @@ def test_variants_differ_but_for_clean_pages(pages, tmp_path):
     assert files_below(tmp_path / "d") == whole
 
 
+def test_each_page_draws_its_profiles(pages, tmp_path):
+    three = ("clean", "scan_color", "scan_bw")
+    result = build_profiles(pages, tmp_path / "d", *three, "--draw-profiles", 1, "--num-workers", 1)
+    assert result.returncode == 0, result.stderr
+    drawn = [(sample.record, sample.profile) for sample in read_manifest(tmp_path / "d")]
+    assert [record for record, _ in drawn] == ["a", "b"] and {profile for _, profile in drawn} < set(three)
+    assert read_dataset_info(tmp_path / "d").options["draw_profiles"] == 1
+    two = build_profiles(pages, tmp_path / "e", *three, "--draw-profiles", 2, "--num-workers", 1)
+    assert "built 4 samples" in two.stdout
+    assert set(drawn) < {(sample.record, sample.profile) for sample in read_manifest(tmp_path / "e")}
+
+
 def test_other_profiles_in_the_same_folder_are_refused_and_overwritten(pages, tmp_path):
     root = tmp_path / "d"
     assert build_profiles(pages, root, "scan_bw", "--num-workers", 1).returncode == 0

@@ -89,7 +89,7 @@ def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
         ("model=small", "model", "section of keys"),
         ("optimizer.betas=[0.9]", "optimizer.betas.1", "missing"),
         # contradictions
-        ("data.batch_size=6", "data.batch_size", "crops_per_page (4)"),
+        ("data.batch_size=6", "data.batch_size", "crops_per_page (8)"),
         ("data.crop_size=100", "data.crop_size", "multiple of 32"),
         ("model.widths=[8, 18]", "model.widths", "norm_groups (4)"),
         ("loss.class_weights=[1, 2]", "loss.class_weights", "3 classes"),

@@ -11,6 +11,8 @@ from experiment.config import Config, check_config
 from experiment.data import (
     DataSource,
     cut,
+    page_order,
+    page_weights,
     paper_colour,
     random_corner,
     read_label,
@@ -28,6 +30,7 @@ def config_for(root: Path, **data) -> Config:
         "crops_per_page": 2,
         "batch_size": 4,
         "val_batch_size": 8,
+        "augment": False,
         **data,
     }
     return check_config({"run": {"name": "t", "seed": 5}, "data": values}, "test")
@@ -39,7 +42,8 @@ def all_batches(source: DataSource, epoch: int) -> dict[str, torch.Tensor]:
     return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
 
 
-def test_crops_are_the_same_whatever_the_workers_and_the_memory(tiny_dataset):
+@pytest.mark.parametrize("augment", [False, True])
+def test_crops_are_the_same_whatever_the_workers_and_the_memory(tiny_dataset, augment):
     reference = None
     for settings in (
         {"num_workers": 0},
@@ -47,11 +51,11 @@ def test_crops_are_the_same_whatever_the_workers_and_the_memory(tiny_dataset):
         {"num_workers": 2},
         {"in_memory": True, "num_workers": 2},
     ):
-        source = DataSource(config_for(tiny_dataset, **({"in_memory": False} | settings)))
+        source = DataSource(config_for(tiny_dataset, augment=augment, **({"in_memory": False} | settings)))
         found = [all_batches(source, epoch) for epoch in (1, 2)]
         reference = reference or found
         for epoch in (0, 1):
-            for key in ("image", "label"):
+            for key in ("image", "label", "coverage"):
                 assert torch.equal(found[epoch][key], reference[epoch][key]), settings
     assert not torch.equal(reference[0]["image"], reference[1]["image"])  # epochs differ
 
@@ -82,6 +86,26 @@ def test_a_crop_is_the_page_and_its_stored_mask(tiny_dataset):
         batch["image"].numpy().transpose(0, 2, 3, 1), batch["label"].numpy(), strict=True
     ):
         assert any(_contains(page, mask, image, label) for page, mask in pages)
+
+
+def test_the_mask_of_a_crop_is_where_its_coverage_is_half(tiny_dataset):
+    for augment in (False, True):
+        batch = next(DataSource(config_for(tiny_dataset, crop_size=128, augment=augment)).train_batches(1))
+        known = batch["label"] != IGNORED
+        assert ((batch["coverage"] >= 128) == (batch["label"] == 2))[known].all()
+        assert (batch["label"] == 2).any()
+
+
+def test_real_pages_come_as_often_as_they_weigh(tiny_dataset):
+    samples = read_manifest(tiny_dataset)
+    samples[1] = samples[1].model_copy(update={"profile": "real-0004"})
+    weights = page_weights(samples, 2.5)
+    assert weights.tolist() == [2.5 if number == 1 else 1.0 for number in range(len(samples))]
+    rounds = 200
+    order = page_order(weights, rounds * round(weights.sum()), np.random.default_rng(0))
+    share = np.mean(order == 1) * weights.sum()
+    assert share == pytest.approx(2.5, rel=0.1)
+    assert len(set(page_order(page_weights(samples, 0.0), 100, np.random.default_rng(0)))) == len(samples) - 1
 
 
 def _contains(page, mask, image, label) -> bool:
