@@ -1,0 +1,190 @@
+"""From a drawn trace back to the curve behind it: the heights whose stroke gives the coverage that is seen.
+
+A pen of diameter d that follows a curve y(x) inks, in the vertical line at x, everything from
+min(y(x + s) - h(s)) to max(y(x + s) + h(s)) over |s| <= d/2, with h(s) = sqrt(d²/4 - s²) (see stroke.py of the
+generator). That is inverted by least squares: the edges of the inked interval are computed in SUBCOLUMNS vertical
+lines a pixel, the pixels that an edge crosses say how far it is off, and each edge hangs on the two neighbouring
+nodes of the curve that the pen touches there. Gauss-Newton on all nodes of a page at once; the matrix is banded.
+
+An edge feels only the pixel it lies in. The fit therefore starts on a page that is blurred down its columns and
+sharpens it step by step (REACHES_PX): a box blur of t pixels turns a pixel's share of the interval into a ramp of
+length t, so that model and page stay exactly comparable.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import sparse
+from scipy.linalg import solveh_banded
+
+SUBCOLUMNS = 4
+REACHES_PX = (15, 15, 15, 7, 7, 7, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1)  # blur of each step of the fit, odd
+SMOOTHNESS = 1e-3  # weight of a curve's squared second difference (px²) against squared coverage
+DAMPING = 1e-3
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Where one stretch of a trace has its nodes: evenly spaced in x, in canvas coordinates."""
+
+    first_x_px: float
+    step_px: float
+    count: int
+
+    @property
+    def x_px(self) -> np.ndarray:
+        """Shape (count,)."""
+        return self.first_x_px + self.step_px * np.arange(self.count)
+
+    @property
+    def last_x_px(self) -> float:
+        """The last node."""
+        return self.first_x_px + self.step_px * (self.count - 1)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What the pen can touch from each subcolumn: arrays (shifts, cells, SUBCOLUMNS).
+
+    A cell is one column of pixels of one stretch. The curve at a shift is node `node` and the one after, with the
+    shares 1 - share and share; `chord_px` is how far the pen reaches from there, -inf beyond the stretch's end.
+    """
+
+    column: np.ndarray  # (cells,) of the page
+    node: np.ndarray
+    share: np.ndarray
+    chord_px: np.ndarray
+
+
+def decode(
+    ink: np.ndarray, stretches: list[Nodes], start_y_px: list[np.ndarray], pen_px: float
+) -> list[np.ndarray]:
+    """The heights (count,) of each stretch's nodes, whose strokes best give `ink`.
+
+    ink (H, W) float32: the share of each pixel that is covered; start_y_px: heights to start from, some pixels off at
+    most but for spikes. Heights are canvas coordinates. Where strokes overlap, ink is that of one over the other.
+    """
+    touch = _touch(stretches, pen_px, ink.shape[1])
+    bending = SMOOTHNESS * _bending(stretches)
+    y_px = np.concatenate(start_y_px).astype(float)
+    for reach in REACHES_PX:
+        seen = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
+        y_px = y_px + np.clip(_step(seen, touch, bending, y_px, reach), -reach, reach)
+    return np.split(y_px, np.cumsum([nodes.count for nodes in stretches])[:-1])
+
+
+def _touch(stretches: list[Nodes], pen_px: float, width: int) -> Touch:
+    radius = pen_px / 2
+    inner = np.arange(-int(radius * SUBCOLUMNS), int(radius * SUBCOLUMNS) + 1) / SUBCOLUMNS
+    shifts = np.concatenate([[-radius], inner, [radius]])
+    chords = np.sqrt(np.maximum(radius**2 - shifts**2, 0))
+    parts, first_node = [], 0
+    for nodes in stretches:
+        left, right = int(nodes.first_x_px - radius), int(nodes.last_x_px + radius)
+        column = np.arange(max(left, 0), min(right + 1, width))
+        centre = column[:, None] + (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS
+        place = (centre + shifts[:, None, None] - nodes.first_x_px) / nodes.step_px
+        beyond = (place < 0) | (place > nodes.count - 1)
+        node = np.clip(np.floor(place).astype(np.int32), 0, nodes.count - 2)
+        chord = np.where(beyond, -np.inf, chords[:, None, None])
+        parts.append((column, node + first_node, np.clip(place - node, 0, 1), chord))
+        first_node += nodes.count
+    column = np.concatenate([part[0] for part in parts])
+    return Touch(column, *(np.concatenate([part[k] for part in parts], axis=1) for k in (1, 2, 3)))
+
+
+def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
+    """The square form of the curves' second differences."""
+    blocks = []
+    for nodes in stretches:
+        second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(nodes.count - 2, nodes.count))
+        blocks.append(second.T @ second)
+    return sparse.block_diag(blocks, format="csr")
+
+
+def _step(
+    seen: np.ndarray, touch: Touch, bending: sparse.csr_matrix, y_px: np.ndarray, reach: int
+) -> np.ndarray:
+    """One Gauss-Newton step of the heights."""
+    edges, hang = _edges(touch, y_px)
+    residual, slope = _residuals(seen, touch.column, edges, reach)
+    jacobian = slope @ hang
+    normal = (jacobian.T @ jacobian + bending + DAMPING * sparse.identity(len(y_px))).todia()
+    gradient = jacobian.T @ residual + bending @ y_px
+    return -_solve_banded(normal, gradient)
+
+
+def _edges(touch: Touch, y_px: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """The inked interval (2, cells, SUBCOLUMNS) of each subcolumn, +inf where there is none, and how it hangs on the
+    nodes (edges, nodes)."""
+    curve = y_px[touch.node] * (1 - touch.share) + y_px[touch.node + 1] * touch.share
+    edges, nodes, shares = [], [], []
+    for sign in (-1, 1):
+        reached = sign * curve + touch.chord_px
+        touched = reached.argmax(axis=0)[None]
+        edge = np.take_along_axis(reached, touched, 0)[0]
+        edges.append(np.where(np.isfinite(edge), sign * edge, np.inf))
+        nodes.append(np.take_along_axis(touch.node, touched, 0)[0])
+        shares.append(np.take_along_axis(touch.share, touched, 0)[0])
+    node, share = np.stack(nodes).ravel(), np.stack(shares).ravel()
+    number = np.arange(len(node))
+    hang = sparse.csr_matrix(
+        (np.concatenate([1 - share, share]), (np.tile(number, 2), np.concatenate([node, node + 1]))),
+        shape=(len(node), len(y_px)),
+    )
+    return np.stack(edges), hang
+
+
+def _residuals(
+    seen: np.ndarray, column: np.ndarray, edges: np.ndarray, reach: int
+) -> tuple[np.ndarray, sparse.csr_matrix]:
+    """For the pixels that edges cross: coverage as drawn less coverage as seen, and its slope (pixels, edges)."""
+    height = len(seen)
+    row = np.floor(edges - reach / 2 + 0.5) + np.arange(reach)[:, None, None, None]
+    crossed = np.isfinite(row) & (row >= 0) & (row < height)
+    cell = np.broadcast_to(np.arange(len(column))[:, None], row.shape)
+    key, pixel = np.unique(cell[crossed] * height + row[crossed].astype(np.int64), return_inverse=True)
+    cell, row_of = key // height, key % height
+    drawn = _drawn(edges[:, cell], row_of, reach)
+    others = np.clip(_all_drawn(column, edges, seen.shape, reach)[row_of, column[cell]] - drawn, 0, 1)
+    number = np.broadcast_to(np.arange(edges.size).reshape(edges.shape), row.shape)[crossed]
+    sign = np.where(number < edges.size // 2, -1.0, 1.0)
+    slope = sparse.csr_matrix(
+        (sign * (1 - others)[pixel] / (SUBCOLUMNS * reach), (pixel, number)), shape=(len(key), edges.size)
+    )
+    return drawn + others * (1 - drawn) - seen[row_of, column[cell]], slope
+
+
+def _drawn(edges: np.ndarray, row: np.ndarray, reach: int) -> np.ndarray:
+    """A stretch's own coverage of pixels (n,) in the given rows; edges (2, n, SUBCOLUMNS)."""
+    centre = row[:, None] + 0.5
+    return (_ramp(centre - edges[0], reach) - _ramp(centre - edges[1], reach)).mean(axis=1)
+
+
+def _all_drawn(column: np.ndarray, edges: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
+    """The sum of all stretches' coverages (H, W), blurred like the page."""
+    height, width = shape
+    steps = np.zeros((height + 2) * width)
+    columns = np.repeat(column, SUBCOLUMNS)
+    for edge, weight in zip(edges, (1 / SUBCOLUMNS, -1 / SUBCOLUMNS), strict=True):
+        edge = np.clip(edge.ravel(), 0, height)
+        row = np.floor(edge)
+        cell = row.astype(np.int64) * width + columns
+        steps += np.bincount(cell, weight * (1 - (edge - row)), len(steps))
+        steps += np.bincount(cell + width, weight * (edge - row), len(steps))
+    total = np.cumsum(steps.reshape(height + 2, width), axis=0)[:height].astype(np.float32)
+    return cv2.blur(total, (1, reach)) if reach > 1 else total
+
+
+def _ramp(distance: np.ndarray, reach: int) -> np.ndarray:
+    return np.clip(distance / reach + 0.5, 0, 1)
+
+
+def _solve_banded(matrix: sparse.dia_matrix, right: np.ndarray) -> np.ndarray:
+    """Solve with a symmetric positive definite band matrix."""
+    width = int(matrix.offsets.max())
+    band = np.zeros((width + 1, len(right)))
+    for k in range(width + 1):
+        band[k, : len(right) - k] = matrix.diagonal(k)
+    return solveh_banded(band, right, lower=True)

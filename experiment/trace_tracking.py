@@ -1,0 +1,125 @@
+"""Which ink is which row's trace: a path through each row's ink, and heights from which the decoding can start.
+
+The path of a row is the cheapest one from left to right (dynamic programming). It pays for every column that it
+passes outside ink and for every pixel that it climbs outside ink; within ink, climbing is all but free, so that it
+follows spikes wherever they lead, across other rows too. A mild pull towards the row's zero line decides where two
+rows share their ink.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+INK = 0.35  # coverage from which a pixel belongs to a trace
+HALF = 2  # rows of pixels a state
+NO_INK = 1.5  # cost of a column outside ink
+CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
+PULL = 0.03  # cost of a column at another row's zero line
+SPIKE_COLUMNS = 5  # a spike's tip is the highest or lowest among so many columns
+
+
+@dataclass(frozen=True)
+class Track:
+    """What was found of one row: for each column of the page from `first_column` on, arrays (columns,)."""
+
+    first_column: int
+    y_px: np.ndarray  # canvas height to start the decoding from
+    seen: np.ndarray  # mean probability of the ink there, 0 where there is none
+
+
+def track_rows(
+    ink: np.ndarray,
+    zero_y_px: np.ndarray,
+    columns: slice,
+    breaks: list[list[int]],
+    reach_px: float,
+    pen_px: float,
+) -> list[Track]:
+    """Follow each row through the ink (H, W), 0 to 1, within `columns`.
+
+    zero_y_px (rows,): canvas height of each row's 0 mV; breaks: for each row the columns where a new lead starts and
+    the trace may jump; reach_px: how far a trace may leave its zero line.
+    """
+    page = ink[:, columns]
+    paths = _paths(page, zero_y_px, [[at - columns.start for at in row] for row in breaks], reach_px)
+    return [_track(page, paths, row, columns.start, pen_px) for row in range(len(paths))]
+
+
+def _paths(page: np.ndarray, zero_y_px: np.ndarray, breaks: list[list[int]], reach_px: float) -> np.ndarray:
+    """The rows of pixels (rows, columns) of the cheapest paths."""
+    states = 2 * int(reach_px / HALF) + 1
+    first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
+    ink = np.stack([_band(page, top, states) for top in first]).transpose(2, 0, 1)  # columns, rows, states
+    spacing = np.diff(np.sort(zero_y_px)).min() if len(zero_y_px) > 1 else reach_px
+    away = np.arange(states) - states // 2
+    stay = NO_INK * (1 - np.clip(ink / INK, 0, 1)) + (PULL * np.square(away * HALF / spacing)).astype(
+        np.float32
+    )
+    climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * np.clip(ink / INK, 0, 1), axis=2)
+    for row, columns in enumerate(breaks):
+        climb[[at for at in columns if 0 <= at < len(climb)], row] = 0
+    cost = np.empty_like(stay)
+    cost[0] = stay[0]
+    for k in range(1, len(stay)):
+        cost[k] = stay[k] + _cheapest(cost[k - 1], climb[k])
+    state = np.empty((len(stay), len(zero_y_px)), int)
+    rows = np.arange(len(zero_y_px))
+    state[-1] = cost[-1].argmin(axis=1)
+    for k in range(len(stay) - 1, 0, -1):
+        here = climb[k][rows, state[k]][:, None]
+        state[k - 1] = (cost[k - 1] + np.abs(climb[k] - here)).argmin(axis=1)
+    return np.clip(first[:, None] + state.T * HALF, 0, len(page) - 1)
+
+
+def _band(page: np.ndarray, top: int, states: int) -> np.ndarray:
+    """The most ink of each HALF rows of pixels from `top` on (states, columns); none beyond the page."""
+    bottom = top + states * HALF
+    inside = page[max(top, 0) : max(bottom, 0)]
+    padded = np.pad(inside, ((max(-top, 0), max(states * HALF - max(-top, 0) - len(inside), 0)), (0, 0)))
+    return padded.reshape(states, HALF, -1).max(axis=1)
+
+
+def _cheapest(cost: np.ndarray, climb: np.ndarray) -> np.ndarray:
+    """min over states k of cost[k] + |climb[k] - climb[state]|, climb rising; arrays (rows, states)."""
+    from_above = np.minimum.accumulate(cost - climb, axis=1) + climb
+    from_below = np.minimum.accumulate((cost + climb)[:, ::-1], axis=1)[:, ::-1] - climb
+    return np.minimum(from_above, from_below)
+
+
+def _track(page: np.ndarray, paths: np.ndarray, row: int, first_column: int, pen_px: float) -> Track:
+    """Heights from the run of ink on a row's path: its middle, or the tip of the pen at spikes."""
+    path = paths[row]
+    height, width = page.shape
+    others = np.delete(paths, row, axis=0)
+    above = np.where(others < path, others, -1).max(axis=0, initial=-1)
+    below = np.where(others > path, others, height).min(axis=0, initial=height)
+    top, bottom = _runs(page > INK, path, above, below)
+    found = bottom > top
+    columns = np.arange(width)
+    if not found.any():
+        return Track(first_column, path + 0.5, np.zeros(width))
+    top = np.interp(columns, columns[found], top[found])
+    bottom = np.interp(columns, columns[found], bottom[found])
+    upward = top <= minimum_filter1d(top, SPIKE_COLUMNS)
+    downward = bottom >= maximum_filter1d(bottom, SPIKE_COLUMNS)
+    tall = bottom - top > 1.5 * pen_px + 1
+    y_px = (top + bottom) / 2
+    y_px = np.where(tall & upward & ~downward, top + pen_px / 2, y_px)
+    y_px = np.where(tall & downward & ~upward, bottom - pen_px / 2, y_px)
+    seen = np.where(found, page[path, columns], 0)
+    return Track(first_column, y_px, seen)
+
+
+def _runs(
+    inked: np.ndarray, path: np.ndarray, above: np.ndarray, below: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last row of the ink around `path` in each column, cut half way to other paths."""
+    height, width = inked.shape
+    rows = np.arange(height, dtype=np.int32)[:, None]
+    columns = np.arange(width)
+    last_clear = np.maximum.accumulate(np.where(inked, -1, rows), axis=0)[path, columns]
+    next_clear = np.minimum.accumulate(np.where(inked, height, rows)[::-1], axis=0)[::-1][path, columns]
+    top = np.maximum(last_clear + 1, np.where(above >= 0, above + 2, 0))
+    bottom = np.minimum(next_clear, np.where(below < height, below - 1, height))
+    return top.astype(float), np.where(inked[path, columns], bottom, top).astype(float)
