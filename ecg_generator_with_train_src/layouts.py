@@ -6,11 +6,12 @@ stand below. A new layout is a new line in LAYOUTS.
 
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from .errors import InputError
 from .geometry import MM_PER_INCH, PageGeometry, PaperGeometry, Placement
-from .records import RECORD_DURATION_S
+from .records import LEADS, RECORD_DURATION_S
 
 Pulse = Literal["left", "right", "none"]
 PaperSize = Literal["letter", "a4"]
@@ -130,6 +131,13 @@ class PageSetup(BaseModel):
             for row, leads in enumerate(self.layout.leads_of_rows(self.lead_order))
             for column, lead in enumerate(leads)
         )
+
+    def shown(self, fs_hz: float, samples: int) -> np.ndarray:
+        """Which samples of each lead the page shows, shape (samples, 12) in the order of LEADS."""
+        shown = np.zeros((samples, len(LEADS)), bool)
+        for place in self.placements(self.page_on(self.paper())):
+            shown[place.samples(fs_hz), LEADS.index(place.lead)] = True
+        return shown
 
     def _placement(
         self, geometry: PageGeometry, row: int, column: int, columns: int, label: str

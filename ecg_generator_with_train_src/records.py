@@ -65,7 +65,7 @@ def read_record(path: Path, fs_hz: float) -> Record:
     length that is not 10 s at `fs_hz`.
     """
     check_fs(fs_hz, path)
-    signal_mv = _read_signal(path)
+    signal_mv = read_signal_mv(path)
     _check_signal(path, signal_mv)
     duration_s = len(signal_mv) / fs_hz
     if abs(duration_s - RECORD_DURATION_S) > _DURATION_TOLERANCE_S:
@@ -76,7 +76,11 @@ def read_record(path: Path, fs_hz: float) -> Record:
     return Record(path.stem, fs_hz, signal_mv)
 
 
-def _read_signal(path: Path) -> np.ndarray:
+def read_signal_mv(path: Path) -> np.ndarray:
+    """The numbers of one CSV, shape (samples, 12) in the order of LEADS, whatever they are; NaN where there is none.
+
+    Raises InputError naming the file for an unreadable file, a missing lead and text in a cell.
+    """
     try:
         table = _read_table(path, np.float64)
     except ValueError as error:

@@ -67,11 +67,12 @@ def csv_path(root: Path, name: str) -> Path:
 
 
 def make_record(root: Path, task: tuple[str, int]) -> None:
-    """Simulate one record and write it."""
+    """Simulate one record and write what the default page shows of it."""
     name, fs_hz = task
     signal_mv = simulate(fs_hz, random_stream(0, name))
+    signal_mv[~DEFAULT_SETUP.shown(fs_hz, len(signal_mv))] = np.nan
     table = pd.DataFrame(signal_mv, columns=LEADS)
-    write_text(csv_path(root, name), leave_gaps(table, fs_hz).to_csv(index=False, float_format="%.4f"))
+    write_text(csv_path(root, name), table.to_csv(index=False, float_format="%.4f"))
 
 
 def simulate(fs_hz: int, rng: np.random.Generator) -> np.ndarray:
@@ -114,15 +115,6 @@ def with_limb_leads(leads: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Add III = II - I (Einthoven) and aVR, aVL, aVF (Goldberger)."""
     one, two = leads["I"], leads["II"]
     return {**leads, "III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
-
-
-def leave_gaps(table: pd.DataFrame, fs_hz: int) -> pd.DataFrame:
-    """Keep of each lead what the default page shows: lead II whole, the others a quarter."""
-    shown = pd.DataFrame(np.nan, index=table.index, columns=table.columns)
-    for place in DEFAULT_SETUP.placements(DEFAULT_SETUP.page_on(DEFAULT_SETUP.paper())):
-        samples = place.samples(fs_hz)
-        shown.loc[samples.start : samples.stop - 1, place.lead] = table[place.lead]
-    return shown
 
 
 if __name__ == "__main__":

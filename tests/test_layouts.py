@@ -2,8 +2,11 @@
 
 import itertools
 
+import numpy as np
 import pytest
+from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.pages import PageDescription
+from ecg_generator_with_train_src.records import LEADS
 
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
 ZERO_Y_PX = (708.333, 991.667, 1275.000, 1534.711)
@@ -56,3 +59,21 @@ def test_columns_follow_without_a_gap_and_end_where_the_rhythm_strip_ends(defaul
         assert left.x_px_of_s(left.end_s) == pytest.approx(right.x0_px, abs=1e-9)
     assert first_row[3].x_px_of_s(10.0) == pytest.approx(2086.614, abs=HALF_OF_THE_LAST_DIGIT)
     assert strip.x_px_of_s(10.0) == pytest.approx(2086.614, abs=HALF_OF_THE_LAST_DIGIT)
+
+
+def spans_shown(samples: int, **setup) -> dict[str, tuple[int, int]]:
+    """First and last sample + 1 of each lead that a page at 100 Hz shows, without gaps between."""
+    shown = PageSetup(**setup).shown(100, samples)
+    there = {lead: np.flatnonzero(column) for lead, column in zip(LEADS, shown.T, strict=True)}
+    assert all((np.diff(rows) == 1).all() for rows in there.values())
+    return {lead: (int(rows[0]), int(rows[-1]) + 1) for lead, rows in there.items()}
+
+
+def test_what_a_page_shows_of_each_lead():
+    quarters = {lead: (250 * (k // 3), 250 * (k // 3) + 250) for k, lead in enumerate(LEADS)}
+    assert spans_shown(1000) == {**quarters, "II": (0, 1000)}
+    assert spans_shown(1000, layout=LAYOUTS["3x4"]) == quarters
+    halves = {lead: (500 * (k // 6), 500 * (k // 6) + 500) for k, lead in enumerate(LEADS)}
+    assert spans_shown(1000, layout=LAYOUTS["6x2"]) == halves
+    begun = {lead: (first, first + 125) for lead, (first, _) in quarters.items()}
+    assert spans_shown(1000, paper_speed_mm_s=50) == {**begun, "II": (0, 500)}
