@@ -1,0 +1,167 @@
+"""Find pitch and slant of the grid on any image of an ECG page, without a network.
+
+Paper ruled every millimetre, with stronger lines every five, puts peaks at k/p (minor lines, p their pitch) and k/5p
+(major lines) into the spectrum of a small patch, along two directions at right angles. Each patch is flattened, its
+traces are clipped to the strength of lines, and its spectrum is whitened by its median over all directions at the same
+frequency. A pitch is worth the mean log height of its peaks less that of the places half way between them, where twice
+the pitch, or half of it, would have some. The patches vote with their whole curves of worth over pitch, so that a
+stain, a shadow or the table below the page outvotes nobody. What lines cannot tell (are they 1 mm apart, or 5?), the
+size of usual paper does.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
+MAX_SIDE_PX = 3000  # larger images are reduced first: lines stay some 10 px apart
+PATCH_SHARE = 10  # a patch is about a tenth of the long side, some 30 mm: the grid hardly bends within it
+MIN_PATCH_PX, MAX_PATCH_PX = 64, 256
+MAX_PATCHES = 60
+MAX_OFF_DEG = 8  # of a patch's lines from the image's: perspective and curled paper
+
+_MINOR = {1.0: 0.6, 2.0: 0.3, 3.0: 0.15}  # harmonics of 1/p and their weights; together 1.05 of 1.45
+_MAJOR = {0.2: 0.1, 0.4: 0.1, 0.6: 0.1, 0.8: 0.1}
+_BETWEEN = (0.1, 0.3, 0.5, 0.7, 0.9, 1.5)
+_MAX_WORTH = 3.5  # of one peak: e times that above the median
+_NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
+_USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
+_PITCH_STEP = 0.015  # in logs
+_MIN_WORTH = 0.5
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of an image: pixels a millimetre, and how its lines slant against the image's axes.
+
+    `slant_deg` is clockwise, -45 to 45. `worth` is how far its lines stand out of the spectra, in logs, 0 for nothing;
+    `margin` how far it beats every pitch that differs by more than a tenth.
+    """
+
+    pitch_px: float
+    slant_deg: float
+    worth: float
+    margin: float
+
+
+def find_grid(image: np.ndarray) -> Grid | None:
+    """The grid of an RGB image (H, W, 3) uint8, right to about 2 % of the mean pitch; None if there is none to be seen."""
+    shrink = min(MAX_SIDE_PX / max(image.shape[:2]), 1.0)
+    if min(image.shape[:2]) * shrink < MIN_PATCH_PX:
+        return None
+    darkness = _flat_darkness(_reduced(image, shrink))
+    patch_px, corners = _patches(darkness.shape)
+    spectra = np.stack(
+        [_polar_spectrum(darkness[top : top + patch_px, left : left + patch_px]) for top, left in corners]
+    )
+    return _vote(spectra, patch_px, max(darkness.shape), shrink)
+
+
+def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
+    if shrink == 1:
+        return image
+    return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+
+
+def _flat_darkness(image: np.ndarray) -> np.ndarray:
+    """Darkness (H, W) float32 relative to the surroundings, in the channel in which coloured lines are darkest."""
+    value = image.min(axis=2).astype(np.float32)
+    side = max(max(value.shape) // 30, 3)
+    around = cv2.blur(cv2.blur(value, (side, side)), (side, side))
+    return 1 - value / np.maximum(around, 8)
+
+
+def _patches(shape: tuple[int, ...]) -> tuple[int, list[tuple[int, int]]]:
+    """Side of the patches, a power of two, and their corners, spread evenly over the image."""
+    wanted = 2 ** round(math.log2(max(shape) / PATCH_SHARE))
+    side = min(int(np.clip(wanted, MIN_PATCH_PX, MAX_PATCH_PX)), *shape)
+    counts = [math.ceil(length / side) for length in shape]
+    thin = min(math.sqrt(MAX_PATCHES / (counts[0] * counts[1])), 1.0)
+    starts = [
+        np.linspace(0, length - side, max(round(count * thin), 1)).astype(int)
+        for length, count in zip(shape, counts, strict=True)
+    ]
+    return side, [(int(top), int(left)) for top in starts[0] for left in starts[1]]
+
+
+def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
+    """Log height (180, R) float32 above the median of the same frequency, by direction in degrees and radius from 1."""
+    side = patch.shape[0]
+    low, high = np.percentile(patch[::2, ::2], [5, 92])
+    patch = np.clip(patch, low, high)
+    window = np.hanning(side).astype(np.float32)
+    spectrum = np.fft.fft2((patch - patch.mean()) * window[:, None] * window)
+    height = np.fft.fftshift(np.abs(spectrum)).astype(np.float32)
+    radius, angle = np.arange(1, side // 2), np.deg2rad(np.arange(180))[:, None]
+    column = (side // 2 + radius * np.cos(angle)).astype(np.float32)
+    row = (side // 2 + radius * np.sin(angle)).astype(np.float32)
+    polar = cv2.remap(height, column, row, cv2.INTER_LINEAR)
+    median = np.median(polar, axis=0) + 1e-6
+    return np.clip(np.log(np.maximum(polar / median, 0.5)), None, _MAX_WORTH)
+
+
+def _vote(spectra: np.ndarray, patch_px: int, long_side_px: int, shrink: float) -> Grid | None:
+    """The grid that all patches' spectra (N, 180, R) together speak for, at the scale of the unreduced image."""
+    axis_deg = _common_direction(spectra)
+    near = np.arange(-MAX_OFF_DEG, MAX_OFF_DEG + 1)
+    pitch_px = np.exp(np.arange(math.log(MIN_PITCH_PX), math.log(MAX_PITCH_PX), _PITCH_STEP))
+    worth = np.stack(  # (2, N, directions, pitches)
+        [_worth(spectra[:, (axis_deg + side + near) % 180], pitch_px, patch_px) for side in (0, 90)]
+    )
+    curves = worth.max(axis=2).mean(axis=0)  # (N, pitches)
+    total = cv2.GaussianBlur(curves.mean(axis=0)[None], (0, 0), 1.0)[0]
+    usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
+    score = total + _USUAL_WEIGHT * usual
+    best = int(np.argmax(score))
+    if total[best] < _MIN_WORTH:
+        return None
+    apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1
+    return Grid(
+        pitch_px=_mean_pitch(curves, pitch_px, best) / shrink,
+        slant_deg=_mean_slant(worth[..., best], axis_deg, near),
+        worth=float(total[best]),
+        margin=float(score[best] - score[apart].max()),
+    )
+
+
+def _common_direction(spectra: np.ndarray) -> int:
+    """Degrees, 0 to 89, at which, and at right angles to which, the spectra are highest."""
+    height = np.clip(spectra, 0, None).mean(axis=(0, 2))
+    folded = height[:90] + height[90:]
+    smooth = cv2.GaussianBlur(np.tile(folded, 3)[None].astype(np.float32), (0, 0), 4.0)[0]
+    return int(np.argmax(smooth[90:180]))
+
+
+def _worth(spectra: np.ndarray, pitch_px: np.ndarray, patch_px: int) -> np.ndarray:
+    """How well lines of each pitch explain each direction of each patch: (N, D, R) to (N, D, pitches)."""
+
+    def weighted_mean(weights: dict[float, float]) -> np.ndarray:
+        total, weight_sum = 0.0, 1e-9
+        for harmonic, weight in weights.items():
+            radius = harmonic / pitch_px * patch_px
+            seen = (harmonic / pitch_px < _NYQUIST) & (radius > 2)
+            index = np.clip(np.rint(radius).astype(int) - 1, 0, spectra.shape[2] - 1)
+            total = total + spectra[..., index] * (weight * seen)
+            weight_sum = weight_sum + weight * seen
+        return total / weight_sum
+
+    lines = 0.6 * weighted_mean(_MINOR) + 0.4 * weighted_mean(_MAJOR)
+    return lines - weighted_mean(dict.fromkeys(_BETWEEN, 1.0))
+
+
+def _mean_pitch(curves: np.ndarray, pitch_px: np.ndarray, best: int) -> float:
+    """Mean in logs of the patches' own pitches near the common one, the better patches counting more."""
+    reach = round(0.2 / _PITCH_STEP)
+    near = slice(max(best - reach, 0), best + reach + 1)
+    own = np.argmax(curves[:, near], axis=1)
+    weight = np.clip(curves[:, near].max(axis=1), 0, None) ** 2 + 1e-9
+    return math.exp(np.average(np.log(pitch_px[near])[own], weights=weight))
+
+
+def _mean_slant(worth: np.ndarray, axis_deg: int, near: np.ndarray) -> float:
+    """Slant in degrees, -45 to 45, from the worth (2, N, directions) of the best pitch."""
+    height = np.exp(worth.mean(axis=(0, 1)) * 3)
+    slant = axis_deg + float((near * height).sum() / height.sum())
+    return (slant + 45) % 90 - 45
