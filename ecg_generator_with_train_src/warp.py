@@ -12,6 +12,7 @@ coordinates are canvas coordinates (pixel index = canvas - 0.5), lengths of the 
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+from scipy.ndimage import map_coordinates
 
 LATTICE_PX = 8  # the map is evaluated this densely and interpolated between: within 0.02 px
 SCALE_STRIDE = 4  # of the lattice, where only scales are asked for
@@ -65,6 +66,29 @@ class Crease(BaseModel):
         return float(-np.sin(angle)), float(np.cos(angle))
 
 
+class Bend(BaseModel):
+    """A displacement measured on a page: a cubic B-spline whose coefficients stand `step_mm` apart, rows downwards.
+
+    Beyond its lattice it goes on as at its edge.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    left_mm: float  # of the first coefficient
+    top_mm: float
+    step_mm: float
+    shift_x_mm: tuple[tuple[float, ...], ...]
+    shift_y_mm: tuple[tuple[float, ...], ...]
+
+    def shift_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The displacement at points of the flat sheet."""
+        place = np.stack([(y_mm - self.top_mm) / self.step_mm, (x_mm - self.left_mm) / self.step_mm])
+        return tuple(
+            map_coordinates(np.array(shift), place, order=3, mode="nearest", prefilter=False)
+            for shift in (self.shift_x_mm, self.shift_y_mm)
+        )
+
+
 class PageMap(BaseModel):
     """All that places a page in an image. With a homography alone, the paper is flat and the lens straight."""
 
@@ -77,6 +101,7 @@ class PageMap(BaseModel):
     px_per_mm: float = 1.0  # of the page
     waves: tuple[Wave, ...] = ()
     creases: tuple[Crease, ...] = ()
+    bends: tuple[Bend, ...] = ()  # of registered pages
 
     def displacement_px(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """d at flat points, in pixels of the page."""
@@ -91,6 +116,10 @@ class PageMap(BaseModel):
             step = crease.shift_mm * np.tanh(across) * crease.presence(x_mm, y_mm)
             shift_x += crease.normal[0] * step
             shift_y += crease.normal[1] * step
+        for bend in self.bends:
+            bend_x, bend_y = bend.shift_mm(x_mm, y_mm)
+            shift_x += bend_x
+            shift_y += bend_y
         return shift_x * self.px_per_mm, shift_y * self.px_per_mm
 
     def flat_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,132 @@
+"""Where a known page lies in a photo of it, roughly: features of its ink, and the homography that most of them obey.
+
+The grid looks the same everywhere and would mislead; in each pixel's brightest channel a red one vanishes, and a black
+one stays paler than ink. Features do not mind in which of four orientations a page was scanned.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+INK_DARKNESS = 0.8  # of the drawn page's ink, about that of a print's
+PAPER_LEVEL = 230
+BACKGROUND_BLOCKS_PX = 31
+MAX_FEATURES = 8000
+FEATURE_CONTRAST = 0.01
+MAX_DISTANCE_RATIO = 0.9  # of a match to the second best: beats repeat, so that good matches have rivals
+MAX_ERROR_PX = 6.0  # of the reduced image: bent paper follows no homography
+MAX_TRIALS = 20_000
+MIN_INLIERS = 12
+ENOUGH_INLIERS = 40
+MAX_STRETCH = 4.0  # of one part of the page against another
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How an image is reduced before its features are taken."""
+
+    long_side_px: int
+    page_scale: float  # of the drawn page
+    blur_px: float  # of the reduced image and page: against moiré
+
+
+ATTEMPTS = (
+    Attempt(1300, 0.5, 0.0),
+    Attempt(1300, 0.5, 1.2),
+    Attempt(1900, 0.75, 1.0),
+    Attempt(900, 0.35, 0.6),
+)
+
+
+@dataclass(frozen=True)
+class CoarsePlace:
+    """A homography, shape (3, 3), from page to image in canvas coordinates, and how many features obey it."""
+
+    homography: np.ndarray
+    inliers: int
+
+
+def place_coarsely(image_rgb: np.ndarray, ink: np.ndarray) -> CoarsePlace | None:
+    """Find the page whose ink has the coverage `ink`, shape (height, width), uint8; None if it is not found.
+
+    `image_rgb` is uint8 of any size and orientation. The best of several attempts, of which the first that is
+    good enough ends the search.
+    """
+    best = None
+    for attempt in ATTEMPTS:
+        place = _attempt(attempt, image_rgb, ink)
+        if place and (best is None or place.inliers > best.inliers):
+            best = place
+        if best and best.inliers >= ENOUGH_INLIERS:
+            break
+    return best
+
+
+def _attempt(attempt: Attempt, image_rgb: np.ndarray, ink: np.ndarray) -> CoarsePlace | None:
+    scale = min(1.0, attempt.long_side_px / max(image_rgb.shape))
+    image = flattened(_resized(image_rgb, scale, attempt.blur_px).max(axis=2))
+    page = _resized(
+        cv2.convertScaleAbs(255 - INK_DARKNESS * ink, alpha=PAPER_LEVEL / 255), attempt.page_scale
+    )
+    on_page, in_image = _matches(_blurred(page, attempt.blur_px), image)
+    if len(on_page) < MIN_INLIERS:
+        return None
+    cv2.setRNGSeed(0)  # the same page is found at the same place every time
+    found, obeys = cv2.findHomography(
+        on_page, in_image, cv2.USAC_MAGSAC, MAX_ERROR_PX, maxIters=MAX_TRIALS, confidence=0.9999
+    )
+    if found is None or np.count_nonzero(obeys) < MIN_INLIERS:
+        return None
+    homography = np.diag([1 / scale, 1 / scale, 1]) @ found @ np.diag([attempt.page_scale] * 2 + [1])
+    if not _is_plausible(homography, ink.shape):
+        return None
+    return CoarsePlace(homography / homography[2, 2], int(np.count_nonzero(obeys)))
+
+
+def flattened(grey: np.ndarray) -> np.ndarray:
+    """Brightness against the paper around, which is PAPER_LEVEL: uneven light is gone; uint8."""
+    paper = cv2.dilate(grey, np.ones((9, 9), np.uint8))
+    paper = cv2.resize(paper, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    paper = cv2.medianBlur(paper, BACKGROUND_BLOCKS_PX)
+    paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.divide(grey, cv2.max(paper, 1), scale=PAPER_LEVEL)
+
+
+def _resized(image: np.ndarray, scale: float, blur_px: float = 0.0) -> np.ndarray:
+    """Reduced, after a blur of `blur_px` of the reduced image."""
+    image = _blurred(image, blur_px / scale)
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+
+
+def _blurred(image: np.ndarray, blur_px: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), blur_px) if blur_px else image
+
+
+def _matches(page: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Canvas points (n, 2) of the page and of the image that look alike."""
+    sift = cv2.SIFT_create(MAX_FEATURES, contrastThreshold=FEATURE_CONTRAST)
+    of_page, page_descriptors = sift.detectAndCompute(page, None)
+    of_image, image_descriptors = sift.detectAndCompute(image, None)
+    if len(of_page) < 2 or len(of_image) < 2:
+        return np.empty((0, 2)), np.empty((0, 2))
+    pairs = cv2.BFMatcher().knnMatch(page_descriptors, image_descriptors, k=2)
+    good = [best for best, second in pairs if best.distance < MAX_DISTANCE_RATIO * second.distance]
+    on_page = np.array([of_page[match.queryIdx].pt for match in good]).reshape(-1, 2)
+    in_image = np.array([of_image[match.trainIdx].pt for match in good]).reshape(-1, 2)
+    return on_page + 0.5, in_image + 0.5
+
+
+def _is_plausible(homography: np.ndarray, page_shape: tuple[int, int]) -> bool:
+    """Whether the page is seen from its front, whole before the camera, and not stretched beyond a photo's bounds."""
+    height, width = page_shape
+    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]], float)
+    seen = corners @ homography.T
+    depth = seen[:, 2] * np.sign(seen[0, 2])
+    if depth.min() <= 0 or depth.max() > MAX_STRETCH * depth.min():
+        return False
+    points = seen[:, :2] / seen[:, 2:]
+    sides = np.roll(points, -1, axis=0) - points
+    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    lengths = np.hypot(*sides.T)
+    return bool((turns > 0).all() and lengths.max() < MAX_STRETCH * lengths.min())
