@@ -47,7 +47,7 @@ class Grid:
 
 
 def find_grid(image: np.ndarray) -> Grid | None:
-    """The grid of an RGB image (H, W, 3) uint8, right to about 2 % of the mean pitch; None if there is none to be seen."""
+    """The grid of an RGB image (H, W, 3) uint8, to about 2 % of its mean pitch; None if there is none to be seen."""
     shrink = min(MAX_SIDE_PX / max(image.shape[:2]), 1.0)
     if min(image.shape[:2]) * shrink < MIN_PATCH_PX:
         return None
