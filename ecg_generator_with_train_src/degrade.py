@@ -52,18 +52,44 @@ def degrade(
     rng = random_stream(degradation.texture_seed, "textures")
     printed = print_page(page.image.copy(), effects, paper, rng)
     worn, present = wear_page(printed, page_map, effects, rng)
-    scales = local_scales(page_map, paper.width_px, paper.height_px)
-    shrink = min(1.0, float(np.median(scales)) / MAX_SHRINK)
-    tables = cv2.convertMaps(dense_index(page_map, shrink), None, cv2.CV_16SC2)
-    labels = _label_layers(page, present, paper, pen_px, float(np.percentile(scales, 5)))
-    warped = cv2.remap(_shrunk(labels, shrink), *tables, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0))
-    trace, furniture, grid, paper_here = cv2.split(warped)
+    warp = prepare_warp(page_map, paper)
+    classes, coverage, paper_here = warp_labels(page, present, paper, pen_px, warp)
     if effects.screen_width_px:
         scene = _screen_scene(worn, effects, paper, page_map, rng)
     else:
-        scene = _paper_scene(_shrunk(worn, shrink), effects, page_map, tables, paper_here, rng)
+        scene = _paper_scene(_shrunk(worn, warp.shrink), effects, page_map, warp.tables, paper_here, rng)
     image = _photographed(scene, effects, rng) if effects.camera == "phone" else _scanned(scene, effects, rng)
-    return DegradedPage(image, _classes(trace, furniture, grid, paper_here), cv2.min(trace, paper_here))
+    return DegradedPage(image, classes, coverage)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How a page's pixels come into an image."""
+
+    shrink: float  # of the page before it is warped
+    finest: float  # image pixels a page pixel, where the page is seen from farthest
+    tables: tuple[np.ndarray, np.ndarray]  # for cv2.remap
+
+
+def prepare_warp(page_map: PageMap, paper: PaperGeometry) -> Warp:
+    """Tables of a map, for any number of layers."""
+    scales = local_scales(page_map, paper.width_px, paper.height_px)
+    shrink = min(1.0, float(np.median(scales)) / MAX_SHRINK)
+    tables = cv2.convertMaps(dense_index(page_map, shrink), None, cv2.CV_16SC2)
+    return Warp(shrink, float(np.percentile(scales, 5)), tables)
+
+
+def warp_labels(
+    page: ComposedPage, present: np.ndarray, paper: PaperGeometry, pen_px: float, warp: Warp
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes, the traces' coverage and the paper's, (height, width) uint8 of the image.
+
+    `present` is the page's paper, 255 where it is there; elsewhere nothing is labelled (255).
+    """
+    labels = _label_layers(page, present, paper, pen_px, warp.finest)
+    warped = cv2.remap(_shrunk(labels, warp.shrink), *warp.tables, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0))
+    trace, furniture, grid, paper_here = cv2.split(warped)
+    return _classes(trace, furniture, grid, paper_here), cv2.min(trace, paper_here), paper_here
 
 
 def place_points(points: TracePoints, page_map: PageMap) -> TracePoints:
