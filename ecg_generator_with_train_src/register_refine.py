@@ -1,10 +1,10 @@
 """Where a known page lies in a photo of it, exactly: patches of the flattened photo found again in the drawn page.
 
 The photo is laid flat by the coarse homography. In each of a few stages, from coarse to fine, small patches of it are
-searched for near the place where the drawn page is thought to have them (normalized correlation, peaks between pixels),
-and one smooth field is fitted to what they say: a cubic B-spline with a thin plate's stiffness. A patch weighs as much in each
-direction as its peak is sharp in it (a baseline says nothing along itself), and less the more it disagrees with the field
-that the others agree on: patches on stains, tape and handwriting do.
+searched for near the place where the drawn page is thought to have them (normalized correlation, peaks between
+pixels), and one smooth field is fitted to what they say: a cubic B-spline with a thin plate's stiffness. A patch
+weighs as much in each direction as its peak is sharp in it (a baseline says nothing along itself), and less the more
+it disagrees with the field that the others agree on: patches on stains, tape and handwriting do.
 The first stages look at the ink alone, since the grid looks the same a millimetre on.
 """
 
