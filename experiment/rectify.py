@@ -1,0 +1,223 @@
+"""The page as it was printed: where on the paper, in millimetres, each pixel of an image lies, from its grid alone.
+
+Grid lines 1 mm apart are a wave in each direction. Multiplied by a carrier of the expected pitch and smoothed, the
+network's grid plane becomes a complex field whose phase says how far the lines run ahead of the carrier, and whose
+size says how much of a grid is to be seen there. The phase's local slope needs no unwrapping; a smooth field (cubic
+B-spline) fitted to the slopes gives the phase up to what the fit leaves, a fraction of a line, which is then
+measured against the fitted field and fitted in turn. Stains, tears and text lose their say through the size of the
+complex field and the weights of a robust fit; across them the field is carried on smoothly.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import BSpline, RectBivariateSpline
+
+from experiment.model import PX_PER_MM
+
+STEP_PX = 8  # phases are measured this densely
+KNOT_PX = 160  # spacing of the field's knots: 20 mm
+SMOOTHING = 0.8  # standard deviation in lattice steps of the smoothing of measured phases
+SURE = 0.3  # size of the measured field from which a grid is seen for certain
+TILE_PX = 256  # of the first look at the grid's direction
+MAX_TURN_DEG = 44.0
+PITCH_TOLERANCE = 0.35  # of the first look, about the pitch that the network's scale implies
+BENDING = 0.003  # weight of the field's second differences against the data
+SLOPE_ROUNDS, PHASE_ROUNDS = 2, 2
+REWEIGHTINGS = 4
+MIN_GRID_SHARE = 0.02  # of the plane that must be grid
+MARGIN_MM = 2.0
+
+
+@dataclass(frozen=True)
+class PaperField:
+    """Paper coordinates in millimetres of each point of an image: lines stand at whole numbers.
+
+    `u` runs along the rows of a page, `v` down; both are smooth functions of canvas coordinates.
+    """
+
+    u: RectBivariateSpline  # of (y, x)
+    v: RectBivariateSpline
+    weight: np.ndarray  # (rows, columns) every STEP_PX: how much of a grid is seen there, 0 to 1
+    residual_mm: float  # median distance of the lines seen from whole numbers
+
+    def paper_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(u, v) in mm of canvas points."""
+        return self.u.ev(y_px, x_px), self.v.ev(y_px, x_px)
+
+    def image_of_paper(self, u_mm: np.ndarray, v_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Canvas points that show (u, v): Newton's method from the field's mean."""
+        height, width = (STEP_PX * size for size in self.weight.shape)
+        x_px, y_px = np.full(u_mm.shape, width / 2), np.full(u_mm.shape, height / 2)
+        for _ in range(8):
+            miss_u, miss_v = u_mm - self.u.ev(y_px, x_px), v_mm - self.v.ev(y_px, x_px)
+            u_x, u_y = self.u.ev(y_px, x_px, dy=1), self.u.ev(y_px, x_px, dx=1)
+            v_x, v_y = self.v.ev(y_px, x_px, dy=1), self.v.ev(y_px, x_px, dx=1)
+            area = u_x * v_y - u_y * v_x
+            x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
+            y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
+        return x_px, y_px
+
+
+def fit_paper(grid: np.ndarray) -> PaperField | None:
+    """The paper coordinates of an image whose grid plane (H, W), 0 to 1, has about PX_PER_MM pixels a millimetre and
+    is turned by less than MAX_TURN_DEG; None if no grid is seen."""
+    if grid.mean() < MIN_GRID_SHARE:
+        return None
+    first = _first_wave_vector(grid)
+    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
+    level = grid - cv2.blur(grid, (31, 31))
+    splines = _Splines(x_px, y_px)
+    fields, weights, residuals = [], [], []
+    for wave in (first, np.array([-first[1], first[0]])):
+        field, weight, residual = _fit_field(level, wave, splines)
+        fields.append(RectBivariateSpline(y_px, x_px, field))
+        weights.append(weight)
+        residuals.append(residual)
+    return PaperField(*fields, np.minimum(*weights), float(max(residuals)))
+
+
+def _first_wave_vector(grid: np.ndarray) -> np.ndarray:
+    """Cycles a pixel (x, y) of the lines that cross the rows, from the mean spectrum of tiles.
+
+    The spectrum has to be strong there and at a right angle to it.
+    """
+    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX))
+    power = np.zeros((TILE_PX, TILE_PX))
+    padded = np.pad(grid, ((0, max(TILE_PX - grid.shape[0], 0)), (0, max(TILE_PX - grid.shape[1], 0))))
+    for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX // 2):
+        for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX // 2):
+            tile = padded[top : top + TILE_PX, left : left + TILE_PX]
+            power += np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
+    power = cv2.GaussianBlur(np.fft.fftshift(power), (0, 0), 1.0)
+    frequency = np.exp(np.linspace(-PITCH_TOLERANCE, PITCH_TOLERANCE, 61)) / PX_PER_MM
+    angle = np.deg2rad(np.arange(-MAX_TURN_DEG, MAX_TURN_DEG + 0.1, 0.5))
+    f_x, f_y = np.outer(frequency, np.cos(angle)), np.outer(frequency, np.sin(angle))
+    strength = _at(power, f_x, f_y) * _at(power, -f_y, f_x)
+    strength = np.sqrt(strength) * np.exp(-np.square(np.log(frequency * PX_PER_MM) / 0.2))[:, None]
+    best = np.unravel_index(strength.argmax(), strength.shape)
+    return np.array([f_x[best], f_y[best]])
+
+
+def _at(power: np.ndarray, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
+    index = [(f * TILE_PX + TILE_PX // 2).astype(np.float32) for f in (f_x, f_y)]
+    return cv2.remap(power.astype(np.float32), *index, cv2.INTER_LINEAR)
+
+
+class _Splines:
+    """Least squares with a tensor product of cubic B-splines on a lattice of points."""
+
+    def __init__(self, x_px: np.ndarray, y_px: np.ndarray):
+        self.x_px, self.y_px = x_px, y_px
+        self.across, self.across_slope = _basis(x_px)
+        self.down, self.down_slope = _basis(y_px)
+        self.shape = len(self.down.T), len(self.across.T)
+        bend_x, bend_y = (np.diff(np.eye(size), 2, axis=0) for size in self.shape[::-1])
+        self.bending = np.kron(np.eye(self.shape[0]), bend_x.T @ bend_x) + np.kron(
+            bend_y.T @ bend_y, np.eye(self.shape[1])
+        )
+
+    def fit(self, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Coefficients from (basis down, basis across, values, weights) of each kind of measurement."""
+        size = self.shape[0] * self.shape[1]
+        normal, right, total = np.zeros((size, size)), np.zeros(size), 0.0
+        for down, across, values, weights in targets:
+            # sum over points of weight * (down ⊗ across)(down ⊗ across)', one direction after the other
+            pairs = np.einsum("xk,xl->xkl", across, across).reshape(len(across), -1)
+            rows = weights @ pairs
+            block = np.einsum("yi,yj,yk->ijk", down, down, rows, optimize=True)
+            n_y, n_x = self.shape
+            normal += block.reshape(n_y, n_y, n_x, n_x).transpose(0, 2, 1, 3).reshape(size, size)
+            right += (down.T @ (weights * values) @ across).ravel()
+            total += weights.sum()
+        normal += BENDING * total / size * self.bending + 1e-9 * total * np.eye(size)
+        return np.linalg.solve(normal, right).reshape(self.shape)
+
+    def values(self, coefficients: np.ndarray) -> np.ndarray:
+        """The field (rows, columns) on the lattice."""
+        return self.down @ coefficients @ self.across.T
+
+
+def _basis(at_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and slopes a knot (points, splines) of cubic B-splines over the points' span."""
+    length = at_px[-1] + STEP_PX / 2
+    pieces = max(round(length / KNOT_PX), 2)
+    knots = np.linspace(0, length, pieces + 1)
+    knots = np.concatenate(
+        [knots[0] + (knots[1] - knots[0]) * np.arange(-3, 0), knots, length * (1 + np.arange(1, 4) / pieces)]
+    )
+    spline = BSpline(knots, np.eye(pieces + 3), 3)
+    return spline(at_px), spline.derivative()(at_px) * KNOT_PX
+
+
+def _fit_field(
+    level: np.ndarray, wave: np.ndarray, splines: _Splines
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Millimetres across one family of lines on the lattice, the weights there, and the median residual in mm."""
+    x_px, y_px = np.meshgrid(splines.x_px, splines.y_px)
+    field = wave[0] * x_px + wave[1] * y_px
+    for _ in range(SLOPE_ROUNDS):
+        field = field + _from_slopes(_demodulate(level, field), splines)
+    for _ in range(PHASE_ROUNDS):
+        measured = _demodulate(level, field)
+        mean = np.angle(measured.sum())
+        ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
+        targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
+        field = field + splines.values(_reweighted(splines, targets))
+    measured = _demodulate(level, field)
+    size = _size(measured)
+    residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
+    return field, size, float(residual)
+
+
+def _demodulate(level: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """How far the lines run ahead of the field: complex, on the lattice, its angle positive where they do."""
+    height, width = level.shape
+    size = field.shape[1] * STEP_PX, field.shape[0] * STEP_PX
+    dense = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)
+    turn = ((dense - np.floor(dense)) * (2 * np.pi)).astype(np.float32)
+    padded = np.zeros(size[::-1], np.float32)
+    padded[:height, :width] = level
+    parts = [
+        cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)
+        for part in cv2.polarToCart(padded, turn)
+    ]
+    across, down = (cv2.GaussianBlur(part, (0, 0), SMOOTHING) for part in parts)
+    return across - 1j * down
+
+
+def _size(measured: np.ndarray) -> np.ndarray:
+    """How much of a grid is seen, 0 to 1: against what most of the page shows."""
+    size = np.abs(measured)
+    return np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
+
+
+def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
+    """The smooth phase (cycles, but for a constant) whose slopes are those of a measured phase."""
+    targets = []
+    for axis, bases in ((1, (splines.down, splines.across_slope)), (0, (splines.down_slope, splines.across))):
+        moved = np.moveaxis(measured, axis, 0)
+        turn = moved[1:] * moved[:-1].conj()
+        both = np.zeros_like(moved)
+        both[1:] += turn
+        both[:-1] += turn
+        both = np.moveaxis(both, 0, axis)
+        weight = np.sqrt(np.abs(both))
+        slope = np.angle(both) / (2 * np.pi * STEP_PX) * KNOT_PX  # cycles a knot, as the bases have it
+        targets.append((*bases, slope, weight / np.percentile(weight, 80)))
+    return splines.values(_reweighted(splines, targets))
+
+
+def _reweighted(splines: _Splines, targets: list) -> np.ndarray:
+    """Coefficients of a fit that leaves aside what is far off it (Tukey's weights)."""
+    weights = [np.clip(weight, 0, 1) for *_, weight in targets]
+    for _ in range(REWEIGHTINGS):
+        fitted = [(*target[:3], weight) for target, weight in zip(targets, weights, strict=True)]
+        coefficients = splines.fit(fitted)
+        for k, (down, across, values, weight) in enumerate(targets):
+            off = np.abs(values - down @ coefficients @ across.T)
+            sure = weight > SURE
+            scale = 4 * 1.48 * np.median(off[sure]) + 1e-6 if sure.any() else np.inf
+            weights[k] = np.clip(weight, 0, 1) * np.square(np.clip(1 - np.square(off / scale), 0, 1))
+    return coefficients
