@@ -203,3 +203,20 @@ def fs_from_row_count(path: Path) -> float:
 def recording_of(record_id: str) -> str:
     """The recording behind a record: PTB-XL's `02132_hr` and `02132_lr` are one recording at two rates."""
     return re.sub(r"_(hr|lr)$", "", record_id)
+
+
+def read_record_ids(path: Path) -> list[str]:
+    """The ids of a list, one a line; blank lines and what follows a `#` do not count, nor does an id given twice.
+
+    Raises InputError naming the file if it cannot be read, holds no id, or more than an id in a line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; it lists record ids, one a line") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file; it lists record ids, one a line") from error
+    ids = [fields for fields in (line.partition("#")[0].split() for line in lines) if fields]
+    if not ids or max(map(len, ids)) > 1:
+        raise InputError(f"{path}: expected record ids, one a line")
+    return list(dict.fromkeys(record_id for (record_id,) in ids))

@@ -1,0 +1,50 @@
+"""python scripts/common_recordings.py --first data/ptbxl_ids.txt --second ori_csv/train
+
+Name the recordings that two sets of data have in common: to see that pages were never trained on, for instance.
+Each is a list of record ids (one a line), a folder of records or a dataset of build_dataset.py; 00065_hr, 00065_lr and
+65 are one recording. Exit code 0 if there is none in common, 1 if there is.
+"""
+
+import argparse
+from pathlib import Path
+
+from ecg_generator_with_train_src.command_line import EXIT_DONE, EXIT_SKIPPED, make_parser, run
+from ecg_generator_with_train_src.dataset_format import read_manifest
+from ecg_generator_with_train_src.records import find_records, read_record_ids, recording_of
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what is in common."""
+    args = parse_arguments(argv)
+    first, second = recordings_in(args.first), recordings_in(args.second)
+    common = first.keys() & second.keys()
+    for recording in sorted(first[key] for key in common):
+        print(recording)
+    print(f"{len(common)} recordings in common: {len(first)} in {args.first}, {len(second)} in {args.second}")
+    return EXIT_SKIPPED if common else EXIT_DONE
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = make_parser(__doc__)
+    for name in ("--first", "--second"):
+        parser.add_argument(name, type=Path, required=True, help="list of ids, folder of records, or dataset")
+    return parser.parse_args(argv)
+
+
+def recordings_in(path: Path) -> dict[str, str]:
+    """The recordings of a list, a dataset or a folder of records, by their names without leading zeros.
+
+    Raises InputError if it is none of them.
+    """
+    if path.is_file():
+        names = read_record_ids(path)
+    elif (path / "manifest.jsonl").is_file():
+        names = [sample.record for sample in read_manifest(path)]
+    else:
+        names = list(find_records(path))
+    return {recording.lstrip("0"): recording for recording in map(recording_of, names)}
+
+
+if __name__ == "__main__":
+    run(main)

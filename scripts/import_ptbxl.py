@@ -1,0 +1,154 @@
+"""python scripts/import_ptbxl.py --ptbxl-root ptb-xl-1.0.3 --ids ids.txt --output-root data/ptbxl
+
+Make CSVs in mV of PTB-XL's records as its authors publish them (https://physionet.org/content/ptb-xl/, CC BY 4.0):
+<root>/<id>.csv, ten seconds of all twelve leads, and <root>/train.csv with the sampling rates and patients. An id is
+00065_hr (500 Hz, also written 65 or 00065) or 00065_lr (100 Hz). Records that are there are kept.
+"""
+
+import argparse
+import functools
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import wfdb
+
+from ecg_generator_with_train_src.batch import SkipReport, remove_stale_temporaries, run_batch, write_text
+from ecg_generator_with_train_src.command_line import (
+    EXIT_DONE,
+    EXIT_SKIPPED,
+    add_num_workers,
+    make_parser,
+    run,
+)
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S, read_record_ids
+
+DATABASE = "ptbxl_database.csv"
+RATES_HZ = {"hr": 500, "lr": 100}  # PTB-XL's two versions of every recording
+
+_ID = re.compile(r"0*(?P<number>\d+)(?:_(?P<rate>hr|lr))?")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Import the records; exit code 1 if any was skipped."""
+    args = parse_arguments(argv)
+    start_s = time.perf_counter()
+    database = read_database(args.ptbxl_root)
+    ids = read_record_ids(args.ids) if args.ids else [f"{number:05d}_hr" for number in database.index]
+    args.output_root.mkdir(parents=True, exist_ok=True)
+    remove_stale_temporaries(args.output_root)
+    skipped = SkipReport(args.output_root / "skipped.tsv")
+    records = find_asked(args, database, ids, skipped)
+    missing = [name for name in records if not (args.output_root / f"{name}.csv").is_file()]
+    work = functools.partial(import_record, records, args.output_root)
+    for name, outcome in run_batch(work, missing, num_workers=args.num_workers, description="import"):
+        if isinstance(outcome, InputError):
+            skipped.add(name, str(outcome))
+    write_text(args.output_root / "train.csv", record_table(args.output_root, database))
+    skipped.write()
+    report(args, len(records), missing, skipped, time.perf_counter() - start_s)
+    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--ptbxl-root", type=Path, required=True, help=f"PTB-XL's folder, unpacked, with {DATABASE}"
+    )
+    parser.add_argument("--ids", type=Path, help="the records, one id a line; all of 500 Hz if not given")
+    parser.add_argument("--output-root", type=Path, default=Path("data/ptbxl"), help="folder of the CSVs")
+    add_num_workers(parser)
+    return parser.parse_args(argv)
+
+
+def read_database(root: Path) -> pd.DataFrame:
+    """Files and patient of each recording, by its number. Raises InputError if this is not PTB-XL's folder."""
+    path = root / DATABASE
+    columns = {"ecg_id": int, "patient_id": float, "filename_lr": str, "filename_hr": str}
+    try:
+        database = pd.read_csv(path, usecols=list(columns), dtype=columns)
+    except FileNotFoundError as error:
+        remedy = "--ptbxl-root is the unpacked download from https://physionet.org/content/ptb-xl/"
+        raise InputError(f"{path}: not found; {remedy}") from error
+    except ValueError as error:  # pandas' own errors among them
+        raise InputError(f"{path}: not PTB-XL's table ({str(error).splitlines()[0]})") from error
+    return database.dropna(subset=["filename_lr", "filename_hr"]).set_index("ecg_id")
+
+
+def find_asked(
+    args: argparse.Namespace, database: pd.DataFrame, ids: list[str], skipped: SkipReport
+) -> dict[str, Path]:
+    """The WFDB file, without its suffix, of each record asked for, by the record's full id; notes unknown ones."""
+    found = {}
+    for record_id in ids:
+        match = _ID.fullmatch(record_id)
+        if not match or int(match["number"]) not in database.index:
+            skipped.add(record_id, f"{args.ids}: {DATABASE} has no such recording")
+            continue
+        number, rate = int(match["number"]), match["rate"] or "hr"
+        found[f"{number:05d}_{rate}"] = args.ptbxl_root / database.at[number, f"filename_{rate}"]
+    return found
+
+
+def import_record(records: dict[str, Path], output_root: Path, name: str) -> None:
+    """Write one record's CSV; PTB-XL's resolution is 1 uV. Raises InputError naming the file that is damaged."""
+    signal_mv = read_wfdb(records[name], RATES_HZ[name[-2:]])
+    table = pd.DataFrame(signal_mv, columns=LEADS)
+    write_text(output_root / f"{name}.csv", table.to_csv(index=False, float_format="%.3f"))
+
+
+def read_wfdb(path: Path, fs_hz: int) -> np.ndarray:
+    """Ten seconds of the twelve leads in mV, shape (samples, 12), NaN where WFDB marks a sample as missing.
+
+    Raises InputError naming the file for one that is missing, malformed, damaged (by its checksums), of another
+    rate, length or unit, or without a lead.
+    """
+    try:
+        record = wfdb.rdrecord(str(path), physical=False)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file; download PTB-XL again") from error
+    except (ValueError, IndexError) as error:  # what wfdb makes of malformed files
+        raise InputError(f"{path}: no whole WFDB record ({error}); download PTB-XL again") from error
+    if [value % 65536 for value in record.checksum] != record.calc_checksum():
+        raise InputError(f"{path}.dat: differs from the checksums in its header; download PTB-XL again")
+    if record.fs != fs_hz or record.sig_len != RECORD_DURATION_S * fs_hz:
+        raise InputError(f"{path}: {record.sig_len} samples at {record.fs:g} Hz, not 10 s at {fs_hz} Hz")
+    columns = {lead.upper(): k for k, lead in enumerate(record.sig_name)}
+    missing = [lead for lead in LEADS if lead.upper() not in columns]
+    if missing or set(record.units) != {"mV"}:
+        raise InputError(f"{path}: expected the leads {', '.join(LEADS)} in mV")
+    return record.dac()[:, [columns[lead.upper()] for lead in LEADS]]
+
+
+def record_table(output_root: Path, database: pd.DataFrame) -> str:
+    """train.csv of all of PTB-XL's records in the folder: id, fs in Hz, samples and, where known, patient."""
+    rows = ["id,fs,sig_len,patient_id"]
+    for path in sorted(output_root.glob("?????_[hl]r.csv")):
+        number, rate = path.stem.split("_")
+        if number.isdigit() and int(number) in database.index:
+            fs_hz, patient = RATES_HZ[rate], database.at[int(number), "patient_id"]
+            known = "" if np.isnan(patient) else f"{patient:.0f}"
+            rows.append(f"{path.stem},{fs_hz},{RECORD_DURATION_S * fs_hz:.0f},{known}")
+    return "\n".join(rows) + "\n"
+
+
+def report(
+    args: argparse.Namespace, asked: int, missing: list[str], skipped: SkipReport, duration_s: float
+) -> None:
+    """Say what was made."""
+    if skipped.reasons:
+        print(f"skipped {len(skipped.reasons)} records, listed in {skipped.path}", file=sys.stderr)
+    made = sum(name not in skipped.reasons for name in missing)
+    print(
+        f"imported {made} records, kept {asked - len(missing)} -> {args.output_root} "
+        f"in {duration_s:.1f} s ({made / duration_s:.1f} records/s, {args.num_workers} workers)"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
