@@ -87,7 +87,7 @@ def describe_page(
     record_id: str,
     record_sha256: str,
     fs_hz: float,
-    grid: tuple[GivenGrid, PaperGeometry],
+    grid: tuple[GivenGrid | None, PaperGeometry],
     seed: int,
 ) -> PageDescription:
     """Describe a page; what varies comes from (seed, record, variant).

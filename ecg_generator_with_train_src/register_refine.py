@@ -18,14 +18,13 @@ from scipy.sparse.linalg import spsolve
 from .geometry import PaperGeometry
 from .grid import horizontal_lines, vertical_lines
 from .register_coarse import PAPER_LEVEL, flattened
-from .warp import Bend, PageMap, upsample
+from .warp import Bend, PageMap, lattice, place_on_image, upsample
 
 INK, MAJOR, MINOR = 0.85, 0.35, 0.12  # darkness of a print, about
 GRID_BLUR_PX = 0.7
 MAX_PATCH_OUTSIDE = 0.02
 MIN_INK_DEVIATION = 0.02  # of a patch, for it to say anything
 ROBUST_STEPS = 4
-FIELD_STEP_PX = 8
 BEYOND_PAGE_PX = 80.0
 
 
@@ -143,33 +142,22 @@ def _spline_weights(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return weights / 6, first[:, None] + np.arange(4)
 
 
-def refine(image_rgb: np.ndarray, ink: np.ndarray, paper: PaperGeometry, homography: np.ndarray) -> PageMap:
-    """The map of a page, whose ink has the coverage `ink` (height, width) uint8, in an image.
+def refine(photo: FlatPhoto, ink: np.ndarray, paper: PaperGeometry) -> Field:
+    """How a flat photo differs from the page whose ink has the coverage `ink`, (height, width) uint8.
 
-    `homography` places it to within some 40 px of the page.
+    The photo may be off by some 40 px of the page.
     """
-    photo = lay_flat(image_rgb, paper, homography)
     page = {with_grid: darkness_of_page(ink, paper, with_grid) for with_grid in (False, True)}
     field = Field(paper, STAGES[0].field_step_px)
     for stage in STAGES:
-        found = search(
-            stage, photo.luma if stage.with_grid else photo.ink, photo.outside, page[stage.with_grid], field
-        )
-        field = fit(found, stage, paper)
-    height, width = image_rgb.shape[:2]
-    return PageMap(
-        homography=homography.tolist(),
-        width_px=width,
-        height_px=height,
-        px_per_mm=paper.px_per_mm,
-        bends=(field.bend(),),
-    )
+        field = fit(search(stage, photo, page[stage.with_grid], field), stage, paper)
+    return field
 
 
 def lay_flat(image_rgb: np.ndarray, paper: PaperGeometry, homography: np.ndarray) -> FlatPhoto:
     """Undo the homography."""
     size = paper.width_px, paper.height_px
-    shrink = min(1.0, 1.25 / _mean_scale(homography, paper))
+    shrink = min(1.0, 1.25 / mean_scale(homography, paper))
     if shrink < 1:
         image_rgb = cv2.resize(image_rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
@@ -184,7 +172,7 @@ def lay_flat(image_rgb: np.ndarray, paper: PaperGeometry, homography: np.ndarray
     )
 
 
-def _mean_scale(homography: np.ndarray, paper: PaperGeometry) -> float:
+def mean_scale(homography: np.ndarray, paper: PaperGeometry) -> float:
     """Image pixels a page pixel, about."""
     corners = np.array([[0, 0], [paper.width_px, 0], [paper.width_px, paper.height_px], [0, paper.height_px]])
     seen = cv2.perspectiveTransform(corners[None].astype(float), homography)[0]
@@ -208,17 +196,16 @@ def darkness_of_page(ink: np.ndarray, paper: PaperGeometry, with_grid: bool) -> 
     return np.maximum(darkness, cv2.GaussianBlur(grid, (0, 0), GRID_BLUR_PX))
 
 
-def search(stage: Stage, photo: np.ndarray, outside: np.ndarray, page: np.ndarray, field: Field) -> Found:
+def search(stage: Stage, photo: FlatPhoto, page: np.ndarray, field: Field) -> Found:
     """Find patches of the flat photo in the page, bent as the field says."""
-    bent = _bent(page, field)
-    photo, bent, outside = (
+    shown, bent, outside = (
         cv2.resize(layer, None, fx=stage.scale, fy=stage.scale, interpolation=cv2.INTER_AREA)
-        for layer in (photo, bent, outside)
+        for layer in (photo.luma if stage.with_grid else photo.ink, _bent(page, field), photo.outside)
     )
     half, reach = round(stage.patch_px * stage.scale / 2), round(stage.reach_px * stage.scale)
     spacing = round(stage.spacing_px * stage.scale)
     bent = cv2.copyMakeBorder(bent, *[reach] * 4, cv2.BORDER_CONSTANT, value=0)
-    height, width = photo.shape
+    height, width = shown.shape
     places, surfaces = [], []
     for row in range(half, height - half + 1, spacing):
         for column in range(half, width - half + 1, spacing):
@@ -229,20 +216,29 @@ def search(stage: Stage, photo: np.ndarray, outside: np.ndarray, page: np.ndarra
             if cv2.meanStdDev(near)[1][0, 0] < MIN_INK_DEVIATION:
                 continue
             places.append((column, row))
-            surfaces.append(cv2.matchTemplate(near, photo[window], cv2.TM_CCOEFF_NORMED))
+            surfaces.append(cv2.matchTemplate(near, shown[window], cv2.TM_CCOEFF_NORMED))
     return _read_peaks(stage, np.array(places, float).reshape(-1, 2), np.array(surfaces), reach, field)
 
 
 def _bent(page: np.ndarray, field: Field) -> np.ndarray:
     """The page as the flat photo would show it."""
     height, width = page.shape
-    x_px, y_px = np.meshgrid(
-        (np.arange(-(-width // FIELD_STEP_PX) + 2) - 0.5) * FIELD_STEP_PX,
-        (np.arange(-(-height // FIELD_STEP_PX) + 2) - 0.5) * FIELD_STEP_PX,
-    )
+    x_px, y_px = lattice(width, height)
     shift_x, shift_y = field.at(x_px, y_px)
     index = np.stack([x_px + shift_x, y_px + shift_y], axis=-1).astype(np.float32) - 0.5
     return cv2.remap(page, upsample(index, width, height), None, cv2.INTER_LINEAR)
+
+
+def straighten(photo: FlatPhoto, field: Field) -> FlatPhoto:
+    """The flat photo as the page would show it."""
+    height, width = photo.ink.shape
+    bent = PageMap(homography=np.eye(3).tolist(), px_per_mm=field.paper.px_per_mm, bends=(field.bend(),))
+    place = np.stack(place_on_image(bent, *lattice(width, height)), axis=-1).astype(np.float32) - 0.5
+    tables = cv2.convertMaps(upsample(place, width, height), None, cv2.CV_16SC2)
+    return FlatPhoto(
+        *(cv2.remap(layer, *tables, cv2.INTER_LINEAR) for layer in (photo.ink, photo.luma)),
+        outside=cv2.remap(photo.outside, *tables, cv2.INTER_LINEAR, borderValue=1),
+    )
 
 
 def _read_peaks(stage: Stage, places: np.ndarray, surfaces: np.ndarray, reach: int, field: Field) -> Found:
