@@ -60,8 +60,10 @@ def test_every_file_that_is_named_is_there(language):
         "scripts/batch_render_waveforms.py",
         "scripts/build_dataset.py",
         "scripts/download_subset.py",
+        "scripts/import_ptbxl.py",
         "experiment/train_tpu.py",
         "experiment/predict.py",
+        "experiment/score.py",
     ],
 )
 def test_the_tables_name_all_flags_of_a_script_and_no_others(script):
