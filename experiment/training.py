@@ -22,7 +22,7 @@ from experiment.checkpoints import TrainingState, from_rank_0, newest_whole, sav
 from experiment.config import Config
 from experiment.data import Batch, DataSource
 from experiment.losses import loss_per_image, weights_for
-from experiment.metrics import confusion_matrix, mean_foreground_dice, scores
+from experiment.metrics import confusion_matrix, likeliest, mean_foreground_dice, scores
 from experiment.model import GridWaveNet, count_parameters
 from experiment.optimizer import GuardedAdamW
 from experiment.overlays import side_by_side
@@ -55,7 +55,7 @@ class Meter:
         """Count images whose `counted` (N,) is 1, by their losses (N,)."""
         self.loss = self.loss + torch.where(counted > 0, losses, torch.zeros_like(losses)).sum()
         self.images = self.images + counted.sum()
-        self.matrix = self.matrix + confusion_matrix(logits.argmax(dim=1), labels, len(CLASS_NAMES))
+        self.matrix = self.matrix + confusion_matrix(likeliest(logits), labels, len(CLASS_NAMES))
 
     def result(self, backend: Backend) -> dict[str, Any]:
         """Mean loss, Dice and IoU per class over all ranks; the same on each."""
@@ -337,7 +337,7 @@ class Trainer:
         batch = self.source.sample_batch()
         with self.backend.autocast():
             logits = self.model(self.backend.upload(batch)["image"])
-        predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        predicted = likeliest(logits).cpu().numpy()
         images = batch["image"].numpy().transpose(0, 2, 3, 1)
         rows = list(zip(images, batch["label"].numpy(), predicted, strict=True))
         return np.concatenate([side_by_side(*row) for row in rows[: self.config.run.sample_tiles]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from experiment.metrics import confusion_matrix, mean_foreground_dice, scores
+from experiment.metrics import confusion_matrix, likeliest, mean_foreground_dice, scores
 from experiment.prediction import count_confusion
 
 LABELS = np.array([[0, 0, 1, 1], [2, 2, 255, 0]], np.uint8)
@@ -40,3 +40,8 @@ def test_both_ways_of_counting_agree_and_sums_stay_exact():
     assert matrix.sum() == (labels != 255).sum()
     huge = sum(matrix * 1_000_000_007 for _ in range(3))  # beyond what float32 counts
     assert huge.sum() == 3 * 1_000_000_007 * int((labels != 255).sum())
+
+
+def test_the_likeliest_class_is_the_first_of_the_highest():
+    logits = torch.randint(0, 4, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(likeliest(logits), logits.argmax(dim=1).to(torch.uint8))
