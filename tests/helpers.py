@@ -1,5 +1,6 @@
 """What several tests need: records with known values, folders as bytes, and the one line of an error."""
 
+import importlib.util
 import io
 import itertools
 import runpy
@@ -8,6 +9,7 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import numpy as np
@@ -69,6 +71,29 @@ def run_here(script: str, *arguments) -> subprocess.CompletedProcess:
         except SystemExit as end:
             code = end.code
     return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
+def load_script(name: str) -> ModuleType:
+    """A script of the repository as a module of its name, to call its functions."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def help_and_loaded(script: str, *modules: str) -> tuple[str, list[str]]:
+    """What a script's --help says, and which of the modules it loads for that."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{str(REPOSITORY / script)!r}, '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        f"print(*(name for name in {modules} if name in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    text, _, loaded = done.stdout.removesuffix("\n").rpartition("\n")
+    return text, loaded.split()
 
 
 def run_batch_script(script: str, *arguments) -> subprocess.CompletedProcess:

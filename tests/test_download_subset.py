@@ -2,7 +2,6 @@
 
 import base64
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -17,6 +16,7 @@ import pytest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import find_records, read_record_table
 
+from helpers import help_and_loaded, load_script
 from kaggle_stand_in import COMPETITION, Fault, running
 
 pytest.importorskip("kagglesdk")
@@ -33,15 +33,7 @@ newer_client = pytest.mark.skipif(
 )
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("download_subset", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load_script("download_subset")
 
 
 def competition_files() -> dict[str, bytes]:
@@ -625,13 +617,6 @@ def test_a_table_that_is_none(server, out, table):
 
 
 def test_help_loads_neither_torch_nor_matplotlib_nor_the_client():
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = [{str(SCRIPT)!r}, '--help']\n"
-        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "print(*(name for name in ('torch', 'matplotlib', 'kaggle', 'kagglesdk') if name in sys.modules))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--num-samples" in done.stdout
-    assert done.stdout.splitlines()[-1] == ""
+    text, loaded = help_and_loaded("scripts/download_subset.py", "torch", "matplotlib", "kaggle", "kagglesdk")
+    assert "--num-samples" in text
+    assert not loaded

@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import http.client
 import http.server
-import importlib.util
 import io
 import json
 import os
@@ -25,6 +24,8 @@ import pytest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import LEADS, find_records
 
+from helpers import help_and_loaded, load_script
+
 storage = pytest.importorskip("google.cloud.storage")
 emulator = pytest.importorskip("gcp_storage_emulator.server")
 
@@ -36,15 +37,7 @@ PREFIX = "kaggle_ecg/ori_csv/"
 IDS = ("101", "202", "303")
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("prepare_original_data", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
+script = load_script("prepare_original_data")
 
 
 def csv_bytes(seed: int, fs_hz: int = 50) -> bytes:
@@ -902,16 +895,11 @@ def test_an_output_root_that_is_a_file(out):
 
 
 def test_help_loads_neither_torch_nor_matplotlib_nor_google():
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = [{str(SCRIPT)!r}, '--help']\n"
-        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "print(*(name for name in ('torch', 'matplotlib', 'google.cloud.storage') if name in sys.modules))\n"
+    text, loaded = help_and_loaded(
+        "scripts/prepare_original_data.py", "torch", "matplotlib", "google.cloud.storage"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--keep-archives" in done.stdout
-    assert done.stdout.splitlines()[-1] == ""
+    assert "--keep-archives" in text
+    assert not loaded
 
 
 def test_shell_script_names_the_remedy_when_packages_are_missing(tmp_path):

@@ -7,7 +7,16 @@ from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.records import LEADS
 
 from conftest import succeed
-from helpers import competition_gaps, files_below, refusal, run_here, said_of_skipped, waves_mv, write_csv
+from helpers import (
+    competition_gaps,
+    files_below,
+    help_and_loaded,
+    refusal,
+    run_here,
+    said_of_skipped,
+    waves_mv,
+    write_csv,
+)
 from test_signal_metric import FS_HZ, KNOWN_MV
 from test_submission import submission_table
 from test_submission import write as write_submission
@@ -210,5 +219,7 @@ def test_workers_give_the_same_table_and_nothing_else_is_written(tmp_path, truth
     assert out.splitlines()[:-1] == one.stdout.splitlines()[:-1]
 
 
-def test_help_shows_the_command():
-    assert "python experiment/score.py --predictions readings --truth-root" in succeed(SCRIPT, "--help")
+def test_help_shows_the_command_and_loads_no_torch():
+    text, loaded = help_and_loaded(SCRIPT, "torch")
+    assert "python experiment/score.py --predictions readings --truth-root" in text
+    assert not loaded
