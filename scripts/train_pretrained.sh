@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# bash scripts/train_pretrained.sh PTB_XL_FOLDER: the shipped weights from nothing but PTB-XL as its authors publish it:
+# CSVs, pages in seven layouts, one of nine profiles each, training, export. Broken off, it goes on where it was.
+set -euo pipefail
+ptbxl_root=${1:?give the folder of PTB-XL, with ptbxl_database.csv and records500/ in it}
+ptbxl_root=$(realpath "$ptbxl_root")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+
+grid=ecg_generator_with_train_src/export/clean_ecg_grid.png
+data=data/ptbxl
+run=runs/pretrained_run
+layouts=(3x4+1 3x4 3x4+3 6x2 6x2+1 12x1 4x3)
+
+render() { # render CSV-FOLDER FLAGS...: pages of all records of a folder
+    "$PYTHON" scripts/batch_render_waveforms.py --csv-root "$1" --grid "$grid" \
+        --image-dir "$data/wave_images" --mask-dir "$data/wave_masks" "${@:2}"
+}
+
+"$PYTHON" scripts/import_ptbxl.py --ptbxl-root "$ptbxl_root" --ids runs/pretrained/record_ids.txt --output-root "$data/csv"
+
+echo "== the competition's page of every record, and a page of another clinic in one of the layouts"
+render "$data/csv" --calibration-pulse left none
+number=0
+while read -r record; do
+    subset=$data/csv_${layouts[$((number % ${#layouts[@]}))]}
+    mkdir -p "$subset"
+    ln -sf "$(realpath "$data/csv/$record.csv")" "$subset/"
+    number=$((number + 1))
+done <runs/pretrained/record_ids.txt
+for layout in "${layouts[@]}"; do
+    render "$data/csv_$layout" --layouts "$layout" --style varied --dpi 150 200 200 200 250 \
+        --paper-size letter a4 --calibration-pulse left right none --separators yes no \
+        --gain-mm-mv 5 10 10 10 20 --paper-speed-mm-s 25 25 25 50 --lead-order standard standard cabrera
+done
+
+echo "== one of the nine profiles for each page"
+"$PYTHON" scripts/build_dataset.py --input-root "$data/csv" --mask image_data/complete_mask.png \
+    --wave-root "$data/wave_images" --output-root "$data/dataset" --profiles kaggle --draw-profiles 1 --val-fraction 0.1
+
+echo "== training"
+# glibc gives large blocks back to the system after every step and fetches them anew, which costs time on a CPU
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
+"$PYTHON" experiment/train_tpu.py --config experiment/configs/pretrained.yaml
+
+"$PYTHON" experiment/export_weights.py --checkpoint "$run/checkpoints/best.safetensors" \
+    --output runs/pretrained/grid_wave_net.safetensors
+"$PYTHON" experiment/predict.py --images "$data/dataset/val/images" --truth-root "$data/dataset" \
+    --checkpoint runs/pretrained/grid_wave_net.safetensors --output-dir "$run/predictions"
+cp "$run/predictions/metrics.json" runs/pretrained/metrics.json
