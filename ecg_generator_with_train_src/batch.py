@@ -93,6 +93,16 @@ class SkipReport:
         self.reasons[name] = reason
         tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 
+    def sift(
+        self, outcomes: Iterable[tuple[Item, Result | InputError]], name: Callable[[Item], str]
+    ) -> Iterator[tuple[Item, Result]]:
+        """What went well of run_batch's outcomes; the other items are added under their names."""
+        for item, outcome in outcomes:
+            if isinstance(outcome, InputError):
+                self.add(name(item), str(outcome))
+            else:
+                yield item, outcome
+
     def write(self) -> None:
         """Write the report, one `name<TAB>reason` a line; an empty report removes an old one."""
         if self.reasons:

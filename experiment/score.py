@@ -96,11 +96,8 @@ def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tupl
         except InputError as error:
             skipped.add(path.stem, str(error))
     work = functools.partial(score_file, records)
-    for page, outcome in run_batch(work, pages, num_workers=args.num_workers, description="score"):
-        if isinstance(outcome, InputError):
-            skipped.add(page.name, str(outcome))
-        else:
-            yield page, outcome
+    outcomes = run_batch(work, pages, num_workers=args.num_workers, description="score")
+    yield from skipped.sift(outcomes, lambda page: page.name)
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:

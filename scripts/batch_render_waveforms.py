@@ -163,16 +163,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{args.grid}: no .json beside it; measured {scales}")
     options = prepare_folders(args, grid)
     skipped = SkipReport(args.image_dir / "skipped.tsv")
-    pages: dict[str, RenderedPage] = {}
     work = functools.partial(render_page, options)
     outcomes = run_batch(
         work, tasks, num_workers=args.num_workers, description="render", dask_scheduler=args.dask_scheduler
     )
-    for task, outcome in outcomes:
-        if isinstance(outcome, InputError):
-            skipped.add(task.request.name, str(outcome))
-        else:
-            pages[task.request.name] = outcome
+    drawn = skipped.sift(outcomes, lambda task: task.request.name)
+    pages = {task.request.name: page for task, page in drawn}
     skipped.write()
     report(args, tasks, pages, skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE

@@ -45,12 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     records = find_asked(args, database, ids, skipped)
     missing = [name for name in records if not (args.output_root / f"{name}.csv").is_file()]
     work = functools.partial(import_record, records, args.output_root)
-    for name, outcome in run_batch(work, missing, num_workers=args.num_workers, description="import"):
-        if isinstance(outcome, InputError):
-            skipped.add(name, str(outcome))
+    outcomes = run_batch(work, missing, num_workers=args.num_workers, description="import")
+    made = sum(1 for _ in skipped.sift(outcomes, name=str))
     write_text(args.output_root / "train.csv", record_table(args.output_root, database))
     skipped.write()
-    report(args, len(records), missing, skipped, time.perf_counter() - start_s)
+    report(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -137,15 +136,12 @@ def record_table(output_root: Path, database: pd.DataFrame) -> str:
     return "\n".join(rows) + "\n"
 
 
-def report(
-    args: argparse.Namespace, asked: int, missing: list[str], skipped: SkipReport, duration_s: float
-) -> None:
+def report(args: argparse.Namespace, made: int, kept: int, skipped: SkipReport, duration_s: float) -> None:
     """Say what was made."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} records, listed in {skipped.path}", file=sys.stderr)
-    made = sum(name not in skipped.reasons for name in missing)
     print(
-        f"imported {made} records, kept {asked - len(missing)} -> {args.output_root} "
+        f"imported {made} records, kept {kept} -> {args.output_root} "
         f"in {duration_s:.1f} s ({made / duration_s:.1f} records/s, {args.num_workers} workers)"
     )
 

@@ -103,6 +103,14 @@ def test_a_report_is_sorted_and_goes_when_nothing_is_left_out(tmp_path, capsys):
     SkipReport(report.path).write()  # and is not missed
 
 
+def test_what_went_well_is_sifted_from_what_is_skipped(tmp_path, capsys):
+    report = SkipReport(tmp_path / "skipped.tsv")
+    outcomes = [(1, "one"), (2, InputError("2.csv: bad")), (3, "three")]
+    assert list(report.sift(outcomes, "page {}".format)) == [(1, "one"), (3, "three")]
+    assert report.reasons == {"page 2": "2.csv: bad"}
+    assert capsys.readouterr().err == "skipped page 2: 2.csv: bad\n"
+
+
 # --- work (functions of this module, for the workers to find)
 
 
