@@ -46,7 +46,8 @@ class Sample(BaseModel):
     height_px: int
     px_per_mm: float
     page_to_image: dict[str, Any]  # a warp.PageMap
-    degradation: dict[str, Any] | None = None  # a degradation.Degradation, but for its page map; None: clean
+    degradation: dict[str, Any] | None = None  # a degradation.Degradation, but for its page map
+    registration: dict[str, Any] | None = None  # a register_check.Quality; of real pages
     style: dict[str, Any]
     digests: dict[str, str]  # sha256 of image, mask, coverage and truth
     inputs_sha256: str  # of all that the sample was made from
@@ -55,11 +56,8 @@ class Sample(BaseModel):
     rgb_square_sum: tuple[int, int, int]
 
     @model_serializer(mode="wrap")
-    def _leave_out_no_degradation(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
-        fields = serialize(self)
-        if fields["degradation"] is None:
-            del fields["degradation"]
-        return fields
+    def _leave_out_what_it_lacks(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
     @property
     def is_real(self) -> bool:

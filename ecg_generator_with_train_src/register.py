@@ -53,6 +53,11 @@ class Registration:
     covered: np.ndarray  # 255 where something in the header covers the grid, shape of the page, uint8
 
     @property
+    def is_as_drawn(self) -> bool:
+        """Whether the image is the rendered page itself, pixel for pixel."""
+        return not self.page_map.bends
+
+    @property
     def px_per_mm(self) -> float:
         """Scale of the image where the page lies, median."""
         paper = self.page.geometry.paper

@@ -26,7 +26,7 @@ CELL_MM = 10.0  # in which the grid is looked for
 HEADER_CELL_MM = 5.0
 MIN_CELL_FILL = 0.02
 MIN_CELL_MARGIN = 0.003  # darkness of lines above the paper between
-HEADER_MM = 45.0  # above all traces
+TEXT_MM, LABEL_MM = 19.0, 45.0  # from the top: where the header's text and a label stuck on it may be
 DARK = 0.5  # of the traces' contrast: what else may be ink
 UNSEEN_WINDOW = 9  # checks along a trace, of which most must see it
 UNSEEN_REACH_MM = 1.5
@@ -158,7 +158,7 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
     reach_px = round(UNSEEN_REACH_MM * sheet.paper.px_per_mm)
     for x_px, y_px in sheet.checks[~mostly, :2]:
         cv2.circle(known, (int(x_px), int(y_px)), reach_px, 0, cv2.FILLED)
-    header = round(HEADER_MM * sheet.paper.px_per_mm_y)
+    header = round(TEXT_MM * sheet.paper.px_per_mm_y)
     dark = (sight.photo.ink > DARK * sight.contrast) & (draw_grid_mask(sheet.paper) > 0)
     known[:header][dark[:header]] = 0
     return known
@@ -170,7 +170,7 @@ def covered_grid(sheet: Sheet, sight: Sight) -> np.ndarray:
     cells = _grid_by_cells(sight.photo, sheet, clear, HEADER_CELL_MM) == 0
     cell_px = round(HEADER_CELL_MM * sheet.paper.px_per_mm)
     covered = np.zeros_like(sheet.ink)
-    large = np.kron(cells, np.ones((cell_px, cell_px), bool))[: round(HEADER_MM * sheet.paper.px_per_mm_y)]
+    large = np.kron(cells, np.ones((cell_px, cell_px), bool))[: round(LABEL_MM * sheet.paper.px_per_mm_y)]
     covered[: large.shape[0], : large.shape[1]][large] = 255
     return covered
 

@@ -47,6 +47,7 @@ from ecg_generator_with_train_src.image_files import (
     encode_jpeg,
     encode_rgb,
     read_ink_alpha,
+    read_rgb,
 )
 from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.pages import (
@@ -57,13 +58,23 @@ from ecg_generator_with_train_src.pages import (
 )
 from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES, PROFILES
 from ecg_generator_with_train_src.random_stream import random_stream
-from ecg_generator_with_train_src.records import find_records, read_record, read_record_table, recording_of
+from ecg_generator_with_train_src.real_pages import RealPage, choose_real_pages
+from ecg_generator_with_train_src.records import (
+    Record,
+    find_records,
+    read_record,
+    read_record_table,
+    recording_of,
+)
+from ecg_generator_with_train_src.register import Registration, label_page, register_page
 from ecg_generator_with_train_src.split import group_records, split_groups
 from ecg_generator_with_train_src.warp import local_scales
 
 ALL_PROFILES = "kaggle"
+ALL = "all"
 MIN_PHOTO_PX, MAX_PHOTO_PX = 640, 8000
 NAMES_SHOWN = 10
+REAL_JPEG_QUALITY = 95
 MIN_MASK_AGREEMENT = 0.5  # else the mask is of another grid, inverted or empty
 MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not of one signal
 
@@ -72,6 +83,7 @@ MIN_TRUTH_ON_INK = 0.98  # of the record's samples, else ink and record are not 
 class BuildTask:
     """One sample to make; `known` is what an earlier run noted of it."""
 
+    name: str  # of the sample
     description_path: Path
     csv_path: Path
     recording: str
@@ -79,11 +91,7 @@ class BuildTask:
     profile: str
     variant: int
     known: Sample | None
-
-    @property
-    def name(self) -> str:
-        """The sample's name."""
-        return sample_name(self.description_path, self.profile, self.variant)
+    real_page: RealPage | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,8 @@ class MadeSample:
     points: TracePoints
     px_per_mm: float
     page_to_image: dict
-    degradation: dict | None
+    degradation: dict | None = None
+    registration: dict | None = None
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -146,6 +155,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--photo-size", type=_photo_size, default=PHOTO_LONG_SIDE_PX, help="long side of photos in pixels"
     )
     parser.add_argument(
+        "--real-pages",
+        type=_count_or_all,
+        default=1,
+        metavar="N|all",
+        help="of each record, so many of the pages <id>-<type>.png beside its CSV are registered and built too",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="remove what a finished dataset lists and build it anew"
     )
     add_seed(parser)
@@ -168,6 +184,12 @@ def _photo_size(text: str) -> int:
     return value
 
 
+def _count_or_all(text: str) -> int | str:
+    if text != ALL and int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is neither a whole number from 0 nor {ALL}")
+    return text if text == ALL else int(text)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Build the dataset; exit code 1 if any page was skipped."""
     args = parse_arguments(argv)
@@ -178,6 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     check_mask(args.mask)
     store = DatasetStore(args.output_root, options_of(args), overwrite=args.overwrite)
     tasks = plan(pages, args, store)
+    announce_real_pages(tasks, args)
     shared = BuildOptions(args.wave_root, args.mask, args.output_root, args.seed, args.photo_size)
     samples: list[Sample] = []
     made = 0
@@ -221,13 +244,15 @@ def options_of(args: argparse.Namespace) -> dict:
         options |= {"variants": args.variants, "photo_size_px": args.photo_size}
     if args.draw_profiles:
         options["draw_profiles"] = args.draw_profiles
+    if args.real_pages != 1:
+        options["real_pages"] = args.real_pages
     return options
 
 
 def skipped_name(task: BuildTask, args: argparse.Namespace) -> str:
     """How the report names a sample: by its page, where that has but one."""
     alone = profiles_of(args) == (CLEAN,) and args.variants == 1
-    return task.description_path.name if alone else task.name
+    return task.description_path.name if alone and not task.real_page else task.name
 
 
 def pair_pages_with_records(
@@ -293,20 +318,46 @@ def plan(
     patients = read_record_table(args.input_root).patients
     group_of = group_records([record for _, _, record in pages], patients)
     validating = split_groups(list(group_of.values()), args.val_fraction, args.seed)
-    return [
-        BuildTask(
-            description,
-            csv_path,
-            recording_of(record),
-            "val" if group_of[record] in validating else "train",
-            profile,
-            variant,
-            store.known.get(sample_name(description, profile, variant)),
-        )
-        for description, csv_path, record in pages
-        for profile in profiles_of_page(args, description)
+
+    def task(description: Path, csv_path: Path, record: str, name: str, **which) -> BuildTask:
+        split = "val" if group_of[record] in validating else "train"
+        known = store.known.get(name)
+        return BuildTask(name, description, csv_path, recording_of(record), split, known=known, **which)
+
+    drawn = [
+        task(*page, sample_name(page[0], profile, variant), profile=profile, variant=variant)
+        for page in pages
+        for profile in profiles_of_page(args, page[0])
         for variant in range(args.variants)
     ]
+    first_page = {
+        record: (description, csv_path, record) for description, csv_path, record in reversed(pages)
+    }
+    csv_paths = {record: csv_path for record, (_, csv_path, _) in first_page.items()}
+    count = None if args.real_pages == ALL else args.real_pages
+    real = [
+        task(
+            *first_page[page.record],
+            f"{page.record}-{page.profile}-0",
+            profile=page.profile,
+            variant=0,
+            real_page=page,
+        )
+        for page in choose_real_pages(csv_paths, count, args.seed)
+    ]
+    return drawn + real
+
+
+def announce_real_pages(tasks: list[BuildTask], args: argparse.Namespace) -> None:
+    """Say how long registering real pages will take, where there are any to register."""
+    pages = [task.real_page for task in tasks if task.real_page and not task.known]
+    if pages:
+        minutes = sum(page.seconds for page in pages) / 60
+        print(
+            f"{len(pages)} real pages to register: about {minutes:.1f} minutes of one core, "
+            f"shared by {workers_used(args)} (--real-pages 0: none)",
+            flush=True,
+        )
 
 
 def profiles_of_page(args: argparse.Namespace, description_path: Path) -> tuple[str, ...]:
@@ -326,6 +377,8 @@ def sample_name(description_path: Path, profile: str, variant: int) -> str:
 
 def build_sample(options: BuildOptions, task: BuildTask) -> Sample:
     """Make one sample, or keep it if it is there and made from the same inputs."""
+    if task.real_page:
+        return build_real_sample(options, task, task.real_page)
     ink_path = task.description_path.with_name(task.description_path.name.replace(".page.json", ".png"))
     if not ink_path.is_file():
         raise InputError(f"{ink_path}: not found; render the page again")
@@ -369,7 +422,6 @@ def make_clean(
         points=points,
         px_per_mm=page.geometry.px_per_mm,
         page_to_image={"homography": np.eye(3).tolist()},
-        degradation=None,
     )
 
 
@@ -393,6 +445,48 @@ def make_degraded(
         px_per_mm=float(scale * paper.px_per_mm),
         page_to_image=degradation.page_map.model_dump(mode="json"),
         degradation=degradation.model_dump(mode="json", exclude={"page_map"}),
+    )
+
+
+def build_real_sample(options: BuildOptions, task: BuildTask, real_page: RealPage) -> Sample:
+    """Make the sample of a real page, or keep it. Raises InputError if it cannot be registered."""
+    fs_hz = read_page_description(task.description_path).fs_hz
+    parts = [
+        __version__,
+        task.name,
+        str(fs_hz),
+        *(sha256_of(path.read_bytes()) for path in (real_page.path, task.csv_path)),
+    ]
+    inputs_sha256 = sha256_of("\n".join(parts).encode())
+    if task.known and is_current(options.output_root, task.known, inputs_sha256, task.split):
+        return task.known
+    image, record = read_rgb(real_page.path), read_record(task.csv_path, fs_hz)
+    try:
+        registration = register_page(image, record)
+    except InputError as error:
+        raise InputError(f"{real_page.path}: {error}") from error
+    return write_sample(
+        options, task, registration.page, make_real(image, record, registration), inputs_sha256
+    )
+
+
+def make_real(image: np.ndarray, record: Record, registration: Registration) -> MadeSample:
+    """A real page. Scans and photos become JPEGs: training decodes them often, and a PNG takes thrice as long."""
+    labels = label_page(registration, record)
+    if registration.is_as_drawn:
+        image_file = ".png", encode_rgb(image)
+    else:
+        image_file = ".jpg", encode_jpeg(image, REAL_JPEG_QUALITY)
+        image = decode_jpeg(image_file[1])
+    return MadeSample(
+        image=image,
+        image_file=image_file,
+        classes=labels.classes,
+        coverage=labels.coverage,
+        points=labels.points,
+        px_per_mm=registration.px_per_mm,
+        page_to_image=registration.page_map.model_dump(mode="json"),
+        registration=registration.quality.model_dump(mode="json"),
     )
 
 
@@ -474,6 +568,7 @@ def write_sample(
         px_per_mm=made.px_per_mm,
         page_to_image=made.page_to_image,
         degradation=made.degradation,
+        registration=made.registration,
         style=page.style.model_dump(mode="json"),
         digests={kind: sha256_of(data) for kind, (_, data) in files.items()},
         inputs_sha256=inputs_sha256,
