@@ -111,8 +111,7 @@ def _label_layers(
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # a size would round the scale
 
 
 def _classes(

@@ -28,9 +28,8 @@ def show_on_screen(
 ) -> ShownPage:
     """The page at the screen's resolution, in its window, in the bezel; beyond is the background (black)."""
     scale = effects.screen_width_px / paper.width_px
-    size = effects.screen_width_px, round(paper.height_px * scale)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    shown = cv2.resize(image, size, interpolation=interpolation)
+    shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)  # a size would round the scale
     px_per_mm = paper.px_per_mm * scale
     viewer, bezel = round(effects.viewer_mm * px_per_mm), round(effects.bezel_mm * px_per_mm)
     colour = VIEWER_RGB[rng.integers(len(VIEWER_RGB))]
