@@ -7,7 +7,7 @@ from ecg_generator_with_train_src.dataset_format import Sample, read_dataset_inf
 from ecg_generator_with_train_src.dataset_store import DatasetStore
 from ecg_generator_with_train_src.errors import InputError
 
-from helpers import files_below
+from helpers import PowerCut, files_below
 
 SUMMARY = {
     "class_frequencies": (0.7, 0.2, 0.1),
@@ -63,10 +63,6 @@ def build(root: Path, names: str, version: str, *, overwrite: bool = False, spli
     return made
 
 
-class PowerCutError(BaseException):
-    """Nothing catches it, as nothing catches kill -9."""
-
-
 def cut_power_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let the step-th change of the disk be the last."""
     steps = iter(range(step))
@@ -74,7 +70,7 @@ def cut_power_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     def counted(change):
         def changed(self, *arguments, **options):
             if next(steps, None) is None:
-                raise PowerCutError
+                raise PowerCut
             return change(self, *arguments, **options)
 
         return changed
@@ -92,7 +88,7 @@ def states_after_power_cuts(tmp_path: Path, prepare, action):
             cut_power_at(monkeypatch, step)
             try:
                 action(root)
-            except PowerCutError:
+            except PowerCut:
                 pass
             else:
                 assert step > 10  # the action has that many steps at least

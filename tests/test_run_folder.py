@@ -1,5 +1,6 @@
 """A run's folder: what is cut, what is found again, and runs that are stopped anywhere and go on."""
 
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from ecg_generator_with_train_src.errors import InputError
-from experiment import train_tpu
 from experiment.checkpoints import newest_whole, read_safetensors
 from experiment.data import DataSource
 from experiment.run_folder import RunFolder, cut_events
@@ -20,25 +20,20 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from conftest import REPOSITORY
-from helpers import wait_for
-from test_training import arguments, environment, metrics_of
+from helpers import PowerCut, wait_for
+from test_training import arguments, environment, metrics_of, plain_environment, train_on_cpu
 
-CPU = ("--device", "cpu")
+__all__ = ["plain_environment"]  # a fixture that every test here uses
 # a log line every three steps, which the ends of epochs of five do not meet
 COMMON = {"run__steps_per_epoch": 5, "run__log_every": 3, "run__epochs": 2, "run__sample_tiles": 1}
-
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in ("PJRT_DEVICE", "XLA_USE_BF16", "XLA_DOWNCAST_BF16"):
-        monkeypatch.delenv(name, raising=False)
+train = functools.partial(train_on_cpu, **COMMON)
 
 
 @pytest.fixture(scope="module")
 def whole(tiny_dataset, tmp_path_factory) -> Path:
     """The folder of a run that nothing interrupted."""
     runs = tmp_path_factory.mktemp("whole")
-    assert train_tpu.main(arguments(tiny_dataset, runs, *CPU, **COMMON)) == 0
+    assert train(tiny_dataset, runs) == 0
     return runs / "small"
 
 
@@ -61,10 +56,6 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
         assert all(torch.equal(one[key], two[key]) for key in two), name
 
 
-class PowerCut(BaseException):
-    """Ends a run without any of its own code."""
-
-
 # stopped and resumed
 
 
@@ -82,8 +73,8 @@ def test_broken_off_at_any_step_and_resumed_it_ends_like_the_unbroken_run(
 
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
         patch.setattr(DataSource, "train_batches", cut_off)
-        train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON))
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON)) == 0
+        train(tiny_dataset, tmp_path)
+    assert train(tiny_dataset, tmp_path) == 0
     assert_same_run(tmp_path / "small", whole)
 
 
@@ -110,21 +101,21 @@ def test_stopped_within_an_epoch_and_resumed_it_ends_like_the_unbroken_run(
             patch.setattr(DataSource, "train_batches", watched)
         patch.setattr("experiment.supervisor.stop_asked", lambda: asked["now"])
         patch.setattr("experiment.prefetch.DEPTH", 1)
-        assert train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON)) == 0
+        assert train(tiny_dataset, tmp_path) == 0
     record = json.loads((tmp_path / "small/checkpoints/last.json").read_text())
     assert record["epoch_step"] > 0 and record["step"] <= step
     assert (
         f"stopped after step {record['step']}, in epoch {record['epoch'] + 1}, saved; resume with python"
         in (capsys.readouterr().out)
     )
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON)) == 0
+    assert train(tiny_dataset, tmp_path) == 0
     assert_same_run(tmp_path / "small", whole)
 
 
 def test_sigterm_saves_and_the_printed_command_goes_on(tiny_dataset, tmp_path):
     command = [sys.executable, str(REPOSITORY / "experiment/train_tpu.py")]
     options = {"run__epochs": 100000, "data__in_memory": "false", "data__num_workers": 1}
-    command += arguments(tiny_dataset, tmp_path, *CPU, "--resume", "none", **COMMON | options)
+    command += arguments(tiny_dataset, tmp_path, "--device", "cpu", "--resume", "none", **COMMON | options)
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if " step 6/" in line:
@@ -152,14 +143,14 @@ def test_killed_while_it_writes_and_resumed_it_ends_like_the_unbroken_run(
     if pid == 0:
         with open(os.devnull, "w") as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), 1)
-        train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON))
+        train(tiny_dataset, tmp_path)
         os._exit(0)
     metrics = tmp_path / "small/metrics.jsonl"
     wait_for(lambda: metrics.is_file() and '"val"' in metrics.read_text())
     time.sleep(delay_s)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON)) == 0
+    assert train(tiny_dataset, tmp_path) == 0
     assert_same_run(tmp_path / "small", whole)
     assert not list((tmp_path / "small").rglob(".*"))
 
@@ -196,7 +187,7 @@ def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path, capsys):
 def test_a_finished_run_writes_nothing(tiny_dataset, whole, tmp_path, capsys):
     folder = copy_of(whole, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, *CPU, **COMMON)) == 0
+    assert train(tiny_dataset, tmp_path) == 0
     assert "small is finished: 2 epochs, best mean Dice " in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 

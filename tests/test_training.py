@@ -42,6 +42,11 @@ def arguments(dataset: Path, runs: Path, *options: str, **changes) -> list[str]:
     return ["--config", str(config), *options, *(f"{key}={value}" for key, value in settings.items())]
 
 
+def train_on_cpu(dataset: Path, runs: Path, *options: str, **changes) -> int:
+    """The exit code of such a run on the CPU, in this process."""
+    return train_tpu.main(arguments(dataset, runs, "--device", "cpu", *options, **changes))
+
+
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without what chooses a device, and with `variables`."""
     chosen = {"PJRT_DEVICE", "XLA_USE_BF16", "XLA_DOWNCAST_BF16"}
@@ -58,7 +63,7 @@ def plain_environment(monkeypatch):
 def unbroken(tiny_dataset, tmp_path_factory) -> Path:
     """The folder of a finished run on the CPU."""
     runs = tmp_path_factory.mktemp("unbroken")
-    assert train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu")) == 0
+    assert train_on_cpu(tiny_dataset, runs) == 0
     return runs / "small"
 
 
@@ -163,9 +168,9 @@ def test_checkpoints_stand_alone_and_hold_the_normalisation(unbroken, tiny_datas
 
 def test_a_finished_run_says_so_and_more_epochs_go_on(tiny_dataset, unbroken, tmp_path, capsys):
     runs = copy_run(unbroken, tmp_path)
-    assert train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu")) == 0
+    assert train_on_cpu(tiny_dataset, runs) == 0
     assert "is finished: 3 epochs" in capsys.readouterr().out
-    assert train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu", run__epochs=4)) == 0
+    assert train_on_cpu(tiny_dataset, runs, run__epochs=4) == 0
     assert "going on after epoch 3, step 12" in capsys.readouterr().out
     lines = metrics_of(runs / "small")
     assert lines[: len(metrics_of(unbroken))] == metrics_of(unbroken)
@@ -182,11 +187,11 @@ def copy_run(folder: Path, target: Path) -> Path:
 def test_resume_refuses_another_setting_or_dataset_by_name(tiny_dataset, unbroken, tmp_path):
     runs = copy_run(unbroken, tmp_path)
     with pytest.raises(InputError, match=r"its optimizer\.lr is 0\.003, now 0\.5; --resume none"):
-        train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu", optimizer__lr=0.5))
+        train_on_cpu(tiny_dataset, runs, optimizer__lr=0.5)
     record = runs / "small/checkpoints/last.json"
     record.write_text(record.read_text().replace('"dataset_sha256": "', '"dataset_sha256": "0'))
     with pytest.raises(InputError, match=r"its dataset digest is 0"):
-        train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu"))
+        train_on_cpu(tiny_dataset, runs)
     assert metrics_of(runs / "small") == metrics_of(unbroken)
 
 
@@ -194,11 +199,21 @@ def test_resume_none_moves_the_old_run_aside(tiny_dataset, unbroken, tmp_path):
     runs = copy_run(unbroken, tmp_path)
     (runs / "small.1").mkdir()
     changes = {"optimizer__lr": 0.002, "run__epochs": 1}
-    assert (
-        train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu", "--resume", "none", **changes)) == 0
-    )
+    assert train_on_cpu(tiny_dataset, runs, "--resume", "none", **changes) == 0
     assert metrics_of(runs / "small.2") == metrics_of(unbroken)
     assert metrics_of(runs / "small")[-1]["epoch"] == 1
+
+
+def test_a_run_starts_from_given_weights(tiny_dataset, unbroken, tmp_path, capsys):
+    given = unbroken / "checkpoints/best.safetensors"
+    still = {"optimizer__lr": 1e-12, "scheduler__min_lr": 1e-13, "run__epochs": 1}
+    assert train_on_cpu(tiny_dataset, tmp_path, run__initial_weights=given, **still) == 0
+    weights, _ = load_model(tmp_path / "small/checkpoints/last.safetensors")
+    for found, before in zip(weights.parameters(), load_model(given)[0].parameters(), strict=True):
+        torch.testing.assert_close(found, before, rtol=0, atol=1e-6)
+    wider = {"model__widths": "[8, 32]", "run__name": "wider"}
+    assert train_on_cpu(tiny_dataset, tmp_path, run__initial_weights=given, **wider) == 2
+    assert f"{given}: is a network of model.widths" in capsys.readouterr().err
 
 
 def test_a_damaged_state_is_named(tiny_dataset, unbroken, tmp_path):
@@ -207,7 +222,7 @@ def test_a_damaged_state_is_named(tiny_dataset, unbroken, tmp_path):
         state.write_bytes(state.read_bytes()[:-1])
     (state,) = (runs / "small/checkpoints").glob("last.state-*")
     with pytest.raises(InputError, match=f"{state.name}: missing or damaged"):
-        train_tpu.main(arguments(tiny_dataset, runs, "--device", "cpu", run__epochs=9))
+        train_on_cpu(tiny_dataset, runs, run__epochs=9)
     with pytest.raises(InputError, match="no whole safetensors file"):
         load_model(state)
 
@@ -253,7 +268,7 @@ def test_ctrl_c_ends_without_a_stack_trace(tiny_dataset, tmp_path):
 
 def test_a_loss_that_is_not_finite_ends_with_code_3(tiny_dataset, tmp_path, capsys):
     changes = {"optimizer__lr": 1e30, "optimizer__warmup_steps": 0, "nan__max_bad_steps": 2}
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, "--device", "cpu", **changes)) == 3
+    assert train_on_cpu(tiny_dataset, tmp_path, **changes) == 3
     output = capsys.readouterr().out
     assert "stopped: 2 steps in a row were not finite" in output
     assert "the last good checkpoint is" in output
@@ -288,7 +303,7 @@ def test_bf16_by_the_environment_keeps_weights_in_fp32(tiny_dataset, tmp_path):
 def test_an_explicit_precision_wins_and_says_so(tiny_dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XLA_USE_BF16", "true")
     changes = {"precision": "fp32", "run__epochs": 1, "run__steps_per_epoch": 1}
-    assert train_tpu.main(arguments(tiny_dataset, tmp_path, "--device", "cpu", **changes)) == 0
+    assert train_on_cpu(tiny_dataset, tmp_path, **changes) == 0
     assert (
         "precision fp32 (precision: fp32 in the configuration wins over XLA_USE_BF16)"
         in capsys.readouterr().out
