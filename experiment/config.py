@@ -41,6 +41,7 @@ class RunConfig(_Section):
     log_every: Count = 50
     sample_tiles: CountOrZero = 4
     hang_minutes: Positive = 30.0
+    initial_weights: str | None = None
 
     @property
     def folder(self) -> Path:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, DatasetInfo, read_dataset_info
+from ecg_generator_with_train_src.errors import InputError
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
 from experiment import supervisor
 from experiment.backends import Backend
-from experiment.checkpoints import TrainingState, from_rank_0, newest_whole, save_checkpoint
+from experiment.checkpoints import TrainingState, from_rank_0, load_model, newest_whole, save_checkpoint
 from experiment.config import Config
 from experiment.data import Batch, DataSource
 from experiment.losses import loss_per_image, weights_for
@@ -86,7 +87,7 @@ class Trainer:
             config, backend.rank, backend.world_size, backend.ranks_here, backend.devices
         )
         backend.seed(config.run.seed)
-        self.model = backend.prepare(GridWaveNet(config.model, info.image_mean, info.image_std))
+        self.model = backend.prepare(first_network(config, info))
         self.optimizer = GuardedAdamW(self.model, config.optimizer)
         self.scheduler = ReduceLROnPlateau(self.optimizer, **config.scheduler.model_dump())
         self.class_weights = torch.tensor(
@@ -404,6 +405,22 @@ _VALUE = {
     "best_loss": lambda epoch: -epoch["loss"],
 }
 _SCHEDULER_KEYS = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+
+
+def first_network(config: Config, info: DatasetInfo) -> GridWaveNet:
+    """The network that a run starts with: random, or of `run.initial_weights`, whose image statistics it keeps.
+
+    Raises InputError if those are not of the configured shape.
+    """
+    if config.run.initial_weights is None:
+        return GridWaveNet(config.model, info.image_mean, info.image_std)
+    model, theirs = load_model(Path(config.run.initial_weights))
+    if theirs.model != config.model:
+        raise InputError(
+            f"{config.run.initial_weights}: is a network of model.widths {list(theirs.model.widths)} and "
+            f"model.norm_groups {theirs.model.norm_groups}; set the same, or run.initial_weights=null"
+        )
+    return model
 
 
 class Clock:
