@@ -86,7 +86,7 @@ def read_ink_alpha(path: Path) -> np.ndarray:
 
     Raises InputError if the file is no whole image or has no opacity: all of an opaque image would be ink.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.mode == "P" and image.info.get("transparency") == _OPACITIES:
             return np.array(image)  # the index is the opacity: no need to expand it to RGBA
         if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
@@ -95,12 +95,12 @@ def read_ink_alpha(path: Path) -> np.ndarray:
 
 
 def _read(path: Path, mode: str | None) -> np.ndarray:
-    with _opened(path) as image:
+    with opened(path) as image:
         return np.array(image if mode is None else image.convert(mode))
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """The image, read whole. Raises InputError naming the file if that cannot be."""
     try:
         with Image.open(path) as image:

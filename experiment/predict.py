@@ -1,19 +1,24 @@
-"""python experiment/predict.py --images FILE|FOLDER … --checkpoint runs/<run>/checkpoints/best.safetensors
+"""python experiment/predict.py --images FILE|FOLDER …
 
-Label every pixel of ECG pages as background, grid or waveform. Writes, for each page, <stem>_mask.png (palette:
-0 background, 1 grid, 2 waveform), <stem>_overlay.png (the labels over the page) and a line of
-predictions.jsonl; with --truth-root, metrics.json and a table of Dice and IoU as well.
+Label every pixel of ECG pages as background, grid or waveform. Takes PNG, JPEG, TIFF, WebP, BMP and PDF of any size and
+orientation; the scale is found from the grid. Writes, for each page, <name>_mask.png (palette: 0 background, 1 grid,
+2 waveform), <name>_overlay.png (the labels over the page) and a line of predictions.jsonl, and report.html on all; with
+--truth-root, metrics.json and a table of Dice, IoU and trace hit rates by kind of page as well. A page is named by its
+file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1, <stem>-p2 and so on.
 """
 
 import argparse
 import json
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, write_json, write_text
+import torch
+from ecg_generator_with_train_src.batch import SkipReport, write_bytes, write_json, write_text
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -21,55 +26,75 @@ from ecg_generator_with_train_src.command_line import (
     positive_int,
     run,
 )
-from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, IGNORED, read_manifest
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
 from ecg_generator_with_train_src.errors import InputError
-from PIL import Image
+from ecg_generator_with_train_src.image_files import encode_classes, encode_rgb
 from tqdm import tqdm
 
 from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
 from experiment.checkpoints import load_model
-from experiment.data import read_label, read_rgb
-from experiment.metrics import mean_foreground_dice, scores
-from experiment.model import PX_PER_MM
-from experiment.overlays import mask_image, overlay
-from experiment.prediction import Prediction, Predictor, count_confusion
+from experiment.metrics import mean_foreground_dice
+from experiment.overlays import overlay
+from experiment.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, read_pages
+from experiment.page_scores import Tally, score_page
+from experiment.page_truth import ReadTruth, find_truth
+from experiment.prediction import Prediction, Predictor
+from experiment.prediction_report import (
+    Gallery,
+    Pictures,
+    make_pictures,
+    report_html,
+    score_header,
+    score_rows,
+)
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
-PRETRAINED = Path("runs/pretrained/grid_wave_net.safetensors")
+PRETRAINED = Path(__file__).resolve().parents[1] / "runs" / "pretrained" / "grid_wave_net.safetensors"
 DEFAULT_TILE = 512
 OWN_OUTPUT = ("_mask.png", "_overlay.png")
+WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
+ALL_KINDS = "all"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Predict; returns the exit code: 0, or 1 if an image could not be read."""
+    """Predict; returns the exit code: 0, or 1 if a page could not be read or scored."""
     arguments = _parse(argv)
-    pages = find_images(arguments.images)
-    truth = find_truth(arguments.truth_root) if arguments.truth_root else {}
-    if arguments.truth_root and not any(path.stem in truth for path in pages):
-        raise InputError(f"{arguments.truth_root}: has no mask of any of the images (matched by name)")
+    paths = find_images(arguments.images)
+    truth_of = find_truth(arguments.truth_root) if arguments.truth_root else lambda name: None
+    if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
+        raise InputError(f"{arguments.truth_root}: has no truth of any of the images (matched by name)")
     options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
-    return launch(options, predict_pages, arguments, pages, truth)
+    return launch(options, predict_pages, arguments, paths, truth_of)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="images, or folders to search for images"
+        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
     )
     parser.add_argument(
-        "--checkpoint",
+        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
+    )
+    parser.add_argument(
+        "--output-dir",
         type=Path,
-        default=PRETRAINED,
-        help="weights of train_tpu.py: <run>/checkpoints/best.safetensors",
+        help="where the results go: <run>/predictions for <run>/checkpoints/*.safetensors, else predictions",
     )
-    parser.add_argument("--output-dir", type=Path, default=Path("predictions"), help="where the results go")
-    parser.add_argument("--truth-root", type=Path, help="dataset, or folder of masks, to score by")
     parser.add_argument(
-        "--px-per-mm", type=_positive, default=PX_PER_MM, help="pixels a millimetre of the images"
+        "--truth-root",
+        type=Path,
+        help="dataset, masks, or records <id>/<id>.csv of pages <id>-<type>, to score by",
+    )
+    parser.add_argument(
+        "--px-per-mm",
+        type=_positive,
+        help="pixels a millimetre of all images; found from each one's grid if not given",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where to predict")
     parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network's sums"
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="of the network's sums; auto is bf16 where the hardware multiplies it",
     )
     parser.add_argument(
         "--tile", type=positive_int, default=DEFAULT_TILE, help="side of the network's tiles in pixels"
@@ -77,7 +102,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tta", action="store_true", help="average over mirror images: a little better, four times as long"
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    arguments.output_dir = arguments.output_dir or default_output(arguments.checkpoint)
+    return arguments
 
 
 def _positive(text: str) -> float:
@@ -87,8 +114,21 @@ def _positive(text: str) -> float:
     return value
 
 
+def default_output(checkpoint: Path) -> Path:
+    """The folder `predictions` of the run that a checkpoint belongs to; else that of the working directory."""
+    run_folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else Path()
+    return run_folder / "predictions"
+
+
+def _may_have_truth(path: Path, truth_of: Callable[[str], ReadTruth | None]) -> bool:
+    return path.suffix.lower() == PDF_SUFFIX or truth_of(path.stem) is not None
+
+
 def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images in the folders and below. Raises InputError for a missing one, or two of one stem."""
+    """The files, and the images and PDFs in the folders and below.
+
+    Raises InputError for a missing one, or two of one stem.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -108,46 +148,77 @@ def find_images(paths: list[Path]) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.endswith(OWN_OUTPUT)
+    known = path.suffix.lower() in (*IMAGE_SUFFIXES, PDF_SUFFIX)
+    return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
 
 
-def find_truth(root: Path) -> dict[str, Path]:
-    """Masks by the stem of their image: those of a dataset's manifest, or the images of a folder."""
-    if (root / "manifest.jsonl").is_file():
-        return {Path(sample.image).stem: root / sample.mask for sample in read_manifest(root)}
-    folder = root / "masks" if (root / "masks").is_dir() else root
-    if not folder.is_dir():
-        raise InputError(f"{root}: not found; --truth-root is a dataset or a folder of masks")
-    return {path.stem.removesuffix("_mask"): path for path in sorted(folder.glob("*.png"))}
+@dataclass(frozen=True)
+class PageImage:
+    """One page of a file: image (H, W, 3) uint8."""
+
+    path: Path
+    name: str
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class PageResult:
+    """What became of a page: its line of predictions.jsonl, its pictures, its counts under the kind of its truth."""
+
+    page: PageImage
+    line: dict
+    pictures: Pictures
+    kind: str | None
+    tally: Tally
+    problem: str | None  # why its truth could not be had
 
 
 def predict_pages(
-    backend: Backend, arguments: argparse.Namespace, pages: list[Path], truth: dict[str, Path]
+    backend: Backend,
+    arguments: argparse.Namespace,
+    paths: list[Path],
+    truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
     """Predict all pages and write what was found; returns the exit code."""
+    choose_precision(backend, arguments.precision)
     predictor = load_predictor(backend, arguments.checkpoint, arguments.tile, arguments.tta)
-    output = arguments.output_dir
-    report = SkipReport(output / "skipped.tsv")
+    report = SkipReport(arguments.output_dir / "skipped.tsv")
+    gallery, results = Gallery(), Results()
     started = time.perf_counter()
-    lines: list[dict] = []
-    total = np.zeros((len(CLASS_NAMES),) * 2, np.int64)
-    for path in tqdm(pages, desc="predict", unit="page", disable=None):
-        try:
-            line, confusion = predict_page(predictor, path, truth.get(path.stem), arguments)
-        except InputError as error:
-            report.add(str(path), str(error))
-            continue
-        lines.append(line)
-        total += confusion
-    write_text(output / "predictions.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    report.write()
+
+    def work(page: PageImage) -> PageResult:
+        return predict_page(predictor, page, truth_of(page.name), arguments)
+
+    try:
+        pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), report)
+        for result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+            results.add(result)
+            gallery.add(result.page.name, result.line, result.pictures)
+            if result.problem:
+                report.add(str(result.page.path), result.problem)
+    finally:  # Ctrl-C leaves what is done
+        results.write(arguments.output_dir, gallery, report)
     seconds = time.perf_counter() - started
-    _report_scores(output, lines, total)
-    speed = seconds / max(len(lines), 1)
+    results.print_table()
+    speed = seconds / max(len(results.lines), 1)
     print(
-        f"predicted {len(lines)} of {len(pages)} pages -> {output} in {seconds:.1f} s ({speed:.2f} s a page)"
+        f"predicted {len(results.lines)} pages of {len(paths)} files -> {arguments.output_dir} in {seconds:.1f} s "
+        f"({speed:.2f} s a page)"
     )
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
+
+
+def choose_precision(backend: Backend, asked: str) -> None:
+    """bf16 on a CPU that multiplies it in hardware, unless something else was asked for: half the time."""
+    if backend.kind == "cpu" and asked == "auto" and cpu_multiplies_bf16():
+        backend.precision = "bf16"
+        print("precision bf16: this CPU multiplies it in hardware; --precision fp32 for single precision")
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has instructions for products of bf16 (AVX-512 BF16 or AMX)."""
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, question, lambda: False)() for question in questions)
 
 
 def load_predictor(
@@ -162,75 +233,130 @@ def load_predictor(
     return Predictor(model, backend, tile, tta)
 
 
+def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
+    """The pages of the files, read one at a time; what cannot be read goes to the report."""
+    seen: set[str] = set()
+    for path in paths:
+        try:
+            for name, image in read_pages(path):
+                if name in seen:
+                    raise InputError(
+                        f"{path}: another page is called {name} as well; rename one of the files"
+                    )
+                seen.add(name)
+                yield PageImage(path, name, image)
+        except InputError as error:
+            report.add(str(path), str(error).removeprefix(f"{path}: "))
+
+
+def in_order(
+    work: Callable[[PageImage], PageResult], pages: Iterator[PageImage], workers: int
+) -> Iterator[PageResult]:
+    """The results of `work`, in the pages' order: some pages are read, labelled and written at the same time."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future] = deque()
+        for page in pages:
+            waiting.append(pool.submit(work, page))
+            if len(waiting) > workers - 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 def predict_page(
-    predictor: Predictor, path: Path, truth_path: Path | None, arguments: argparse.Namespace
-) -> tuple[dict, np.ndarray]:
-    """Predict one page and write its pictures; its line of predictions.jsonl and its confusion matrix."""
-    image = read_rgb(path)
-    truth = None if truth_path is None else _read_truth(truth_path, image.shape[:2])
-    prediction = predictor.predict(image, arguments.px_per_mm)
-    for suffix, picture in (
-        (OWN_OUTPUT[0], mask_image(prediction.label)),
-        (OWN_OUTPUT[1], Image.fromarray(overlay(image, prediction.label))),
-    ):
-        with atomic_path(arguments.output_dir / f"{path.stem}{suffix}") as temporary:
-            picture.save(temporary, compress_level=1)
-    line = _line(path, prediction)
-    confusion = np.zeros((len(CLASS_NAMES),) * 2, np.int64)
-    if truth is not None:
-        confusion = count_confusion(prediction.label, truth)
-        line |= scores(confusion)
-    return line, confusion
+    predictor: Predictor, page: PageImage, read_truth: ReadTruth | None, arguments: argparse.Namespace
+) -> PageResult:
+    """Predict one page, write its pictures and score it."""
+    prediction = predictor.predict(page.image, arguments.px_per_mm)
+    laid_over = overlay(page.image, prediction.label)
+    output = arguments.output_dir
+    write_bytes(output / f"{page.name}{OWN_OUTPUT[0]}", encode_classes(prediction.label))
+    write_bytes(output / f"{page.name}{OWN_OUTPUT[1]}", encode_rgb(laid_over))
+    line, kind, tally, problem = _line(page, prediction), None, Tally(), None
+    if read_truth is not None:
+        try:
+            truth = read_truth(page.image)
+            kind, tally = truth.kind, score_page(prediction.label, truth)
+            line |= {"kind": kind, **tally.scores()}
+        except InputError as error:
+            problem = f"predicted, but not scored: {error}"
+    return PageResult(page, line, make_pictures(page.image, laid_over), kind, tally, problem)
 
 
-def _read_truth(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    truth = read_label(path)
-    if truth.shape != shape:
-        size = f"{truth.shape[1]}x{truth.shape[0]}"
-        raise InputError(f"{path}: is {size}, its image {shape[1]}x{shape[0]}")
-    if not np.isin(truth, [*range(len(CLASS_NAMES)), IGNORED]).all():
-        raise InputError(f"{path}: has values other than 0, 1, 2 and {IGNORED}")
-    return truth
-
-
-def _line(path: Path, prediction: Prediction) -> dict:
+def _line(page: PageImage, prediction: Prediction) -> dict:
     height, width = prediction.label.shape
     areas = np.bincount(prediction.label.ravel(), minlength=len(CLASS_NAMES))
+    found = prediction.page
     return {
-        "image": str(path),
+        "image": str(page.path),
+        "name": page.name,
         "width_px": width,
         "height_px": height,
         "area_px": dict(zip(CLASS_NAMES, areas.tolist(), strict=True)),
         "fraction": dict(zip(CLASS_NAMES, (areas / areas.sum()).round(6).tolist(), strict=True)),
-        "confidence": round(prediction.page.confidence, 6),
+        "pitch_px": round(found.pitch_px, 3),
+        "rotation_deg": round(found.rotation_deg, 2),
+        "confidence": round(found.confidence, 6),
+        "warnings": list(found.warnings),
     }
 
 
-def _report_scores(output: Path, lines: list[dict], total: np.ndarray) -> None:
-    """metrics.json and a table over all pixels of the pages that have a truth; nothing without one."""
-    scored = [line for line in lines if "dice" in line]
-    if not scored:
-        (output / "metrics.json").unlink(missing_ok=True)
-        return
-    result = scores(total)
-    mean = mean_foreground_dice(result["dice"])
-    write_json(
-        output / "metrics.json",
-        {
-            "pages": len(scored),
-            **result,
-            "mean_dice": mean,
-            "confusion": total.tolist(),
+class Results:
+    """What was found on all pages."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict] = []
+        self.tallies: dict[str, Tally] = {}
+
+    def add(self, result: PageResult) -> None:
+        """Add one page. Its pixels are not kept."""
+        self.lines.append(result.line)
+        if result.kind is not None:
+            self.tallies[result.kind] = self.tallies.get(result.kind, Tally()) + result.tally
+
+    def kinds(self) -> dict[str, dict]:
+        """Scores by kind of page, and over all."""
+        if not self.tallies:
+            return {}
+        named = {kind: tally for kind, tally in sorted(self.tallies.items()) if kind}
+        whole = sum(self.tallies.values(), Tally())
+        return {
+            kind: {"pages": tally.pages, **tally.scores()}
+            for kind, tally in {**named, ALL_KINDS: whole}.items()
+        }
+
+    def write(self, output: Path, gallery: Gallery, report: SkipReport) -> None:
+        """predictions.jsonl, report.html, skipped.tsv and, where anything was scored, metrics.json."""
+        write_text(output / "predictions.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
+        kinds = self.kinds()
+        title = f"Predictions in {output}"
+        write_text(
+            output / "report.html", report_html(title, self.lines, kinds, gallery.pictures(), report.reasons)
+        )
+        report.write()
+        if kinds:
+            write_json(output / "metrics.json", self._metrics(kinds))
+        else:
+            (output / "metrics.json").unlink(missing_ok=True)
+
+    def _metrics(self, kinds: dict[str, dict]) -> dict:
+        whole = kinds[ALL_KINDS]
+        confusion = sum(self.tallies.values(), Tally()).confusion
+        return {
+            **whole,
+            "mean_dice": mean_foreground_dice(whole["dice"]),
+            "confusion": confusion.tolist(),
             "classes": CLASS_NAMES,
-        },
-    )
-    print("\n".join(_table(result, len(scored))))
+            "kinds": {kind: found for kind, found in kinds.items() if kind != ALL_KINDS},
+        }
 
-
-def _table(result: dict[str, dict[str, float]], pages: int) -> Iterator[str]:
-    yield f"{f'{pages} pages':<12} {'Dice':>7} {'IoU':>7}"
-    for name in CLASS_NAMES:
-        yield f"{name:<12} {result['dice'][name]:7.4f} {result['iou'][name]:7.4f}"
+    def print_table(self) -> None:
+        """The scores by kind of page, where there are any."""
+        if kinds := self.kinds():
+            table = [score_header(), *score_rows(kinds)]
+            widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+            for row in table:
+                print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 if __name__ == "__main__":

@@ -5,26 +5,33 @@ tiles' class probabilities are blended with weights that fall towards each tile'
 probabilities brought back to the image's own size and orientation.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from ecg_generator_with_train_src.dataset_format import BACKGROUND, CLASS_NAMES, GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.dataset_format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 
 from experiment.backends import Backend
 from experiment.data import cut, paper_colour
+from experiment.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.model import PX_PER_MM, GridWaveNet
+from experiment.orientation import runs_down, upside_down
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
+SURE = 0.8  # of which way up a page stands: below, it is said
+LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
+SAME_SCALE = 0.03  # so near to the network's own scale an image is left as it is: resampling blurs its lines
+MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
 
 
 @dataclass(frozen=True)
 class PageProbability:
-    """What the network says of a page, upright and at the network's scale (PX_PER_MM).
+    """What the network says of a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
 
     `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
     `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
@@ -51,7 +58,7 @@ class Prediction:
 
 
 class Predictor:
-    """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride.
+    """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride; threads may share it.
 
     `tta` averages over the tile and its mirror images: four times the work.
     """
@@ -59,6 +66,7 @@ class Predictor:
     def __init__(self, model: GridWaveNet, backend: Backend, tile: int, tta: bool = False):
         self.model, self.backend, self.tile = backend.prepare(model), backend, tile
         self.flips = FLIPS if tta else FLIPS[:1]
+        self._one_at_a_time = threading.Lock()
         self.batch = 1 if backend.device.type == "cpu" else GPU_TILES
 
     def predict(self, image: np.ndarray, px_per_mm: float | None = None) -> Prediction:
@@ -71,11 +79,13 @@ class Predictor:
 
         `px_per_mm` is the image's scale if it is known; else it is found from the grid.
         """
-        pitch_px, turns, warnings = px_per_mm or PX_PER_MM, 0, ()
         height, width = image.shape[:2]
-        size = _scaled_size(width, height, PX_PER_MM / pitch_px)
-        scaled = np.rot90(_resize(image, size), turns)
-        probability = blend(self._tile_probabilities, scaled, self.tile, self.batch)
+        pitch_px, slant_deg, warnings = page_scale(image, px_per_mm)
+        scale = PX_PER_MM / pitch_px
+        if abs(scale - 1) < SAME_SCALE:
+            scale = 1.0
+        scaled = _resize(image, _scaled_size(width, height, scale))
+        scaled, probability, turns, unsure = self._upright(scaled)
         return PageProbability(
             probability=probability,
             image=scaled,
@@ -83,23 +93,40 @@ class Predictor:
             input_shape=(height, width),
             pitch_px=pitch_px,
             quarter_turns=turns,
-            rotation_deg=90.0 * turns,
+            rotation_deg=(90 * turns + slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
-            warnings=warnings,
+            warnings=(*warnings, *unsure),
         )
+
+    def _upright(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, tuple[str, ...]]:
+        """The page turned upright, its probabilities, the quarter turns taken, and warnings."""
+        turns = 0
+        probability = blend(self._tile_probabilities, image, self.tile, self.batch)
+        if runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
+            image, turns = np.ascontiguousarray(np.rot90(image)), 1
+            probability = blend(self._tile_probabilities, image, self.tile, self.batch)
+        if not (probability[WAVEFORM] >= 0.5).any():
+            return image, probability, turns, ("no waveform found",)
+        chance = upside_down(image, probability, turned=turns > 0)
+        if chance > 0.5:
+            image = np.ascontiguousarray(image[::-1, ::-1])
+            probability = np.ascontiguousarray(probability[:, ::-1, ::-1])
+        unsure = ("unsure which way up the page stands",) if 1 - SURE < chance < SURE else ()
+        return image, probability, turns + 2 * (chance > 0.5), unsure
 
     @torch.inference_mode()
     def _tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C, T, T) of tiles (N, T, T, 3)."""
         tiles = torch.from_numpy(np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))
-        tiles = self.backend.upload({"image": tiles})["image"]
-        total = 0.0
-        for flip in self.flips:
-            with self.backend.autocast():
-                logits = self.model(tiles.flip(flip))
-            total = total + torch.softmax(logits.float(), dim=1).flip(flip)
-        self.backend.step()
-        return (total / len(self.flips)).cpu().numpy()
+        with self._one_at_a_time:
+            tiles = self.backend.upload({"image": tiles})["image"]
+            total = 0.0
+            for flip in self.flips:
+                with self.backend.autocast():
+                    logits = self.model(tiles.flip(flip))
+                total = total + torch.softmax(logits.float(), dim=1).flip(flip)
+            self.backend.step()
+            return (total / len(self.flips)).cpu().numpy()
 
 
 def blend(
@@ -147,6 +174,21 @@ def _blend_window(tile: int) -> np.ndarray:
     ramp = np.arange(1, tile + 1, dtype=np.float32) / (tile // OVERLAP + 1)
     side = np.minimum(np.minimum(ramp, ramp[::-1]), 1)
     return side[:, None] * side[None, :]
+
+
+def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> tuple[float, float, tuple[str, ...]]:
+    """Pixels a millimetre, slant of the grid in degrees clockwise, and warnings. What is given is taken as it is."""
+    if px_per_mm:
+        return px_per_mm, 0.0, ()
+    if (grid := find_grid(image)) is None:
+        assumed = float(np.clip(max(image.shape[:2]) / LETTER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
+        return (
+            assumed,
+            0.0,
+            (f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image",),
+        )
+    unsure = (f"unsure of the grid's scale: {grid.pitch_px:.2f} px/mm",) if grid.margin < MIN_MARGIN else ()
+    return grid.pitch_px, grid.slant_deg, unsure
 
 
 def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
@@ -202,11 +244,3 @@ def _confidence(probability: np.ndarray) -> float:
     foreground = np.maximum(probability[GRID], probability[WAVEFORM])
     found = foreground[foreground > probability[BACKGROUND]]
     return float(found.mean()) if found.size else 0.0
-
-
-def count_confusion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Pixels (C, C) by true and predicted class of two label images (H, W); 255 in the truth is left out."""
-    known = truth != IGNORED
-    number = len(CLASS_NAMES)
-    pairs = truth[known].astype(np.int64) * number + predicted[known]
-    return np.bincount(pairs, minlength=number * number).reshape(number, number)

@@ -1,0 +1,101 @@
+"""Which way up a page stands, from what the network found on it.
+
+Traces run along the paper: a page on which they run down the image lies on its side. Upside down is told by two cues:
+a page's header is larger than its footer, and the T wave follows the QRS complex by some 200 to 300 ms, while as long
+before it there is little.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from ecg_generator_with_train_src.dataset_format import BACKGROUND, WAVEFORM
+
+from experiment.model import PX_PER_MM
+
+TRACE_MM = 25.0  # the least length of a piece of trace in which beats are looked for
+TEXT_HEIGHT_MM, TEXT_WIDTH_MM = 7.0, 40.0  # the largest pieces of text
+MARGIN_MM = 75.0  # how far from the traces text is looked for
+DARK = 0.35  # of the paper's brightness: ink
+T_WAVE_MM = (4.5, 8.0)  # from the QRS: 180 to 320 ms at 25 mm/s
+BEAT_MM = 6.0  # the least distance of two beats
+MIN_QRS_MM = 0.8  # the least height of a column of a QRS complex
+_TEXT_AREA_MM2 = 3.0  # so much text is half a proof
+_TEXT_WEIGHT, _T_WAVE_WEIGHT, _USUAL = 4.0, 6.0, 1.0  # of log odds
+
+
+def runs_down(waveform: np.ndarray) -> bool:
+    """Whether the traces in a waveform probability (H, W) run down the image instead of across it."""
+    _, _, boxes, _ = cv2.connectedComponentsWithStats((waveform >= 0.5).astype(np.uint8))
+    width, height, area = (
+        boxes[1:, cv2.CC_STAT_WIDTH],
+        boxes[1:, cv2.CC_STAT_HEIGHT],
+        boxes[1:, cv2.CC_STAT_AREA],
+    )
+    return float((area * (width - height) / (width + height)).sum()) < 0
+
+
+def upside_down(image: np.ndarray, probability: np.ndarray, turned: bool = False) -> float:
+    """The chance that a page whose traces run across, of which there are some, stands on its head.
+
+    image (H, W, 3) uint8 at the network's scale, probability (3, H, W). A page that was `turned` from its side is as
+    likely to stand on its head as not; one that was not is upright more often than not.
+    """
+    trace = probability[WAVEFORM] >= 0.5
+    text = _TEXT_WEIGHT * _text_above(image, probability, trace)
+    usual = 0.0 if turned else _USUAL
+    return 1 / (1 + math.exp(usual + text + _T_WAVE_WEIGHT * _t_wave_after(trace)))
+
+
+def _text_above(image: np.ndarray, probability: np.ndarray, trace: np.ndarray) -> float:
+    """How much more text stands above the traces than below them, -1 to 1."""
+    rows, columns = np.flatnonzero(trace.sum(axis=1) > 1), np.flatnonzero(trace.any(axis=0))
+    top, bottom = np.percentile(rows, [1, 99])
+    ink = _ink(image) & (probability[BACKGROUND] > 0.5)
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
+    x, y = centres[1:].T
+    width, height, area = (boxes[1:, side] / PX_PER_MM for side in (2, 3, 4))
+    is_text = (height < TEXT_HEIGHT_MM) & (height > 0.7) & (width < TEXT_WIDTH_MM)
+    is_text &= (x > columns[0]) & (x < columns[-1])
+    reach = MARGIN_MM * PX_PER_MM
+    above, below = (
+        float(area[is_text & (low < y) & (y < high)].sum()) / PX_PER_MM
+        for low, high in ((top - reach, top), (bottom, bottom + reach))
+    )
+    return (above - below) / (above + below + _TEXT_AREA_MM2)
+
+
+def _ink(image: np.ndarray) -> np.ndarray:
+    """Where all colours are dark: coloured lines are not."""
+    value = image.max(axis=2).astype(np.float32)
+    side = round(8 * PX_PER_MM)
+    return value < (1 - DARK) * cv2.blur(value, (side, side))
+
+
+def _t_wave_after(trace: np.ndarray) -> float:
+    """Where the T waves stand: mean deflection after the beats less that before, over their sum; -1 to 1."""
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(trace.astype(np.uint8))
+    after = before = 0.0
+    for number, (left, top, width, height, _) in enumerate(boxes):
+        if number and width > TRACE_MM * PX_PER_MM and height > 2 * PX_PER_MM:
+            piece = pieces[top : top + height, left : left + width] == number
+            found = _deflections(piece)
+            after, before = after + found[0], before + found[1]
+    return (after - before) / (after + before) if after + before else 0.0
+
+
+def _deflections(piece: np.ndarray) -> tuple[float, float]:
+    """Summed over the beats of a piece of trace, mean distance in mm from its baseline after and before them."""
+    count = piece.sum(axis=0)
+    height = cv2.blur(count[None].astype(np.float32), (round(PX_PER_MM), 1))[0]
+    centre = (piece * np.arange(len(piece))[:, None]).sum(axis=0) / np.maximum(count, 1)
+    window = np.ones((1, 2 * round(BEAT_MM / 2 * PX_PER_MM) + 1), np.uint8)
+    steep = max(0.5 * float(np.percentile(height, 98)), MIN_QRS_MM * PX_PER_MM)
+    beats = np.flatnonzero((height >= steep) & (height == cv2.dilate(height[None], window)[0]))
+    near, far = (round(distance * PX_PER_MM) for distance in T_WAVE_MM)
+    after = before = 0.0
+    for beat in beats[(beats >= far) & (beats + far < len(centre))]:
+        away = np.abs(centre - np.median(centre[beat - far : beat + far])) / PX_PER_MM
+        after += float(away[beat + near : beat + far].mean())
+        before += float(away[beat - far : beat - near].mean())
+    return after, before
