@@ -32,10 +32,11 @@ class Attempt:
 
 
 ATTEMPTS = (
+    Attempt(900, 0.35, 1.8),
+    Attempt(1300, 0.5, 0.8),
+    Attempt(1300, 0.5, 1.8),
     Attempt(1300, 0.5, 0.0),
-    Attempt(1300, 0.5, 1.2),
     Attempt(1900, 0.75, 1.0),
-    Attempt(900, 0.35, 0.6),
 )
 
 
