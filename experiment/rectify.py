@@ -27,7 +27,8 @@ BENDING = 0.003  # weight of the field's second differences against the data
 SLOPE_ROUNDS, PHASE_ROUNDS = 2, 2
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
-MARGIN_MM = 2.0
+MARGIN_MM = 2.0  # of the rectified page about what shows a grid
+MAP_STEP_PX = 16  # the map from paper to image is computed this densely
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,64 @@ class PaperField:
             x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
             y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
         return x_px, y_px
+
+
+@dataclass(frozen=True)
+class RectifiedPage:
+    """A page as printed: upright, flat, PX_PER_MM pixels a millimetre, grid lines at whole millimetres.
+
+    Canvas x of a line at u mm is (u - left_mm) * PX_PER_MM, likewise y.
+    """
+
+    ink: np.ndarray  # (H, W) float32: the trace's coverage as the network has it, 0 to 1
+    darkness: np.ndarray  # (H, W) float32: of the image, 0 to 255, light evened out
+    image: np.ndarray  # (H, W, 3) uint8
+    left_mm: int  # paper coordinates of the upper left corner
+    top_mm: int
+    to_image: (
+        np.ndarray
+    )  # (rows, columns, 2): canvas points (x, y) of the image every MAP_STEP_PX, from the corner on
+
+
+def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedPage:
+    """The part of an image (H, W, 3) and its ink (H, W) that shows paper, as it was printed."""
+    rows, columns = np.nonzero(field.weight > SURE)
+    seen_u, seen_v = field.paper_of_image((columns + 0.5) * STEP_PX, (rows + 0.5) * STEP_PX)
+    left, right = (int(at) for at in (np.floor(seen_u.min() - MARGIN_MM), np.ceil(seen_u.max() + MARGIN_MM)))
+    top, bottom = (int(at) for at in (np.floor(seen_v.min() - MARGIN_MM), np.ceil(seen_v.max() + MARGIN_MM)))
+    steps_x, steps_y = (
+        int(np.ceil(length * PX_PER_MM / MAP_STEP_PX)) + 1 for length in (right - left, bottom - top)
+    )
+    u_mm, v_mm = np.meshgrid(
+        left + np.arange(steps_x) * MAP_STEP_PX / PX_PER_MM,
+        top + np.arange(steps_y) * MAP_STEP_PX / PX_PER_MM,
+    )
+    to_image = np.stack(field.image_of_paper(u_mm, v_mm), axis=-1)
+    index = _dense(to_image) - 0.5
+    flat_ink = cv2.remap(ink, index, None, cv2.INTER_CUBIC)
+    flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return RectifiedPage(np.clip(flat_ink, 0, 1), _darkness(flat_image), flat_image, left, top, to_image)
+
+
+def _dense(to_image: np.ndarray) -> np.ndarray:
+    """The map (rows, columns, 2) at every pixel's centre."""
+    rows, columns = to_image.shape[:2]
+    y, x = (
+        ((np.arange((size - 1) * MAP_STEP_PX) + 0.5) / MAP_STEP_PX).astype(np.float32)
+        for size in (rows, columns)
+    )
+    x, y = np.meshgrid(x, y)
+    return cv2.remap(to_image.astype(np.float32), x, y, cv2.INTER_LINEAR)
+
+
+def _darkness(image: np.ndarray) -> np.ndarray:
+    """How much darker than its surroundings each pixel is, in grey levels."""
+    grey = image.mean(axis=2, dtype=np.float32)
+    small = cv2.resize(grey, None, fx=1 / STEP_PX, fy=1 / STEP_PX, interpolation=cv2.INTER_AREA)
+    paper = cv2.resize(
+        cv2.medianBlur(small.astype(np.uint8), 9), grey.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
+    return np.maximum(paper - grey, 0)
 
 
 def fit_paper(grid: np.ndarray) -> PaperField | None:

@@ -20,8 +20,9 @@ from scipy.linalg import solveh_banded
 
 SUBCOLUMNS = 4
 REACHES_PX = (15, 15, 15, 7, 7, 7, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1)  # blur of each step of the fit, odd
-SMOOTHNESS = 1e-3  # weight of a curve's squared second difference (px²) against squared coverage
+SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
 DAMPING = 1e-3
+HOLD = 0.3  # weight of staying where there is no ink
 
 
 @dataclass(frozen=True)
@@ -52,46 +53,65 @@ class Touch:
     """
 
     column: np.ndarray  # (cells,) of the page
+    trust: np.ndarray  # (cells,) 0 where there is no ink, else 1
     node: np.ndarray
     share: np.ndarray
     chord_px: np.ndarray
 
 
 def decode(
-    ink: np.ndarray, stretches: list[Nodes], start_y_px: list[np.ndarray], pen_px: float
+    ink: np.ndarray,
+    stretches: list[Nodes],
+    start_y_px: list[np.ndarray],
+    known: list[np.ndarray],
+    pen_px: float,
+    aperture_px: float = 1.0,
 ) -> list[np.ndarray]:
     """The heights (count,) of each stretch's nodes, whose strokes best give `ink`.
 
-    ink (H, W) float32: the share of each pixel that is covered; start_y_px: heights to start from, some pixels off at
-    most but for spikes. Heights are canvas coordinates. Where strokes overlap, ink is that of one over the other.
+    ink (H, W) float32: the share of each pixel's aperture that is covered; an exact drawing has an aperture of 1 px,
+    one that was resampled or seen by a network is blurred, as by a wider one. start_y_px: heights to start from, some
+    pixels off at most but for spikes; known: False for nodes where there is no ink, which stay where they start.
+    Heights are canvas coordinates. Where strokes overlap, ink is that of one over the other.
     """
-    touch = _touch(stretches, pen_px, ink.shape[1])
-    bending = SMOOTHNESS * _bending(stretches)
-    y_px = np.concatenate(start_y_px).astype(float)
+    touch = _touch(stretches, known, pen_px, aperture_px, ink.shape[1])
+    held = HOLD * ~np.concatenate(known)
+    start = np.concatenate(start_y_px).astype(float)
+    prior = SMOOTHNESS * _bending(stretches) + sparse.diags(held + DAMPING)
+    y_px = start
     for reach in REACHES_PX:
         seen = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
-        y_px = y_px + np.clip(_step(seen, touch, bending, y_px, reach), -reach, reach)
+        edges, hang = _edges(touch, y_px)
+        residual, slope = _residuals(seen, touch, edges, reach, max(reach, aperture_px))
+        jacobian = slope @ hang
+        pull = (prior @ y_px) - held * start - DAMPING * y_px
+        normal = (jacobian.T @ jacobian + prior).todia()
+        y_px = y_px - np.clip(_solve_banded(normal, jacobian.T @ residual + pull), -reach, reach)
     return np.split(y_px, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
 
-def _touch(stretches: list[Nodes], pen_px: float, width: int) -> Touch:
+def _touch(
+    stretches: list[Nodes], known: list[np.ndarray], pen_px: float, aperture_px: float, width: int
+) -> Touch:
     radius = pen_px / 2
     inner = np.arange(-int(radius * SUBCOLUMNS), int(radius * SUBCOLUMNS) + 1) / SUBCOLUMNS
     shifts = np.concatenate([[-radius], inner, [radius]])
     chords = np.sqrt(np.maximum(radius**2 - shifts**2, 0))
     parts, first_node = [], 0
-    for nodes in stretches:
+    for nodes, has_ink in zip(stretches, known, strict=True):
         left, right = int(nodes.first_x_px - radius), int(nodes.last_x_px + radius)
         column = np.arange(max(left, 0), min(right + 1, width))
-        centre = column[:, None] + (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS
+        spread = (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS - 0.5
+        centre = column[:, None] + 0.5 + aperture_px * spread
         place = (centre + shifts[:, None, None] - nodes.first_x_px) / nodes.step_px
         beyond = (place < 0) | (place > nodes.count - 1)
         node = np.clip(np.floor(place).astype(np.int32), 0, nodes.count - 2)
         chord = np.where(beyond, -np.inf, chords[:, None, None])
-        parts.append((column, node + first_node, np.clip(place - node, 0, 1), chord))
+        trust = np.interp(column + 0.5, nodes.x_px, has_ink.astype(float))
+        parts.append((column, trust, node + first_node, np.clip(place - node, 0, 1), chord))
         first_node += nodes.count
-    column = np.concatenate([part[0] for part in parts])
-    return Touch(column, *(np.concatenate([part[k] for part in parts], axis=1) for k in (1, 2, 3)))
+    cells = [np.concatenate([part[k] for part in parts]) for k in (0, 1)]
+    return Touch(*cells, *(np.concatenate([part[k] for part in parts], axis=1) for k in (2, 3, 4)))
 
 
 def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
@@ -101,18 +121,6 @@ def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
         second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(nodes.count - 2, nodes.count))
         blocks.append(second.T @ second)
     return sparse.block_diag(blocks, format="csr")
-
-
-def _step(
-    seen: np.ndarray, touch: Touch, bending: sparse.csr_matrix, y_px: np.ndarray, reach: int
-) -> np.ndarray:
-    """One Gauss-Newton step of the heights."""
-    edges, hang = _edges(touch, y_px)
-    residual, slope = _residuals(seen, touch.column, edges, reach)
-    jacobian = slope @ hang
-    normal = (jacobian.T @ jacobian + bending + DAMPING * sparse.identity(len(y_px))).todia()
-    gradient = jacobian.T @ residual + bending @ y_px
-    return -_solve_banded(normal, gradient)
 
 
 def _edges(touch: Touch, y_px: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
@@ -137,29 +145,31 @@ def _edges(touch: Touch, y_px: np.ndarray) -> tuple[np.ndarray, sparse.csr_matri
 
 
 def _residuals(
-    seen: np.ndarray, column: np.ndarray, edges: np.ndarray, reach: int
+    seen: np.ndarray, touch: Touch, edges: np.ndarray, reach: int, ramp_px: float
 ) -> tuple[np.ndarray, sparse.csr_matrix]:
     """For the pixels that edges cross: coverage as drawn less coverage as seen, and its slope (pixels, edges)."""
     height = len(seen)
+    column, trust = touch.column, touch.trust
     row = np.floor(edges - reach / 2 + 0.5) + np.arange(reach)[:, None, None, None]
-    crossed = np.isfinite(row) & (row >= 0) & (row < height)
+    crossed = np.isfinite(row) & (row >= 0) & (row < height) & (trust > 0)[:, None]
     cell = np.broadcast_to(np.arange(len(column))[:, None], row.shape)
     key, pixel = np.unique(cell[crossed] * height + row[crossed].astype(np.int64), return_inverse=True)
     cell, row_of = key // height, key % height
-    drawn = _drawn(edges[:, cell], row_of, reach)
+    drawn = _drawn(edges[:, cell], row_of, ramp_px)
     others = np.clip(_all_drawn(column, edges, seen.shape, reach)[row_of, column[cell]] - drawn, 0, 1)
     number = np.broadcast_to(np.arange(edges.size).reshape(edges.shape), row.shape)[crossed]
     sign = np.where(number < edges.size // 2, -1.0, 1.0)
     slope = sparse.csr_matrix(
-        (sign * (1 - others)[pixel] / (SUBCOLUMNS * reach), (pixel, number)), shape=(len(key), edges.size)
+        (sign * (trust[cell] * (1 - others))[pixel] / (SUBCOLUMNS * ramp_px), (pixel, number)),
+        shape=(len(key), edges.size),
     )
-    return drawn + others * (1 - drawn) - seen[row_of, column[cell]], slope
+    return trust[cell] * (drawn + others * (1 - drawn) - seen[row_of, column[cell]]), slope
 
 
-def _drawn(edges: np.ndarray, row: np.ndarray, reach: int) -> np.ndarray:
+def _drawn(edges: np.ndarray, row: np.ndarray, ramp_px: float) -> np.ndarray:
     """A stretch's own coverage of pixels (n,) in the given rows; edges (2, n, SUBCOLUMNS)."""
     centre = row[:, None] + 0.5
-    return (_ramp(centre - edges[0], reach) - _ramp(centre - edges[1], reach)).mean(axis=1)
+    return (_ramp(centre - edges[0], ramp_px) - _ramp(centre - edges[1], ramp_px)).mean(axis=1)
 
 
 def _all_drawn(column: np.ndarray, edges: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
@@ -177,8 +187,8 @@ def _all_drawn(column: np.ndarray, edges: np.ndarray, shape: tuple[int, int], re
     return cv2.blur(total, (1, reach)) if reach > 1 else total
 
 
-def _ramp(distance: np.ndarray, reach: int) -> np.ndarray:
-    return np.clip(distance / reach + 0.5, 0, 1)
+def _ramp(distance: np.ndarray, length: float) -> np.ndarray:
+    return np.clip(distance / length + 0.5, 0, 1)
 
 
 def _solve_banded(matrix: sparse.dia_matrix, right: np.ndarray) -> np.ndarray:

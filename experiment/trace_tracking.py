@@ -16,6 +16,9 @@ HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 PULL = 0.03  # cost of a column at another row's zero line
+HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
+OWN_PX = 3  # on either side of the path
+MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
 SPIKE_COLUMNS = 5  # a spike's tip is the highest or lowest among so many columns
 
 
@@ -42,34 +45,74 @@ def track_rows(
     the trace may jump; reach_px: how far a trace may leave its zero line.
     """
     page = ink[:, columns]
-    paths = _paths(page, zero_y_px, [[at - columns.start for at in row] for row in breaks], reach_px)
+    starts = [[at - columns.start for at in row] for row in breaks]
+    paths = _paths([page] * len(zero_y_px), zero_y_px, starts, reach_px)
+    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
+    if _on_foreign_ink(paths, at_home):
+        own = [
+            _without(page, np.delete(paths, row, 0), np.delete(at_home, row, 0)) for row in range(len(paths))
+        ]
+        paths = _paths(own, zero_y_px, starts, reach_px)
     return [_track(page, paths, row, columns.start, pen_px) for row in range(len(paths))]
 
 
-def _paths(page: np.ndarray, zero_y_px: np.ndarray, breaks: list[list[int]], reach_px: float) -> np.ndarray:
-    """The rows of pixels (rows, columns) of the cheapest paths."""
+def _spacing(zero_y_px: np.ndarray, reach_px: float) -> float:
+    return np.diff(np.sort(zero_y_px)).min() if len(zero_y_px) > 1 else reach_px
+
+
+def _on_foreign_ink(paths: np.ndarray, at_home: np.ndarray) -> bool:
+    """Whether a path goes along another one that is where it belongs: for want of ink of its own."""
+    along = np.abs(paths[:, None] - paths[None]) <= OWN_PX
+    along &= at_home[None] & ~at_home[:, None]
+    return bool((along.sum(axis=2) > MAX_ALONG_COLUMNS).any())
+
+
+def _without(page: np.ndarray, paths: np.ndarray, at_home: np.ndarray) -> np.ndarray:
+    """The page less the ink of other rows where these are near their zero lines."""
+    left = page.copy()
+    columns = np.arange(page.shape[1])
+    for path, certain in zip(paths, at_home, strict=True):
+        for offset in range(-OWN_PX, OWN_PX + 1):
+            left[np.clip(path + offset, 0, len(page) - 1)[certain], columns[certain]] = 0
+    return left
+
+
+def _paths(
+    pages: list[np.ndarray], zero_y_px: np.ndarray, breaks: list[list[int]], reach_px: float
+) -> np.ndarray:
+    """The rows of pixels (rows, columns) of the cheapest path of each row through its page."""
     states = 2 * int(reach_px / HALF) + 1
     first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
-    ink = np.stack([_band(page, top, states) for top in first]).transpose(2, 0, 1)  # columns, rows, states
-    spacing = np.diff(np.sort(zero_y_px)).min() if len(zero_y_px) > 1 else reach_px
-    away = np.arange(states) - states // 2
-    stay = NO_INK * (1 - np.clip(ink / INK, 0, 1)) + (PULL * np.square(away * HALF / spacing)).astype(
-        np.float32
-    )
-    climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * np.clip(ink / INK, 0, 1), axis=2)
+    bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
+    ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
+    away = np.square((np.arange(states) - states // 2) * HALF / _spacing(zero_y_px, reach_px))
+    stay = NO_INK * (1 - ink) + (PULL * away).astype(np.float32)
+    climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
         climb[[at for at in columns if 0 <= at < len(climb)], row] = 0
+    state = _cheapest_states(stay, climb)
+    upper = np.clip(first[:, None] + state.T * HALF, 0, len(pages[0]) - HALF)
+    columns = np.arange(pages[0].shape[1])
+    darker = [
+        np.stack([page[top + k, columns] for k in range(HALF)]).argmax(axis=0)
+        for page, top in zip(pages, upper, strict=True)
+    ]
+    return upper + np.stack(darker)
+
+
+def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
+    """The states (columns, rows) of the paths of least cost; stay, climb (columns, rows, states)."""
     cost = np.empty_like(stay)
     cost[0] = stay[0]
     for k in range(1, len(stay)):
         cost[k] = stay[k] + _cheapest(cost[k - 1], climb[k])
-    state = np.empty((len(stay), len(zero_y_px)), int)
-    rows = np.arange(len(zero_y_px))
+    state = np.empty(stay.shape[:2], int)
+    rows = np.arange(stay.shape[1])
     state[-1] = cost[-1].argmin(axis=1)
     for k in range(len(stay) - 1, 0, -1):
         here = climb[k][rows, state[k]][:, None]
         state[k - 1] = (cost[k - 1] + np.abs(climb[k] - here)).argmin(axis=1)
-    return np.clip(first[:, None] + state.T * HALF, 0, len(page) - 1)
+    return state
 
 
 def _band(page: np.ndarray, top: int, states: int) -> np.ndarray:

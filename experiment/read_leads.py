@@ -1,0 +1,122 @@
+"""The leads' signals from a rectified page and its layout: track, decode, and turn heights into millivolts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ecg_generator_with_train_src.geometry import Placement
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import binary_opening, label
+
+from experiment.find_layout import FoundLayout
+from experiment.model import PX_PER_MM
+from experiment.trace_decoding import Nodes, decode
+from experiment.trace_tracking import Track, track_rows
+
+MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
+REACH_MM = 42.0  # how far a trace may leave its zero line
+GAP_PX = 4  # of columns without ink that count as a gap
+APERTURE_PX = 1.8  # blur of a network's plane, resampled
+MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
+
+
+@dataclass(frozen=True)
+class LeadSignal:
+    """What the page shows of one lead at one place."""
+
+    place: Placement
+    signal_mv: np.ndarray  # at place.samples(fs_hz)
+    y_px: np.ndarray  # the same as canvas heights of the rectified page
+    confidence: float  # mean probability of the ink along it, 0 to 1
+    gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in, for want of ink
+
+
+def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
+    """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W)."""
+    pen_px = measure_pen(ink)
+    tracks = _track(ink, found, pen_px)
+    places = found.placements
+    nodes = [_nodes(place, fs_hz) for place in places]
+    starts = [
+        _start(track, node)
+        for track, node in zip((tracks[place.row] for place in places), nodes, strict=True)
+    ]
+    known = [_known(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
+    heights = decode(ink, nodes, starts, known, pen_px, APERTURE_PX)
+    return [
+        _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
+        for place, node, y_px in zip(places, nodes, heights, strict=True)
+    ]
+
+
+def measure_pen(ink: np.ndarray) -> float:
+    """Diameter of the pen: the ink of a column where the trace runs level, which most columns of a run are."""
+    inked = ink > 0.5
+    starts = (np.diff(inked.astype(np.int8), axis=0, prepend=0) == 1).sum(axis=0)
+    columns = starts > 0
+    if not columns.any():
+        return MIN_PEN_PX
+    return float(
+        np.clip(np.percentile(ink[:, columns].sum(axis=0) / starts[columns], 20), MIN_PEN_PX, MAX_PEN_PX)
+    )
+
+
+def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
+    places = found.placements
+    last_px = max(float(place.x_px_of_s(place.end_s)) for place in places)
+    columns = slice(max(int(found.start_x_px) - 1, 0), min(int(last_px) + 2, ink.shape[1]))
+    breaks: list[list[int]] = [[] for _ in found.zero_y_px]
+    for place in places:
+        if place.start_s > 0:
+            breaks[place.row] += [int(place.x0_px), int(place.x0_px) + 1]
+    reach_px = REACH_MM * PX_PER_MM
+    return track_rows(ink, found.zero_y_px, columns, breaks, reach_px, pen_px)
+
+
+def _nodes(place: Placement, fs_hz: float) -> Nodes:
+    """A node every sample, or every few where samples are closer than the page can tell; one beyond the end then."""
+    samples = place.samples(fs_hz)
+    every = _every(place, fs_hz)
+    first_px = float(place.x_px_of_s(np.float64(samples.start / fs_hz)))
+    count = -(-(samples.stop - samples.start - 1) // every) + 1
+    return Nodes(first_px, place.px_per_s / fs_hz * every, count)
+
+
+def _every(place: Placement, fs_hz: float) -> int:
+    return max(int(np.ceil(MIN_NODE_PX * fs_hz / place.px_per_s)), 1)
+
+
+def _start(track: Track, nodes: Nodes) -> np.ndarray:
+    """Heights of the nodes from the columns that lie wholly within the stretch."""
+    x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
+    own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
+    return np.interp(nodes.x_px, x_px[own], track.y_px[own])
+
+
+def _known(track: Track, nodes: Nodes) -> np.ndarray:
+    """Which nodes (count,) have ink on the track."""
+    blank = binary_opening(track.seen <= 0, np.ones(GAP_PX // 2))
+    return np.interp(nodes.x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
+
+
+def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray, fs_hz: float) -> LeadSignal:
+    samples = place.samples(fs_hz)
+    number = np.arange(samples.stop - samples.start)
+    x_px = track.first_column + np.arange(len(track.seen)) + 0.5
+    own = (x_px > nodes.first_x_px) & (x_px < nodes.last_x_px)
+    if (every := _every(place, fs_hz)) > 1:
+        y_px = CubicSpline(np.arange(len(y_px)) * every, y_px)(number)
+    gaps = _gaps(x_px[own], track.seen[own], place)
+    confidence = float(track.seen[own].mean()) if own.any() else 0.0
+    return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, gaps)
+
+
+def _gaps(x_px: np.ndarray, seen: np.ndarray, place: Placement) -> tuple[tuple[float, float], ...]:
+    """Start and end in s of the runs of columns without ink."""
+    runs, number = label(seen <= 0)
+    gaps = []
+    for run in range(1, number + 1):
+        columns = np.flatnonzero(runs == run)
+        if len(columns) >= GAP_PX:
+            ends = place.s_of_x_px(x_px[columns[[0, -1]]])
+            gaps.append((round(float(ends[0]), 3), round(float(ends[1]), 3)))
+    return tuple(gaps)
