@@ -7,7 +7,15 @@ from ecg_generator_with_train_src.degradation import sample_degradation
 from ecg_generator_with_train_src.layouts import PageSetup
 from ecg_generator_with_train_src.profiles import PROFILES
 from ecg_generator_with_train_src.random_stream import random_stream
-from ecg_generator_with_train_src.warp import Crease, PageMap, Wave, dense_index, local_scales, place_on_image
+from ecg_generator_with_train_src.warp import (
+    Bend,
+    Crease,
+    PageMap,
+    Wave,
+    dense_index,
+    local_scales,
+    place_on_image,
+)
 
 PAPER = PageSetup().paper()
 FLAT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -99,3 +107,19 @@ def test_an_image_is_warped_to_where_points_are_placed():
             moments = cv2.moments(seen[top : top + 60, left : left + 60])
             centre = moments["m10"] / moments["m00"] + left + 0.5, moments["m01"] / moments["m00"] + top + 0.5
             assert np.hypot(centre[0] - x_px, centre[1] - y_px) < 0.15
+
+
+def test_a_bend_moves_points_by_its_spline_and_goes_on_beyond_its_edge():
+    """Worked by hand: a lone coefficient of 6 mm weighs 4/6 · 4/6 at its own place and 4/6 · 1/6 one step beside it."""
+    shift = np.zeros((7, 7))
+    shift[3, 3] = 6
+    even = np.ones((7, 7))
+    bend = Bend(left_mm=0, top_mm=10, step_mm=10, shift_x_mm=shift.tolist(), shift_y_mm=even.tolist())
+    page_map = PageMap(homography=FLAT, px_per_mm=2.0, bends=(bend,))
+    x_px, y_px = 2 * np.array([30.0, 40.0, 30.0, -500.0]), 2 * np.array([40.0, 40.0, 60.0, 40.0])
+    shift_x, shift_y = page_map.displacement_px(x_px, y_px)
+    np.testing.assert_allclose(shift_x, 2 * 6 * np.array([16, 4, 0, 0]) / 36, atol=1e-9)
+    np.testing.assert_allclose(shift_y, 2.0)
+    back = page_map.page_of_image(*place_on_image(page_map, x_px, y_px))
+    np.testing.assert_allclose(back, (x_px, y_px), atol=1e-4)
+    assert PageMap.model_validate_json(page_map.model_dump_json()) == page_map
