@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
-MAX_SIDE_PX = 3000  # larger images are reduced first: lines stay some 10 px apart
-PATCH_SHARE = 10  # a patch is about a tenth of the long side, some 30 mm: the grid hardly bends within it
-MIN_PATCH_PX, MAX_PATCH_PX = 64, 256
+MAX_SIDE_PX = 2400  # larger images are reduced first: lines stay some 8 px apart
+PATCH_SHARE = (
+    8  # a patch is an eighth of the long side, some 30 mm: six major lines, and the grid hardly bends
+)
+MIN_PATCH_PX, MAX_PATCH_PX = 64, 288
 MAX_PATCHES = 60
 MAX_OFF_DEG = 8  # of a patch's lines from the image's: perspective and curled paper
 
@@ -26,10 +28,11 @@ _MINOR = {1.0: 0.6, 2.0: 0.3, 3.0: 0.15}  # harmonics of 1/p and their weights; 
 _MAJOR = {0.2: 0.1, 0.4: 0.1, 0.6: 0.1, 0.8: 0.1}
 _BETWEEN = (0.1, 0.3, 0.5, 0.7, 0.9, 1.5)
 _MAX_WORTH = 3.5  # of one peak: e times that above the median
+_FLOOR = 0.01  # of the highest peak: below, a drawn sheet has rounding errors where a scan has noise
 _NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
 _USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
 _PITCH_STEP = 0.015  # in logs
-_MIN_WORTH = 0.5
+_MIN_WORTH, _MIN_MARGIN = 0.3, 0.05  # noise: up to 0.4, but never more than 0.02 better than elsewhere
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ def _flat_darkness(image: np.ndarray) -> np.ndarray:
 
 
 def _patches(shape: tuple[int, ...]) -> tuple[int, list[tuple[int, int]]]:
-    """Side of the patches, a power of two, and their corners, spread evenly over the image."""
-    wanted = 2 ** round(math.log2(max(shape) / PATCH_SHARE))
-    side = min(int(np.clip(wanted, MIN_PATCH_PX, MAX_PATCH_PX)), *shape)
+    """Side of the patches and their corners, spread evenly over the image."""
+    wanted = int(np.clip(max(shape) / PATCH_SHARE, MIN_PATCH_PX, MAX_PATCH_PX))
+    side = min(wanted, *shape) // 2 * 2
     counts = [math.ceil(length / side) for length in shape]
     thin = min(math.sqrt(MAX_PATCHES / (counts[0] * counts[1])), 1.0)
     starts = [
@@ -98,8 +101,8 @@ def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
     column = (side // 2 + radius * np.cos(angle)).astype(np.float32)
     row = (side // 2 + radius * np.sin(angle)).astype(np.float32)
     polar = cv2.remap(height, column, row, cv2.INTER_LINEAR)
-    median = np.median(polar, axis=0) + 1e-6
-    return np.clip(np.log(np.maximum(polar / median, 0.5)), None, _MAX_WORTH)
+    usual = np.median(polar, axis=0) + _FLOOR * polar.max() + 1e-6
+    return np.clip(np.log(np.maximum(polar / usual, 0.5)), None, _MAX_WORTH)
 
 
 def _vote(spectra: np.ndarray, patch_px: int, long_side_px: int, shrink: float) -> Grid | None:
@@ -115,14 +118,15 @@ def _vote(spectra: np.ndarray, patch_px: int, long_side_px: int, shrink: float) 
     usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
     score = total + _USUAL_WEIGHT * usual
     best = int(np.argmax(score))
-    if total[best] < _MIN_WORTH:
-        return None
     apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1
+    margin = float(score[best] - score[apart].max())
+    if total[best] < _MIN_WORTH or margin < _MIN_MARGIN:
+        return None
     return Grid(
         pitch_px=_mean_pitch(curves, pitch_px, best) / shrink,
         slant_deg=_mean_slant(worth[..., best], axis_deg, near),
         worth=float(total[best]),
-        margin=float(score[best] - score[apart].max()),
+        margin=margin,
     )
 
 
@@ -162,6 +166,7 @@ def _mean_pitch(curves: np.ndarray, pitch_px: np.ndarray, best: int) -> float:
 
 def _mean_slant(worth: np.ndarray, axis_deg: int, near: np.ndarray) -> float:
     """Slant in degrees, -45 to 45, from the worth (2, N, directions) of the best pitch."""
-    height = np.exp(worth.mean(axis=(0, 1)) * 3)
-    slant = axis_deg + float((near * height).sum() / height.sum())
+    height = worth.mean(axis=(0, 1))
+    peak = np.clip(height - np.percentile(height, 60), 0, None) ** 2
+    slant = axis_deg + float((near * peak).sum() / max(peak.sum(), 1e-9))
     return (slant + 45) % 90 - 45
