@@ -171,7 +171,7 @@ def _spacing_score(layout: Layout, zero_y_px: np.ndarray) -> float:
 
 
 def _boundary_evidence(page: RectifiedPage, rows: Rows, start_px: float) -> np.ndarray:
-    """How much it looks as if a lead started, (rows, BOUNDARIES): about 0 where none does, 1 and more where one does."""
+    """How much it looks as if a lead started, (rows, BOUNDARIES): 0 where none does, 1 to 2 where one does."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
     at = [round(start_px + share * length_px) for share in BOUNDARIES]
     evidence = np.zeros((len(rows.zero_y_px), len(BOUNDARIES)))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
+from ecg_generator_with_train_src.batch import atomic_path
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import LEADS
 
@@ -29,6 +30,19 @@ def read_submission(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no rows")
     cell, row, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     return dict(zip(pages, _assemble(path, list(pages), cell, row, value), strict=True))
+
+
+def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> None:
+    """Write each page's leads (rows,) in mV, .parquet or else CSV; whole or not at all."""
+    cells = [(page, lead, signal_mv) for page, leads in pages.items() for lead, signal_mv in leads.items()]
+    ids = [f"{page}_{row}_{lead}" for page, lead, signal_mv in cells for row in range(len(signal_mv))]
+    values = np.concatenate([signal_mv for *_, signal_mv in cells])
+    table = pa.table({"id": pa.array(ids, pa.string()), "value": pa.array(values, pa.float64())})
+    with atomic_path(path) as temporary:
+        if path.suffix == ".parquet":
+            pa.parquet.write_table(table, temporary)
+        else:
+            pa.csv.write_csv(table, temporary, pa.csv.WriteOptions(quoting_style="none"))
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,254 @@
+"""python experiment/digitize.py --images FILE|FOLDER …
+
+Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
+a lead in mV, empty where the page shows nothing), <name>.json (the geometry that was found, confidence of each lead,
+warnings) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); with --submission,
+the competition's table as well. A page that cannot be read becomes a flat line, is named, and the exit code is 1.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ecg_generator_with_train_src.batch import SkipReport, write_bytes, write_json, write_text
+from ecg_generator_with_train_src.command_line import EXIT_DONE, EXIT_SKIPPED, make_parser, run
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.image_files import encode_rgb
+from ecg_generator_with_train_src.layouts import LAYOUTS, LEAD_ORDERS
+from ecg_generator_with_train_src.records import LEADS, check_fs, read_record_table
+from tqdm import tqdm
+
+from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
+from experiment.page_files import PDF_SUFFIX, read_pages
+from experiment.page_reading import ReadingOptions, flat_page, read_page
+from experiment.predict import PRETRAINED, choose_precision, find_images, load_predictor
+from experiment.prediction import Predictor
+from experiment.reading_files import picture, reading_summary, signals_csv
+from experiment.submission import write_submission
+
+AUTO = "auto"
+ASSUMED_FS_HZ = 500.0
+_TYPE = re.compile(r"-\d{4}$")  # behind a record's id in the competition's file names
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Sampling rates: of all pages, or by id; and rows of each lead where a test.csv tells them."""
+
+    fs_hz: float | None
+    by_id: dict[str, float]
+    rows: dict[str, dict[str, int]]
+
+    def of(self, path: Path, page_id: str) -> tuple[float, str]:
+        """The rate of a page in Hz, and where it is from."""
+        if self.fs_hz:
+            return self.fs_hz, "--fs-hz"
+        if page_id in self.by_id:
+            return self.by_id[page_id], "table"
+        table = read_record_table(path.parent)
+        if page_id in table.fs_hz:
+            return table.fs_hz[page_id], str(table.path)
+        return ASSUMED_FS_HZ, "assumed"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
+    arguments = _parse(argv)
+    paths = find_images(arguments.images)
+    rates = _rates(arguments)
+    if arguments.submission:
+        _check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
+    options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
+    return launch(options, digitize_pages, arguments, paths, rates)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="where the results go")
+    parser.add_argument(
+        "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of the leads on all pages; auto finds it"
+    )
+    parser.add_argument(
+        "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto tells by the limb leads"
+    )
+    parser.add_argument("--paper-speed-mm-s", type=float, help="25 unless the calibration pulse says 50")
+    parser.add_argument("--gain-mm-mv", type=float, help="10 unless the calibration pulse says 5 or 20")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--fs-hz", type=float, help="sampling rate of the signals that are written")
+    rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
+    rate.add_argument("--test-csv", type=Path, help="table id, lead, fs, number_of_rows")
+    parser.add_argument("--submission", type=Path, help="the competition's table to write, .csv or .parquet")
+    parser.add_argument(
+        "--px-per-mm", type=float, help="pixels a millimetre of all images; found from each grid if not given"
+    )
+    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network's sums"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.submission and arguments.submission.suffix not in (".csv", ".parquet"):
+        raise InputError(
+            f"--submission {arguments.submission}: expected a name that ends in .csv or .parquet"
+        )
+    return arguments
+
+
+def _rates(arguments: argparse.Namespace) -> Rates:
+    """The sampling rates that the command line names. Raises InputError for a bad table or rate."""
+    if arguments.fs_hz is not None:
+        check_fs(arguments.fs_hz, "--fs-hz")
+        return Rates(arguments.fs_hz, {}, {})
+    path = arguments.train_csv or arguments.test_csv
+    if path is None:
+        return Rates(None, {}, {})
+    wanted = {"id": str, "fs": float}
+    if arguments.test_csv:
+        wanted |= {"lead": str, "number_of_rows": int}
+    try:
+        table = pd.read_csv(path, usecols=list(wanted), dtype=wanted)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
+    for page_id, fs_hz in zip(table["id"], table["fs"], strict=True):
+        check_fs(fs_hz, f"{path}: {page_id}")
+    rows: dict[str, dict[str, int]] = defaultdict(dict)
+    if arguments.test_csv:
+        for page_id, lead, number in zip(table["id"], table["lead"], table["number_of_rows"], strict=True):
+            rows[page_id][lead] = number
+    return Rates(None, dict(zip(table["id"], table["fs"], strict=True)), dict(rows))
+
+
+def id_of(name: str, known: dict[str, float]) -> str:
+    """The record's id in a page's name: a known one that it starts with, or what stands before the page's type."""
+    starts = [
+        page_id for page_id in known if name == page_id or name.startswith((f"{page_id}-", f"{page_id}__"))
+    ]
+    return max(starts, key=len) if starts else _TYPE.sub("", name)
+
+
+def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
+    """Raises InputError naming the ids of a submission that have several pages, or none."""
+    pages = defaultdict(list)
+    for name in names:
+        pages[id_of(name, rates.by_id)].append(name)
+    several = sorted(page_id for page_id, its_names in pages.items() if len(its_names) > 1)
+    if several:
+        raise InputError(f"--submission: several pages of {', '.join(several)}; give one page of each record")
+    missing = sorted(rates.rows.keys() - pages.keys())
+    if missing:
+        raise InputError(f"--submission: no page of {', '.join(missing)}, which --test-csv lists")
+
+
+def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[Path], rates: Rates) -> int:
+    """Read all pages and write what was found; returns the exit code."""
+    choose_precision(backend, arguments.precision)
+    predictor = load_predictor(backend, arguments.checkpoint)
+    report = SkipReport(arguments.output_dir / "skipped.tsv")
+    signals: dict[str, np.ndarray] = {}
+    started = time.perf_counter()
+    for path in tqdm(paths, desc="digitize", unit="file", disable=None):
+        for name, image in _pages_of(path, report):
+            signals[name] = digitize_page(predictor, path, name, image, arguments, rates, report.add)
+    report.write()
+    if arguments.submission:
+        _submit(arguments.submission, signals, rates)
+    seconds = time.perf_counter() - started
+    read = len(signals) - len(report.reasons.keys() & signals.keys())
+    speed = seconds / max(len(signals), 1)
+    print(
+        f"read {read} of {len(signals)} pages -> {arguments.output_dir} in {seconds:.1f} s ({speed:.2f} s a page)"
+    )
+    return EXIT_SKIPPED if report.reasons else EXIT_DONE
+
+
+def _pages_of(path: Path, report: SkipReport):
+    """Name and image of each page of a file; None for the image of one that cannot be read."""
+    try:
+        yield from read_pages(path)
+    except InputError as error:
+        report.add(path.stem, str(error))
+        yield path.stem, None
+
+
+def digitize_page(
+    predictor: Predictor,
+    path: Path,
+    name: str,
+    image: np.ndarray | None,
+    arguments: argparse.Namespace,
+    rates: Rates,
+    fail: Callable[[str, str], None],
+) -> np.ndarray:
+    """Read one page and write its files; its signals (samples, 12) in mV, flat if it could not be read."""
+    fs_hz, source = rates.of(path, id_of(name, rates.by_id))
+    if source == "assumed":
+        tqdm.write(
+            f"warning: {name}: no train.csv tells its sampling rate; {fs_hz:g} Hz assumed", file=sys.stderr
+        )
+    layout = LAYOUTS.get(arguments.layout)
+    about = {"image": str(path), "fs_hz": fs_hz, "fs_from": source}
+    output = arguments.output_dir
+    try:
+        if image is None:
+            raise InputError("the file cannot be read")
+        seen = predictor.page_probability(image, arguments.px_per_mm)
+        order = None if arguments.lead_order == AUTO else arguments.lead_order
+        options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
+        reading = read_page(seen, fs_hz, options)
+    except InputError as error:
+        if image is not None:
+            fail(name, f"{path}: {error}; a flat line is written")
+        signal_mv = flat_page(fs_hz, layout)
+        about |= {"read": False, "warnings": [f"{error}; a flat line is written"]}
+        (output / f"{name}_traces.png").unlink(missing_ok=True)
+    else:
+        signal_mv = reading.signal_mv
+        about |= {"read": True, "px_per_mm": seen.pitch_px, "rotation_deg": seen.rotation_deg}
+        about |= reading_summary(reading)
+        write_bytes(output / f"{name}_traces.png", encode_rgb(picture(reading)))
+    write_text(output / f"{name}.csv", signals_csv(signal_mv))
+    write_json(output / f"{name}.json", about)
+    return signal_mv
+
+
+def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
+    """Write the submission: of each lead the rows that the page shows, or as many as --test-csv asks for."""
+    _check_one_page_an_id(list(signals), rates)
+    pages = {}
+    for name, signal_mv in signals.items():
+        page_id = id_of(name, rates.by_id)
+        wanted = rates.rows.get(page_id, {})
+        pages[page_id] = {
+            lead: _as_long(signal_mv[:, k], wanted.get(lead))
+            for k, lead in enumerate(LEADS)
+            if not wanted or lead in wanted
+        }
+    write_submission(path, pages)
+
+
+def _as_long(signal_mv: np.ndarray, rows: int | None) -> np.ndarray:
+    """The values that are there, cut or carried on to a number of rows."""
+    shown = signal_mv[np.isfinite(signal_mv)]
+    if rows is None or rows == len(shown):
+        return shown
+    if len(shown) == 0:
+        return np.zeros(rows)
+    return np.pad(shown, (0, max(rows - len(shown), 0)), mode="edge")[:rows]
+
+
+if __name__ == "__main__":
+    run(main)
