@@ -9,7 +9,7 @@ import math
 
 import cv2
 import numpy as np
-from ecg_generator_with_train_src.dataset_format import BACKGROUND, WAVEFORM
+from ecg_generator_with_train_src.dataset_format import WAVEFORM
 
 from experiment.model import PX_PER_MM
 
@@ -21,7 +21,7 @@ T_WAVE_MM = (4.5, 8.0)  # from the QRS: 180 to 320 ms at 25 mm/s
 BEAT_MM = 6.0  # the least distance of two beats
 MIN_QRS_MM = 0.8  # the least height of a column of a QRS complex
 _TEXT_AREA_MM2 = 3.0  # so much text is half a proof
-_TEXT_WEIGHT, _T_WAVE_WEIGHT, _USUAL = 4.0, 6.0, 1.0  # of log odds
+_TEXT_WEIGHT, _T_WAVE_WEIGHT, _USUAL = 3.0, 10.0, 1.0  # of log odds
 
 
 def runs_down(waveform: np.ndarray) -> bool:
@@ -41,18 +41,22 @@ def upside_down(image: np.ndarray, probability: np.ndarray, turned: bool = False
     image (H, W, 3) uint8 at the network's scale, probability (3, H, W). A page that was `turned` from its side is as
     likely to stand on its head as not; one that was not is upright more often than not.
     """
-    trace = probability[WAVEFORM] >= 0.5
-    text = _TEXT_WEIGHT * _text_above(image, probability, trace)
+    found = probability[WAVEFORM] >= 0.5
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    is_trace = (boxes[:, 2] > TRACE_MM * PX_PER_MM) & (boxes[:, 3] > 2 * PX_PER_MM)
+    is_trace[0] = False  # the background
     usual = 0.0 if turned else _USUAL
-    return 1 / (1 + math.exp(usual + text + _T_WAVE_WEIGHT * _t_wave_after(trace)))
+    text = _TEXT_WEIGHT * _text_above(image, is_trace[pieces])
+    return 1 / (1 + math.exp(usual + text + _T_WAVE_WEIGHT * _t_wave_after(pieces, boxes, is_trace)))
 
 
-def _text_above(image: np.ndarray, probability: np.ndarray, trace: np.ndarray) -> float:
-    """How much more text stands above the traces than below them, -1 to 1."""
-    rows, columns = np.flatnonzero(trace.sum(axis=1) > 1), np.flatnonzero(trace.any(axis=0))
-    top, bottom = np.percentile(rows, [1, 99])
-    ink = _ink(image) & (probability[BACKGROUND] > 0.5)
-    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
+def _text_above(image: np.ndarray, traces: np.ndarray) -> float:
+    """How much more text stands above the traces (H, W) than below them, -1 to 1; 0 without traces."""
+    if not traces.any():
+        return 0.0
+    rows, columns = np.flatnonzero(traces.any(axis=1)), np.flatnonzero(traces.any(axis=0))
+    top, bottom = np.percentile(np.repeat(rows, traces[rows].sum(axis=1)), [1, 99])
+    _, _, boxes, centres = cv2.connectedComponentsWithStats((_ink(image) & ~traces).astype(np.uint8))
     x, y = centres[1:].T
     width, height, area = (boxes[1:, side] / PX_PER_MM for side in (2, 3, 4))
     is_text = (height < TEXT_HEIGHT_MM) & (height > 0.7) & (width < TEXT_WIDTH_MM)
@@ -72,15 +76,16 @@ def _ink(image: np.ndarray) -> np.ndarray:
     return value < (1 - DARK) * cv2.blur(value, (side, side))
 
 
-def _t_wave_after(trace: np.ndarray) -> float:
-    """Where the T waves stand: mean deflection after the beats less that before, over their sum; -1 to 1."""
-    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(trace.astype(np.uint8))
+def _t_wave_after(pieces: np.ndarray, boxes: np.ndarray, is_trace: np.ndarray) -> float:
+    """Where the T waves stand: mean deflection after the beats less that before, over their sum; -1 to 1.
+
+    `pieces` (H, W) numbers the connected pieces, `boxes` are theirs, and `is_trace` says which to look at.
+    """
     after = before = 0.0
-    for number, (left, top, width, height, _) in enumerate(boxes):
-        if number and width > TRACE_MM * PX_PER_MM and height > 2 * PX_PER_MM:
-            piece = pieces[top : top + height, left : left + width] == number
-            found = _deflections(piece)
-            after, before = after + found[0], before + found[1]
+    for number in np.flatnonzero(is_trace):
+        left, top, width, height, _ = boxes[number]
+        found = _deflections(pieces[top : top + height, left : left + width] == number)
+        after, before = after + found[0], before + found[1]
     return (after - before) / (after + before) if after + before else 0.0
 
 

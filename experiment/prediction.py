@@ -101,10 +101,10 @@ class Predictor:
     def _upright(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, tuple[str, ...]]:
         """The page turned upright, its probabilities, the quarter turns taken, and warnings."""
         turns = 0
-        probability = blend(self._tile_probabilities, image, self.tile, self.batch)
+        probability = blend(self.tile_probabilities, image, self.tile, self.batch)
         if runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
             image, turns = np.ascontiguousarray(np.rot90(image)), 1
-            probability = blend(self._tile_probabilities, image, self.tile, self.batch)
+            probability = blend(self.tile_probabilities, image, self.tile, self.batch)
         if not (probability[WAVEFORM] >= 0.5).any():
             return image, probability, turns, ("no waveform found",)
         chance = upside_down(image, probability, turned=turns > 0)
@@ -115,7 +115,7 @@ class Predictor:
         return image, probability, turns + 2 * (chance > 0.5), unsure
 
     @torch.inference_mode()
-    def _tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
+    def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C, T, T) of tiles (N, T, T, 3)."""
         tiles = torch.from_numpy(np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))
         with self._one_at_a_time:

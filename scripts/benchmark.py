@@ -5,6 +5,7 @@ encoding the same page's images with OpenCV at PNG level 1, the share of encodin
 steps grow with records and workers. The records are copied under new names until there are --num-records. `degrade`:
 pages a second and core of every degradation profile, reading and encoding included.
 `train`: what the input costs the training loop, and how far its step is from the device's peak.
+`predict`: what a scanned page and a 12-megapixel photo cost beside the network alone, and memory.
 """
 
 import argparse
@@ -34,6 +35,9 @@ from ecg_generator_with_train_src.records import find_records, read_record_table
 SCRIPTS = Path(__file__).resolve().parent
 GRID = SCRIPTS.parent / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
 MASK = SCRIPTS.parent / "image_data" / "complete_mask.png"
+PRETRAINED = SCRIPTS.parent / "runs" / "pretrained" / "grid_wave_net.safetensors"
+PREDICT = SCRIPTS.parent / "experiment" / "predict.py"
+PHOTO_SIZE_PX = (4000, 3000)
 PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
 PEER_WORN_PAGES_A_SECOND = 0.18  # the same with wrinkles and augmentation
 REPEATS = 7
@@ -43,7 +47,7 @@ MIB = 2**20
 def main(argv: list[str] | None = None) -> None:
     """Run one benchmark."""
     parser = make_parser(__doc__)
-    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade|train")
+    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade|train|predict")
     render = commands.add_parser(
         "render", help="drawing and building pages", description=benchmark_render.__doc__
     )
@@ -67,6 +71,12 @@ def main(argv: list[str] | None = None) -> None:
     train.add_argument("--num-steps", type=positive_int, default=30, help="steps timed at a time")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     train.set_defaults(run=benchmark_train)
+    predict = commands.add_parser("predict", help="labelling pages", description=benchmark_predict.__doc__)
+    predict.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
+    predict.add_argument("--num-pages", type=positive_int, default=6, help="pages of the larger run")
+    predict.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to predict with")
+    predict.add_argument("--device", default="auto", help="where to predict: auto, tpu, xla-cpu, cuda or cpu")
+    predict.set_defaults(run=benchmark_predict)
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
@@ -183,10 +193,10 @@ def run_build(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run
     )
 
 
-def timed_command(script: str, *arguments) -> Run:
+def timed_command(script: str | Path, *arguments) -> Run:
     """Run a script to its end."""
     start_s = time.perf_counter()
-    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]  # an absolute path stays as it is
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -318,6 +328,63 @@ def report_matrix_work(trainer, meter, batch, step_s: float) -> None:
         f"a step takes {step_s * 1e3:.1f} ms, {step_s * peak / counter.get_total_flops():.1f} times its "
         f"{counter.get_total_flops() / 1e9:.1f} GFLOP at the {peak / 1e12:.2f} TFLOP/s of a {size}x{size} product"
     )
+
+
+def benchmark_predict(args: argparse.Namespace) -> None:
+    """Predict 1 and --num-pages pages, scans of 2200x1700 and photos of 4000x3000; what 1 takes is start-up, and left
+    out. The network alone is timed on as many tiles, in this process."""
+    count = max(args.num_pages, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        copy_records(args.csv_root, work / "records1", 1)
+        run_render(work, 1, 1)
+        run_build(work, 1, 1)
+        page = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
+        for kind, image in (("scan", page), ("photo", cv2.resize(page, PHOTO_SIZE_PX))):
+            few, many = (run_predict(work / f"{kind}{number}", image, number, args) for number in (1, count))
+            network_s = network_page_s(args, image)
+            page_s = (many.duration_s - few.duration_s) / (count - 1)
+            height, width = image.shape[:2]
+            print(
+                f"{kind} {width}x{height}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the network alone "
+                f"({network_s:.2f} s), first page {few.duration_s:.1f} s, peak memory {many.peak_mib:.0f} MiB"
+            )
+
+
+def run_predict(folder: Path, image: np.ndarray, count: int, args: argparse.Namespace) -> Run:
+    """predict.py on `count` files of one image."""
+    folder.mkdir()
+    data = image_files.encode_jpeg(image, 92)
+    for number in range(count):
+        (folder / f"page{number}.jpg").write_bytes(data)
+    return timed_command(
+        PREDICT,
+        *("--images", folder, "--output-dir", folder / "predictions"),
+        *("--checkpoint", args.checkpoint, "--device", args.device),
+    )
+
+
+def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
+    """Seconds that the network takes for the tiles of a page, and nothing else."""
+    from experiment.backends import LaunchOptions, launch  # torch: for this benchmark only
+
+    found: list[float] = []
+
+    def measure(backend) -> int:
+        from experiment.model import PX_PER_MM
+        from experiment.predict import choose_precision, load_predictor
+        from experiment.prediction import page_scale, tile_starts
+
+        choose_precision(backend, "auto")
+        predictor = load_predictor(backend, args.checkpoint)
+        scale = PX_PER_MM / page_scale(image, None)[0]
+        rows, columns = (len(tile_starts(round(side * scale), predictor.tile)) for side in image.shape[:2])
+        tiles = np.zeros((predictor.batch, predictor.tile, predictor.tile, 3), np.uint8)
+        found.append(median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.batch)
+        return 0
+
+    launch(LaunchOptions(args.device), measure)
+    return found[0]
 
 
 if __name__ == "__main__":
