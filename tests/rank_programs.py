@@ -26,8 +26,9 @@ def say(found: dict) -> None:
 
 
 def config_for(root: str, **changes):
-    """A small network on 64-pixel crops, two a step."""
-    data = {"root": root, "crop_size": 64, "crops_per_page": 2, "batch_size": 2, "val_batch_size": 2}
+    """A small network on 64-pixel crops as they are in the pages, two a step."""
+    data = {"root": root, "crop_size": 64, "crops_per_page": 2, "augment": False}
+    data |= {"batch_size": 2, "val_batch_size": 2}
     return check_config(
         {
             "run": {"name": "r"},

@@ -179,7 +179,7 @@ def test_a_damaged_page_ends_the_epoch(damaged_dataset, capsys):
 
 def test_xla_learns_two_images_by_heart_and_compiles_once(tiny_dataset):
     (said,) = run_program("fit", "xla-cpu", tiny_dataset)
-    assert min(said["dice"].values()) > 0.95
+    assert min(said["dice"].values()) > 0.9  # half covered pixels, of which the network is told the coverage
     assert said["fallbacks"] == []
     assert said["last"] == said["first"]  # after the second step nothing is compiled, whatever the rate
     assert said["first"] <= 3
@@ -267,4 +267,4 @@ def test_gloo_ranks_start_alike_and_exchange():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda_learns_two_images_by_heart(tiny_dataset):
     (said,) = run_program("fit", "cuda", tiny_dataset)
-    assert min(said["dice"].values()) > 0.95
+    assert min(said["dice"].values()) > 0.9  # half covered pixels, of which the network is told the coverage
