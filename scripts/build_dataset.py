@@ -211,14 +211,11 @@ def main(argv: list[str] | None = None) -> int:
         description="build",
         dask_scheduler=args.dask_scheduler,
     )
-    for task, outcome in outcomes:
-        if isinstance(outcome, InputError):
-            skipped.add(skipped_name(task, args), str(outcome))
-            continue
-        if outcome != task.known:
-            store.add(outcome)
+    for task, sample in skipped.sift(outcomes, lambda task: skipped_name(task, args)):
+        if sample != task.known:
+            store.add(sample)
             made += 1
-        samples.append(outcome)
+        samples.append(sample)
     skipped.write()
     if not samples:
         raise InputError(f"{args.wave_root}: no page could be built; see {skipped.path}")
