@@ -38,7 +38,7 @@ from .register_refine import Field, lay_flat, mean_scale, refine, straighten
 from .warp import PageMap, local_scales
 
 PULSE_MM = PULSE_S * DEFAULT_SETUP.paper_speed_mm_s  # a page without a pulse starts this much further left
-AS_DRAWN_SEEN, AS_DRAWN_OFFSET_PX = 0.97, 0.25
+AS_DRAWN_SEEN, AS_DRAWN_OFFSET_PX = 0.9, 0.25
 MIN_PULSE_CONTRAST = 0.5  # of the traces'
 
 

@@ -19,7 +19,7 @@ from .stroke import lay_over
 CHECK_STEP_PX = 3.0  # along the traces; all lengths in pixels of the page
 ACROSS_PX = np.arange(-8.0, 8.1, 0.25)
 MIDDLE_PX, BESIDE_PX = 0.5, 5.0  # what is on a trace, and from where on beside it
-RIDGE_REACH_PX = 3.0
+RIDGE_REACH_PX, ALONE_PX = 3.0, 2.5
 CONTROL_PX = (-13.0, 13.0, 21.0)  # above and below the traces, where that is clear of ink
 CONTROL_SHARE = 0.95
 CELL_MM = 10.0  # in which the grid is looked for
@@ -115,7 +115,7 @@ def look(photo: FlatPhoto, sheet: Sheet, scale: float, features: int) -> Sight:
     elsewhere = np.concatenate([checks[inside] + [0, away_px, 0, 0] for away_px in CONTROL_PX])
     elsewhere = elsewhere[_profiles(sheet.ink, elsewhere).max(axis=1) == 0]
     seen = contrast > max(np.quantile(_contrast(photo, sheet, elsewhere), CONTROL_SHARE), 0.0)
-    offset_px = _ridge_offsets_px(_profiles(photo.ink, checks[inside])) * scale
+    offset_px = _ridge_offsets_px(photo, sheet, checks[inside]) * scale
     clear = cv2.dilate(sheet.ink, np.ones((7, 7))) == 0
     quality = Quality(
         trace_seen=round(float(seen[inside].mean()), 4),
@@ -160,7 +160,10 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
         cv2.circle(known, (int(x_px), int(y_px)), reach_px, 0, cv2.FILLED)
     header = round(TEXT_MM * sheet.paper.px_per_mm_y)
     dark = (sight.photo.ink > DARK * sight.contrast) & (draw_grid_mask(sheet.paper) > 0)
-    known[:header][dark[:header]] = 0
+    hidden = cv2.dilate(
+        dark[:header].astype(np.uint8), np.ones((3, 3))
+    )  # the page with a pulse is not whole pixels off
+    known[:header][hidden > 0] = 0
     return known
 
 
@@ -196,10 +199,12 @@ def _contrast(photo: FlatPhoto, sheet: Sheet, checks: np.ndarray) -> np.ndarray:
     return profiles[:, np.abs(ACROSS_PX) <= MIDDLE_PX].mean(axis=1) - level
 
 
-def _ridge_offsets_px(profiles: np.ndarray) -> np.ndarray:
-    """Distance of the darkest place across."""
+def _ridge_offsets_px(photo: FlatPhoto, sheet: Sheet, checks: np.ndarray) -> np.ndarray:
+    """Distance of the darkest place across, where no other ink is drawn within reach that could be taken for it."""
     near = np.abs(ACROSS_PX) <= RIDGE_REACH_PX
-    return np.abs(ACROSS_PX[near][profiles[:, near].argmax(axis=1)])
+    other = (np.abs(ACROSS_PX) > ALONE_PX) & (np.abs(ACROSS_PX) <= RIDGE_REACH_PX + 1)
+    alone = checks[_profiles(sheet.ink, checks)[:, other].max(axis=1) == 0]
+    return np.abs(ACROSS_PX[near][_profiles(photo.ink, alone)[:, near].argmax(axis=1)])
 
 
 def _grid_by_cells(photo: FlatPhoto, sheet: Sheet, clear: np.ndarray, cell_mm: float) -> np.ndarray:
