@@ -32,6 +32,8 @@ END_SHARE = 0.6
 SNAP_MM = 0.25  # a start so close to a grid line lies on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
+TIME_ZERO_MM = 1.5  # by which start and end may disagree on where time starts
+CLEAR_BARS = 0.4
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
@@ -73,8 +75,8 @@ def find_layout(
 ) -> FoundLayout:
     """The likeliest layout, or where the given one stands. Raises InputError if the page does not show one."""
     rows = _find_rows(page.ink, layout)
-    start_px, end_px = _extent(page.ink, rows.zero_y_px)
-    start_px = _snap(start_px)
+    seen_start_px, end_px = _extent(page.ink, rows.zero_y_px)
+    start_px = _snap(_time_zero(page, rows.zero_y_px, seen_start_px, end_px))
     length_px = ROW_LENGTH_MM * PX_PER_MM
     warnings = []
     if abs(end_px - start_px - length_px) > LENGTH_TOLERANCE_MM * PX_PER_MM:
@@ -128,6 +130,28 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
         ends.append((_first(has_ink, reach), len(has_ink) - _first(has_ink[::-1], reach)))
     starts, stops = np.array(ends).T
     return float(np.median(starts)) + 1.0, float(np.median(stops)) - 1.0  # less the round end of the pen
+
+
+def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float) -> float:
+    """Canvas x where the rows start: where their ink does, or a row's length before it ends, whichever has separators
+    at equal parts of the row; pulses that were taken for traces move the former, a page cut on the right the latter."""
+    length_px = ROW_LENGTH_MM * PX_PER_MM
+    tolerance = TIME_ZERO_MM * PX_PER_MM
+    candidates = [start_px, end_px - length_px]
+    if abs(candidates[0] - candidates[1]) < tolerance:
+        return float(start_px)
+    bars = np.mean([_standing_out(_separator_profile(page, zero)) for zero in zero_y_px], axis=0)
+    scores = [max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates]
+    if max(scores) > CLEAR_BARS:
+        return float(candidates[int(np.argmax(scores))])
+    return float(max(candidates) if end_px < page.ink.shape[1] - length_px / 10 else start_px)
+
+
+def _bars_at(bars: np.ndarray, start_px: float, columns: int) -> float:
+    """How clear separators stand between the columns of rows that start there, 0 to 1."""
+    at = start_px + ROW_LENGTH_MM * PX_PER_MM * np.arange(1, columns) / columns
+    near = [bars[max(round(x) - 4, 0) : round(x) + 5].max(initial=0) for x in at]
+    return float(np.mean(near))
 
 
 def _first(has_ink: np.ndarray, reach: int) -> float:

@@ -14,7 +14,8 @@ from experiment.read_leads import LeadSignal, read_leads
 from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
-CABRERA_MARGIN = 2.0  # how much better the limb leads must fit together in Cabrera order
+CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
+CABRERA_MISFIT = 0.1  # and how well, in parts of their power
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _in_order(
         standard, cabrera = (
             _misfit(_renamed(leads, found.setup, known)) for known in ("standard", "cabrera")
         )
-        order = "cabrera" if cabrera * CABRERA_MARGIN < standard else "standard"
+        order = "cabrera" if cabrera < min(standard / CABRERA_MARGIN, CABRERA_MISFIT) else "standard"
     if order == "standard":
         return leads, found
     renamed = _renamed(leads, found.setup, order)

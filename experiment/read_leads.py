@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ecg_generator_with_train_src.furniture import PULSE_MV
 from ecg_generator_with_train_src.geometry import Placement
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import binary_opening, label
+from scipy.ndimage import binary_dilation, binary_opening, label
 
-from experiment.find_layout import FoundLayout
+from experiment.find_layout import SEPARATOR_MM, FoundLayout
 from experiment.model import PX_PER_MM
 from experiment.trace_decoding import Nodes, decode
 from experiment.trace_tracking import Track, track_rows
 
 MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
 REACH_MM = 42.0  # how far a trace may leave its zero line
+BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
+BAR_INK = 0.3
+PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
 
@@ -33,6 +37,7 @@ class LeadSignal:
 def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
     """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W)."""
     pen_px = measure_pen(ink)
+    ink = _without_bars(ink, found)
     tracks = _track(ink, found, pen_px)
     places = found.placements
     nodes = [_nodes(place, fs_hz) for place in places]
@@ -60,6 +65,32 @@ def measure_pen(ink: np.ndarray) -> float:
     )
 
 
+def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
+    """The ink less separators, and flanks of calibration pulses, that were taken for traces: where leads start, columns
+    of ink as high as these are blank."""
+    ink = ink.copy()
+    for place in found.placements:
+        if place.start_s > 0:
+            _blank_bar(ink, place.x0_px, place.zero_y_px, SEPARATOR_MM, SEPARATOR_MM)
+        elif found.setup.pulse == "left":
+            height_mm = PULSE_MV * found.setup.gain_mm_mv
+            _blank_bar(ink, place.x0_px - PULSE_FOOT_PX, place.zero_y_px, height_mm, -height_mm / 4)
+    return ink
+
+
+def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
+    """Clear the columns near x that are ink over most of a height about the zero line, over all of it."""
+    top, bottom = (zero_y_px - above_mm * PX_PER_MM, zero_y_px + below_mm * PX_PER_MM)
+    left = max(round(x_px) - BAR_PX, 0)
+    window = ink[max(round(top), 0) : max(round(bottom), 0), left : left + 2 * BAR_PX + 1]
+    if window.size:
+        bar = np.percentile(window, 25, axis=0) > BAR_INK
+        around = ink[
+            max(round(top - PX_PER_MM), 0) : max(round(bottom + PX_PER_MM), 0), left : left + 2 * BAR_PX + 1
+        ]
+        around[:, binary_dilation(bar)] = 0
+
+
 def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
     places = found.placements
     last_px = max(float(place.x_px_of_s(place.end_s)) for place in places)
@@ -67,7 +98,7 @@ def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
     breaks: list[list[int]] = [[] for _ in found.zero_y_px]
     for place in places:
         if place.start_s > 0:
-            breaks[place.row] += [int(place.x0_px), int(place.x0_px) + 1]
+            breaks[place.row].append(round(place.x0_px))
     reach_px = REACH_MM * PX_PER_MM
     return track_rows(ink, found.zero_y_px, columns, breaks, reach_px, pen_px)
 
@@ -89,6 +120,7 @@ def _start(track: Track, nodes: Nodes) -> np.ndarray:
     """Heights of the nodes from the columns that lie wholly within the stretch."""
     x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
     own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
+    own = own & (track.seen > 0) if (own & (track.seen > 0)).any() else own
     return np.interp(nodes.x_px, x_px[own], track.y_px[own])
 
 

@@ -21,6 +21,7 @@ from scipy.linalg import solveh_banded
 SUBCOLUMNS = 4
 REACHES_PX = (15, 15, 15, 7, 7, 7, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1)  # blur of each step of the fit, odd
 SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
+REFERENCE_STEP_PX = 0.4
 DAMPING = 1e-3
 HOLD = 0.3  # weight of staying where there is no ink
 
@@ -115,11 +116,12 @@ def _touch(
 
 
 def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
-    """The square form of the curves' second differences."""
+    """The integral of the curves' squared second derivatives (px⁻² · px), as a square form of the nodes, for steps of
+    REFERENCE_STEP_PX in units of squared second differences."""
     blocks = []
     for nodes in stretches:
         second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(nodes.count - 2, nodes.count))
-        blocks.append(second.T @ second)
+        blocks.append((REFERENCE_STEP_PX / nodes.step_px) ** 3 * (second.T @ second))
     return sparse.block_diag(blocks, format="csr")
 
 
