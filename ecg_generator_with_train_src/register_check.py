@@ -32,9 +32,8 @@ UNSEEN_WINDOW = 9  # checks along a trace, of which most must see it
 UNSEEN_REACH_MM = 1.5
 
 MIN_TRACE_INSIDE = 0.3
-MIN_TRACE_SEEN = (
-    0.4  # measured: 0.09 to 0.20 on other records' pages; 0.49 under the worst moire, 0.8 to 1 elsewhere
-)
+# measured: 0.09 to 0.20 on other records' pages; 0.49 under the worst moire, 0.8 to 1 elsewhere
+MIN_TRACE_SEEN = 0.4
 MIN_GRID_SEEN = 0.5
 MAX_OFFSET_PX = 1.5
 
