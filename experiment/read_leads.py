@@ -18,7 +18,8 @@ REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
-BAR_INK = 0.3
+BAR_INK = 0.2
+NAME_MM = 8.0  # beyond a separator, where a lead's name may stand
 PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
@@ -79,16 +80,18 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
 
 
 def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
-    """Clear the columns near x that are ink over most of a height about the zero line, over all of it."""
-    top, bottom = (zero_y_px - above_mm * PX_PER_MM, zero_y_px + below_mm * PX_PER_MM)
+    """Clear the columns near x that are ink over most of a height about the zero line, lead names beside them too."""
     left = max(round(x_px) - BAR_PX, 0)
-    window = ink[max(round(top), 0) : max(round(bottom), 0), left : left + 2 * BAR_PX + 1]
+    columns = slice(left, left + 2 * BAR_PX + 1)
+    window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
     if window.size:
-        bar = np.percentile(window, 25, axis=0) > BAR_INK
-        around = ink[
-            max(round(top - PX_PER_MM), 0) : max(round(bottom + PX_PER_MM), 0), left : left + 2 * BAR_PX + 1
-        ]
-        around[:, binary_dilation(bar)] = 0
+        bar = binary_dilation(np.percentile(window, 25, axis=0) > BAR_INK)
+        ink[_rows(zero_y_px, above_mm + NAME_MM, below_mm + NAME_MM), columns][:, bar] = 0
+
+
+def _rows(zero_y_px: float, above_mm: float, below_mm: float) -> slice:
+    top, bottom = zero_y_px - above_mm * PX_PER_MM, zero_y_px + below_mm * PX_PER_MM
+    return slice(max(round(top), 0), max(round(bottom), 0))
 
 
 def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
