@@ -70,7 +70,9 @@ def _pdf_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 def _rendered(document: pypdfium2.PdfDocument, number: int, path: Path) -> np.ndarray:
     try:
         page = document[number]
-        scale = min(PDF_DPI / POINTS_PER_INCH, PDF_MAX_SIDE_PX / max(page.get_size()))
+        scale = min(PDF_DPI / POINTS_PER_INCH, PDF_MAX_SIDE_PX / max(page.get_size())) * (
+            1 - 1e-6
+        )  # is rounded up
         return np.array(page.render(scale=scale).to_pil().convert("RGB"))
     except pypdfium2.PdfiumError as error:
         raise InputError(f"{path}: page {number + 1} cannot be drawn ({error})") from error

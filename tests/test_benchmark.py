@@ -3,6 +3,9 @@
 import re
 
 from ecg_generator_with_train_src.profiles import PROFILE_NAMES
+from experiment.checkpoints import TrainingState, write_weights
+from experiment.config import check_config
+from experiment.model import GridWaveNet
 
 from conftest import run_script
 
@@ -43,3 +46,24 @@ def test_train_prints_the_loop_beside_the_step(tiny_dataset):
         re.MULTILINE,
     )
     assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times its [\d.]+ GFLOP", result.stdout, re.MULTILINE)
+
+
+def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
+    config = check_config(
+        {
+            "run": {"name": "r"},
+            "data": {"root": "d", "crop_size": 64},
+            "model": {"widths": [2, 2], "norm_groups": 1},
+        },
+        "test",
+    )
+    state = TrainingState(GridWaveNet(config.model).state_dict(), {}, {"step": 0, "scores": {}})
+    write_weights(tmp_path / "net.safetensors", state, config)
+    result = run_script(
+        "scripts/benchmark.py",
+        *("predict", "--csv-root", sample_records, "--num-pages", 2, "--device", "cpu"),
+        *("--checkpoint", tmp_path / "net.safetensors"),
+    )
+    assert result.returncode == 0, result.stderr
+    lines = re.findall(r"^(scan 2200x1700|photo 4000x3000): -?[\d.]+ s a page, ", result.stdout, re.MULTILINE)
+    assert lines == ["scan 2200x1700", "photo 4000x3000"]

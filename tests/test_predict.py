@@ -5,10 +5,11 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from ecg_generator_with_train_src.dataset_format import read_manifest
+from ecg_generator_with_train_src.dataset_format import WAVEFORM, read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import encode_classes
 from experiment import predict
@@ -19,7 +20,7 @@ from experiment.data import read_label, read_rgb
 from experiment.metrics import scores
 from experiment.model import PX_PER_MM, GridWaveNet
 from experiment.page_scores import count_confusion
-from experiment.prediction import Predictor, blend, tile_starts
+from experiment.prediction import Predictor, blend, input_of_upright, page_scale, tile_starts
 from PIL import Image
 
 from conftest import run_script
@@ -97,6 +98,64 @@ def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
         assert np.array_equal(at_scale[1::3, 1::3], predictor.predict(small, PX_PER_MM).label)
 
     launch(LaunchOptions("cpu", "fp32"), compare)
+
+
+# orientation and scale
+
+
+class ColourNet(torch.nn.Module):
+    """Takes blue for waveform and red for grid."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        red, _, blue = image.float().unbind(dim=1)
+        return torch.stack([torch.zeros_like(red), red - blue - 40, blue - red - 40], dim=1)
+
+
+@pytest.fixture(scope="module")
+def blue_page(tiny_dataset) -> np.ndarray:
+    """A page whose traces are blue, at 0.7 of its size."""
+    sample = read_manifest(tiny_dataset)[0]
+    image = read_rgb(tiny_dataset / sample.image)
+    image[read_label(tiny_dataset / sample.mask) == WAVEFORM] = (0, 0, 255)
+    return cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns):
+    given = np.ascontiguousarray(np.rot90(blue_page, -turns))
+
+    def compare(backend):
+        found = Predictor(ColourNet(), backend, 512).predict(given)
+        page = found.page
+        assert page.quarter_turns == turns
+        assert abs((page.rotation_deg - 90 * turns + 180) % 360 - 180) < 1
+        assert page.pitch_px == pytest.approx(0.7 * PX_PER_MM, rel=0.02)
+        assert page.image.shape[:2] == page.probability.shape[1:] and page.warnings == ()
+        assert found.label.shape == given.shape[:2]
+        blue = (given[..., 2].astype(int) - given[..., 0]) > 150
+        assert np.mean(found.label[blue] == WAVEFORM) > 0.99
+        rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
+        x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
+
+    launch(LaunchOptions("cpu", "fp32"), compare)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_the_map_to_the_input_leads_every_pixel_back(turns):
+    rows, columns = np.mgrid[:6, :9]
+    x, y = (np.rot90(plane + 0.5, turns) for plane in (columns, rows))
+    upright_y, upright_x = np.mgrid[: x.shape[0], : x.shape[1]] + 0.5
+    back = input_of_upright((x.shape[0] * 3, x.shape[1] * 2), (6, 9), turns)
+    at = np.stack([upright_x.ravel() * 2, upright_y.ravel() * 3, np.ones(x.size)])
+    np.testing.assert_allclose(back @ at, [x.ravel(), y.ravel(), np.ones(x.size)], atol=1e-9)
+
+
+def test_a_page_without_a_grid_is_taken_for_a_letter_page_and_said_so():
+    pitch_px, slant_deg, warnings = page_scale(np.full((1700, 2200, 3), 255, np.uint8), None)
+    assert pitch_px == pytest.approx(2200 / 279.4) and slant_deg == 0
+    assert "no grid found" in warnings[0] and "7.87 px/mm" in warnings[0]
+    assert page_scale(np.zeros((9, 9, 3), np.uint8), 3.5) == (3.5, 0.0, ())
 
 
 # the command
@@ -252,3 +311,20 @@ def test_a_truth_that_knows_none_of_the_images_is_refused(checkpoint, tmp_path):
     )
     assert result.returncode == 2
     assert "has no truth of any of the images" in result.stderr
+
+
+def test_the_pages_of_a_pdf_are_predicted_one_by_one(checkpoint, tmp_path):
+    images = [Image.fromarray(page(90, 60, seed)) for seed in range(2)]
+    images[0].save(tmp_path / "two.pdf", save_all=True, append_images=images[1:], resolution=200)
+    arguments = ["--images", tmp_path / "two.pdf", "--checkpoint", checkpoint, "--px-per-mm", PX_PER_MM]
+    assert run_predict(*arguments, "--output-dir", tmp_path / "out") == 0
+    lines = [json.loads(line) for line in (tmp_path / "out/predictions.jsonl").open()]
+    assert [line["name"] for line in lines] == ["two-p1", "two-p2"]
+    for line in lines:
+        assert read_label(tmp_path / f"out/{line['name']}_mask.png").shape == (60, 90)
+        assert (line["pitch_px"], line["rotation_deg"] % 90) == (7.874, 0)
+
+
+def test_results_go_beside_the_checkpoint_of_a_run():
+    assert predict.default_output(Path("runs/a/checkpoints/best.safetensors")) == Path("runs/a/predictions")
+    assert predict.default_output(predict.PRETRAINED) == Path("predictions")

@@ -1,0 +1,82 @@
+"""The report: whole, self-contained, the worst page first."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+from experiment.page_scores import score_page
+from experiment.page_truth import PageTruth
+from experiment.prediction_report import Gallery, make_pictures, report_html
+from PIL import Image
+
+VOID = {"meta", "img", "br"}
+
+
+class Balanced(HTMLParser):
+    """Raises on a tag that closes another than the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def line_of(name: str, confidence: float, **more) -> dict:
+    return {
+        "name": name,
+        "width_px": 2000,
+        "height_px": 1500,
+        "pitch_px": 7.874,
+        "rotation_deg": -0.31,
+        "confidence": confidence,
+        "warnings": [],
+        **more,
+    }
+
+
+def report_of(lines: list[dict], kinds: dict | None = None, size: int = 30) -> str:
+    gallery = Gallery(size)
+    image = np.full((1500, 2000, 3), 200, np.uint8)
+    for line in lines:
+        gallery.add(line["name"], line, make_pictures(image, image))
+    return report_html("Report", lines, kinds or {}, gallery.pictures(), {"c.png": "not a whole image"})
+
+
+def test_it_is_whole_and_needs_no_other_file():
+    text = report_of([line_of("a<b", 0.9), line_of("worse", 0.5, warnings=["no grid found & more"])])
+    parser = Balanced()
+    parser.feed(text)
+    assert parser.open == []
+    assert "a&lt;b" in text and "no grid found &amp; more" in text and "c.png: not a whole image" in text
+    sources = re.findall(r"src='([^']*)'", text)
+    assert len(sources) == 4 and "http" not in text and "<link" not in text and "<script" not in text
+    for source in sources:
+        picture = Image.open(io.BytesIO(base64.b64decode(source.removeprefix("data:image/jpeg;base64,"))))
+        assert picture.size == (1000, 750)
+
+
+def test_the_worst_page_comes_first_and_only_the_worst_are_pictured():
+    text = report_of([line_of(f"page{number}", 0.1 * number) for number in (5, 2, 9, 1, 7)], size=2)
+    assert re.findall(r"<td>(page\d)</td>", text) == ["page1", "page2", "page5", "page7", "page9"]
+    assert re.findall(r"<h2>(page\d)</h2>", text) == ["page1", "page2"]
+
+
+def test_scores_are_shown_by_kind_and_by_page():
+    classes = np.zeros((20, 20), np.uint8)
+    classes[10] = 2
+    truth = PageTruth("scan_bw", classes, np.stack([np.arange(20), np.full(20, 10.5)], axis=1))
+    tally = score_page(classes, truth)
+    kinds = {"scan_bw": {"pages": 1, **tally.scores()}}
+    good, bad = line_of("good", 0.2, **tally.scores()), line_of("bad", 0.9, **tally.scores())
+    bad["dice"] = {**bad["dice"], "waveform": 0.25}
+    text = report_of([good, bad], kinds)
+    assert "<td>scan_bw</td>" in text and "Dice waveform 0.2500" in text
+    assert re.findall(r"<h2>(good|bad)</h2>", text) == ["bad", "good"]  # by Dice, not by confidence
