@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from ecg_generator_with_train_src.furniture import PULSE_MV
 from ecg_generator_with_train_src.geometry import Placement
@@ -19,6 +20,8 @@ BAR_PX = 5  # of columns on either side of a lead's start where a separator may 
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
+SPECK_INK = 0.15
+NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
 NAME_MM = 8.0  # beyond a separator, where a lead's name may stand
 PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
@@ -70,7 +73,9 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
     """The ink less separators, and flanks of calibration pulses, that were taken for traces: where leads start, columns
     of ink as high as these are blank."""
     ink = ink.copy()
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats((ink > SPECK_INK).astype(np.uint8), connectivity=8)
     for place in found.placements:
+        _blank_name(ink, pieces, boxes, place)
         if place.start_s > 0:
             _blank_bar(ink, place.x0_px, place.zero_y_px, SEPARATOR_MM, SEPARATOR_MM)
         elif found.setup.pulse == "left":
@@ -87,6 +92,19 @@ def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, 
     if window.size:
         bar = binary_dilation(np.percentile(window, 25, axis=0) > BAR_INK)
         ink[_rows(zero_y_px, above_mm + NAME_MM, below_mm + NAME_MM), columns][:, bar] = 0
+
+
+def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:
+    """Clear the pieces of ink that lie wholly where a lead's name may stand: right of its start, off its zero line."""
+    left, right = place.x0_px - PX_PER_MM, place.x0_px + NAME_WIDTH_MM * PX_PER_MM
+    x, y, width, height, _ = boxes.T
+    inside = (x >= left) & (x + width <= right)
+    near, far = NAME_FROM_MM * PX_PER_MM, (NAME_FROM_MM + NAME_MM) * PX_PER_MM
+    below = (y >= place.zero_y_px + near) & (y + height <= place.zero_y_px + far)
+    above = (y >= place.zero_y_px - far) & (y + height <= place.zero_y_px - near)
+    for number in np.flatnonzero(inside & (below | above)):
+        window = slice(y[number], y[number] + height[number]), slice(x[number], x[number] + width[number])
+        ink[window][pieces[window] == number] = 0
 
 
 def _rows(zero_y_px: float, above_mm: float, below_mm: float) -> slice:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 INK = 0.35  # coverage from which a pixel belongs to a trace
+FAINT_INK = 0.2  # to which its run in a column is followed
 HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
@@ -137,7 +138,7 @@ def _track(page: np.ndarray, paths: np.ndarray, row: int, first_column: int, pen
     others = np.delete(paths, row, axis=0)
     above = np.where(others < path, others, -1).max(axis=0, initial=-1)
     below = np.where(others > path, others, height).min(axis=0, initial=height)
-    top, bottom = _runs(page > INK, path, above, below)
+    top, bottom = _runs(page > FAINT_INK, path, above, below)
     found = bottom > top
     columns = np.arange(width)
     if not found.any():
