@@ -63,6 +63,7 @@ def test_every_file_that_is_named_is_there(language):
         "scripts/import_ptbxl.py",
         "experiment/train_tpu.py",
         "experiment/predict.py",
+        "experiment/digitize.py",
         "experiment/score.py",
     ],
 )
