@@ -18,13 +18,15 @@ from experiment.model import PX_PER_MM
 
 STEP_PX = 8  # phases are measured this densely
 KNOT_PX = 160  # spacing of the field's knots: 20 mm
-SMOOTHING = 0.8  # standard deviation in lattice steps of the smoothing of measured phases
+# Standard deviations, in lattice steps, of the smoothing of measured phases in each round: little at first, when the
+# carrier may be far off; then over several lines, as on some pages only every fifth is seen
+SLOPE_SMOOTHING = (0.8, 0.8, 2.5)
+PHASE_SMOOTHING = (2.5, 0.8)
 SURE = 0.3  # size of the measured field from which a grid is seen for certain
 TILE_PX = 256  # of the first look at the grid's direction
 MAX_TURN_DEG = 44.0
 PITCH_TOLERANCE = 0.35  # of the first look, about the pitch that the network's scale implies
 BENDING = 0.003  # weight of the field's second differences against the data
-SLOPE_ROUNDS, PHASE_ROUNDS = 2, 2
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
 MARGIN_MM = 2.0  # of the rectified page about what shows a grid
@@ -216,21 +218,21 @@ def _fit_field(
     """Millimetres across one family of lines on the lattice, the weights there, and the median residual in mm."""
     x_px, y_px = np.meshgrid(splines.x_px, splines.y_px)
     field = wave[0] * x_px + wave[1] * y_px
-    for _ in range(SLOPE_ROUNDS):
-        field = field + _from_slopes(_demodulate(level, field), splines)
-    for _ in range(PHASE_ROUNDS):
-        measured = _demodulate(level, field)
+    for smoothing in SLOPE_SMOOTHING:
+        field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
+    for smoothing in PHASE_SMOOTHING:
+        measured = _demodulate(level, field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
         targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
         field = field + splines.values(_reweighted(splines, targets))
-    measured = _demodulate(level, field)
+    measured = _demodulate(level, field, PHASE_SMOOTHING[-1])
     size = _size(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
-def _demodulate(level: np.ndarray, field: np.ndarray) -> np.ndarray:
+def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field: complex, on the lattice, its angle positive where they do."""
     height, width = level.shape
     size = field.shape[1] * STEP_PX, field.shape[0] * STEP_PX
@@ -242,7 +244,7 @@ def _demodulate(level: np.ndarray, field: np.ndarray) -> np.ndarray:
         cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)
         for part in cv2.polarToCart(padded, turn)
     ]
-    across, down = (cv2.GaussianBlur(part, (0, 0), SMOOTHING) for part in parts)
+    across, down = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in parts)
     return across - 1j * down
 
 

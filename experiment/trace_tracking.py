@@ -54,7 +54,8 @@ def track_rows(
             _without(page, np.delete(paths, row, 0), np.delete(at_home, row, 0)) for row in range(len(paths))
         ]
         paths = _paths(own, zero_y_px, starts, reach_px)
-    return [_track(page, paths, row, columns.start, pen_px) for row in range(len(paths))]
+    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
+    return [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
 
 
 def _spacing(zero_y_px: np.ndarray, reach_px: float) -> float:
@@ -131,15 +132,22 @@ def _cheapest(cost: np.ndarray, climb: np.ndarray) -> np.ndarray:
     return np.minimum(from_above, from_below)
 
 
-def _track(page: np.ndarray, paths: np.ndarray, row: int, first_column: int, pen_px: float) -> Track:
-    """Heights from the run of ink on a row's path: its middle, or the tip of the pen at spikes."""
+def _track(
+    page: np.ndarray, paths: np.ndarray, at_home: np.ndarray, row: int, first_column: int, pen_px: float
+) -> Track:
+    """Heights from the run of ink on a row's path: its middle, or the tip of the pen at spikes; the path itself where
+    another row's spike crosses it."""
     path = paths[row]
     height, width = page.shape
     others = np.delete(paths, row, axis=0)
     above = np.where(others < path, others, -1).max(axis=0, initial=-1)
     below = np.where(others > path, others, height).min(axis=0, initial=height)
-    top, bottom = _runs(page > FAINT_INK, path, above, below)
+    top, bottom = _runs(page > FAINT_INK, path)
     found = bottom > top
+    crossing = ~np.delete(at_home, row, axis=0) & (others >= top) & (others < bottom)
+    crossed = at_home[row] & crossing.any(axis=0)
+    top = np.where(crossed, path, np.where(above >= 0, np.maximum(top, above + 2), top))
+    bottom = np.where(crossed, path + 1, np.where(below < height, np.minimum(bottom, below - 1), bottom))
     columns = np.arange(width)
     if not found.any():
         return Track(first_column, path + 0.5, np.zeros(width))
@@ -155,15 +163,12 @@ def _track(page: np.ndarray, paths: np.ndarray, row: int, first_column: int, pen
     return Track(first_column, y_px, seen)
 
 
-def _runs(
-    inked: np.ndarray, path: np.ndarray, above: np.ndarray, below: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last row of the ink around `path` in each column, cut half way to other paths."""
+def _runs(inked: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last row of the ink around `path` in each column; equal where there is none."""
     height, width = inked.shape
     rows = np.arange(height, dtype=np.int32)[:, None]
     columns = np.arange(width)
     last_clear = np.maximum.accumulate(np.where(inked, -1, rows), axis=0)[path, columns]
     next_clear = np.minimum.accumulate(np.where(inked, height, rows)[::-1], axis=0)[::-1][path, columns]
-    top = np.maximum(last_clear + 1, np.where(above >= 0, above + 2, 0))
-    bottom = np.minimum(next_clear, np.where(below < height, below - 1, height))
-    return top.astype(float), np.where(inked[path, columns], bottom, top).astype(float)
+    top = (last_clear + 1).astype(float)
+    return top, np.where(inked[path, columns], next_clear, top).astype(float)
