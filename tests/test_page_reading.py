@@ -1,0 +1,132 @@
+"""From perfect planes of a page to its layout and its twelve leads."""
+
+import numpy as np
+import pytest
+from ecg_generator_with_train_src.compose import compose
+from ecg_generator_with_train_src.dataset_format import GRID, WAVEFORM
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
+from ecg_generator_with_train_src.pages import PageRequest, describe_page, draw_traces
+from ecg_generator_with_train_src.records import LEADS
+from experiment.find_layout import find_layout
+from experiment.page_reading import ReadingOptions, flat_page, read_page
+from experiment.prediction import PageProbability
+from experiment.rectify import fit_paper, rectify
+from experiment.signal_metric import score_db, score_page
+
+from helpers import record_of, waves_mv
+
+FS_HZ = 250.0
+
+
+def heart_mv() -> np.ndarray:
+    """Beats of 1 mV in I and II, and what Einthoven and Goldberger make of them; (samples, 12)."""
+    table = waves_mv(FS_HZ)
+    time_s = np.arange(len(table)) / FS_HZ
+
+    def beats(height_mv: float, offset_s: float = 0.0) -> np.ndarray:
+        phase_s = (time_s + offset_s) % 0.83 - 0.4
+        spike = np.exp(-np.square(phase_s / 0.012)) - 0.3 * np.exp(-np.square((phase_s - 0.03) / 0.012))
+        return height_mv * spike + 0.25 * abs(height_mv) * np.exp(-np.square((phase_s - 0.25) / 0.05))
+
+    one, two = beats(0.6), beats(1.1) + 0.05 * np.sin(time_s)
+    limb = {"I": one, "II": two, "III": two - one}
+    limb |= {"aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
+    chest = {f"V{k}": beats(height) for k, height in enumerate((-0.5, -0.9, 0.6, 1.2, 1.0, 0.7), start=1)}
+    return table.assign(**limb, **chest)
+
+
+def page_of(setup: PageSetup) -> PageProbability:
+    """A drawn page as a perfect network would see it."""
+    paper = setup.paper()
+    request = PageRequest("page", setup, varied=False, variant="0")
+    page = describe_page(request, "known", "", FS_HZ, (None, paper), seed=0)
+    page = page.model_copy(update={"grid": None})
+    ink, _ = draw_traces(page, record_of(heart_mv(), FS_HZ))
+    composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
+    grid = (composed.classes == GRID).astype(np.float32)
+    planes = {GRID: grid, WAVEFORM: composed.coverage.astype(np.float32) / 255}
+    probability = np.stack([planes.get(k, np.zeros_like(grid)) for k in range(3)])
+    shape = grid.shape
+    return PageProbability(probability, composed.image, np.eye(3), shape, paper.px_per_mm, 0, 0.0, 1.0, ())
+
+
+def found_on(setup: PageSetup):
+    seen = page_of(setup)
+    return find_layout(rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID])))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_recognised(name):
+    found = found_on(PageSetup(layout=LAYOUTS[name]))
+    assert found.setup.layout.name == name
+    assert found.setup.pulse == "left"
+    assert not found.warnings
+    assert abs(found.end_x_px - found.start_x_px - 250 * 7.874) < 8
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pulse": "none"},
+        {"separators": False},
+        {"gain_mm_mv": 5.0},
+        {"gain_mm_mv": 20.0},
+        {"paper_speed_mm_s": 50.0},
+        {"pulse": "right"},
+    ],
+)
+def test_speed_gain_and_pulse_are_found(changes):
+    setup = PageSetup(**changes)
+    found = found_on(setup).setup
+    assert (found.layout.name, found.pulse) == (setup.layout.name, setup.pulse)
+    assert (found.gain_mm_mv, found.paper_speed_mm_s) == (setup.gain_mm_mv, setup.paper_speed_mm_s)
+
+
+def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
+    reading = read_page(page_of(setup), FS_HZ, options)
+    truth_mv = heart_mv()[list(LEADS)].to_numpy()
+    shown = setup.shown(FS_HZ, len(truth_mv))
+    assert (np.isfinite(reading.signal_mv) == shown).all()
+    truth_mv = np.where(shown, truth_mv, np.nan)
+    return score_db([score_page(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
+
+
+def test_the_competitions_page_is_read_back():
+    score, reading = snr_db(PageSetup(), ReadingOptions())
+    assert score > 25
+    assert np.nanmedian(reading.signal_mv[:, LEADS.index("V4")]) == pytest.approx(0, abs=0.05)
+    assert min(lead.confidence for lead in reading.leads) > 0.7
+
+
+def test_cabrera_order_is_told_by_the_limb_leads():
+    setup = PageSetup(layout=LAYOUTS["6x2"], lead_order="cabrera")
+    score, reading = snr_db(setup, ReadingOptions())
+    assert reading.found.setup.lead_order == "cabrera"
+    assert score > 24
+
+
+def test_a_layout_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="no 12 rows as layout 12x1 has"):
+        read_page(page_of(PageSetup()), FS_HZ, ReadingOptions(layout=LAYOUTS["12x1"]))
+
+
+def test_a_page_without_grid_is_refused_and_a_flat_one_has_the_right_form():
+    empty = PageProbability(
+        np.zeros((3, 300, 400), np.float32),
+        np.zeros((300, 400, 3), np.uint8),
+        np.eye(3),
+        (300, 400),
+        7.9,
+        0,
+        0,
+        0,
+        (),
+    )
+    with pytest.raises(InputError, match="no grid is seen"):
+        read_page(empty, FS_HZ, ReadingOptions())
+    flat = flat_page(FS_HZ, None)
+    assert flat.shape == (2500, 12)
+    assert np.isfinite(flat).sum(axis=0).tolist() == [625, 2500, *[625] * 10]
+    assert np.nanmax(np.abs(flat)) == 0
