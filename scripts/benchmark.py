@@ -12,6 +12,7 @@ import argparse
 import itertools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     train.set_defaults(run=benchmark_train)
     predict = commands.add_parser("predict", help="labelling pages", description=benchmark_predict.__doc__)
     predict.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
-    predict.add_argument("--num-pages", type=positive_int, default=6, help="pages of the larger run")
+    predict.add_argument("--num-pages", type=positive_int, default=6, help="pages of each size")
     predict.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to predict with")
     predict.add_argument("--device", default="auto", help="where to predict: auto, tpu, xla-cpu, cuda or cpu")
     predict.set_defaults(run=benchmark_predict)
@@ -193,11 +194,11 @@ def run_build(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run
     )
 
 
-def timed_command(script: str | Path, *arguments) -> Run:
+def timed_command(script: str | Path, *arguments, stdout=subprocess.DEVNULL) -> Run:
     """Run a script to its end."""
     start_s = time.perf_counter()
     command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]  # an absolute path stays as it is
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=stdout)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -331,9 +332,8 @@ def report_matrix_work(trainer, meter, batch, step_s: float) -> None:
 
 
 def benchmark_predict(args: argparse.Namespace) -> None:
-    """Predict 1 and --num-pages pages, scans of 2200x1700 and photos of 4000x3000; what 1 takes is start-up, and left
-    out. The network alone is timed on as many tiles, in this process."""
-    count = max(args.num_pages, 2)
+    """Predict --num-pages pages, scans of 2200x1700 and photos of 4000x3000; speeds are those that predict.py prints,
+    start-up left out. The network alone is timed on as many tiles, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         copy_records(args.csv_root, work / "records1", 1)
@@ -341,27 +341,29 @@ def benchmark_predict(args: argparse.Namespace) -> None:
         run_build(work, 1, 1)
         page = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
         for kind, image in (("scan", page), ("photo", cv2.resize(page, PHOTO_SIZE_PX))):
-            few, many = (run_predict(work / f"{kind}{number}", image, number, args) for number in (1, count))
+            page_s, peak_mib = run_predict(work / kind, image, args)
             network_s = network_page_s(args, image)
-            page_s = (many.duration_s - few.duration_s) / (count - 1)
-            height, width = image.shape[:2]
             print(
-                f"{kind} {width}x{height}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the network alone "
-                f"({network_s:.2f} s), first page {few.duration_s:.1f} s, peak memory {many.peak_mib:.0f} MiB"
+                f"{kind} {image.shape[1]}x{image.shape[0]}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the "
+                f"network alone ({network_s:.2f} s), peak memory {peak_mib:.0f} MiB"
             )
 
 
-def run_predict(folder: Path, image: np.ndarray, count: int, args: argparse.Namespace) -> Run:
-    """predict.py on `count` files of one image."""
+def run_predict(folder: Path, image: np.ndarray, args: argparse.Namespace) -> tuple[float, float]:
+    """Seconds a page and peak memory in MiB of predict.py on --num-pages files of one image."""
     folder.mkdir()
     data = image_files.encode_jpeg(image, 92)
-    for number in range(count):
+    for number in range(args.num_pages):
         (folder / f"page{number}.jpg").write_bytes(data)
-    return timed_command(
-        PREDICT,
-        *("--images", folder, "--output-dir", folder / "predictions"),
-        *("--checkpoint", args.checkpoint, "--device", args.device),
-    )
+    printed = folder / "printed.txt"
+    with printed.open("w") as stdout:
+        run = timed_command(
+            PREDICT,
+            *("--images", folder, "--output-dir", folder / "predictions"),
+            *("--checkpoint", args.checkpoint, "--device", args.device),
+            stdout=stdout,
+        )
+    return float(re.findall(r"\(([\d.]+) s a page\)", printed.read_text())[-1]), run.peak_mib
 
 
 def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
