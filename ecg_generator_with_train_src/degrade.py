@@ -111,7 +111,8 @@ def _label_layers(
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # a size would round the scale
+    # by the scale itself: a size would round it
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def _classes(

@@ -29,7 +29,8 @@ def show_on_screen(
     """The page at the screen's resolution, in its window, in the bezel; beyond is the background (black)."""
     scale = effects.screen_width_px / paper.width_px
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)  # a size would round the scale
+    # by the scale itself: a size would round it
+    shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
     px_per_mm = paper.px_per_mm * scale
     viewer, bezel = round(effects.viewer_mm * px_per_mm), round(effects.bezel_mm * px_per_mm)
     colour = VIEWER_RGB[rng.integers(len(VIEWER_RGB))]
