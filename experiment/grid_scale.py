@@ -113,14 +113,16 @@ def _vote(spectra: np.ndarray, patch_px: int, long_side_px: int, shrink: float) 
     worth = np.stack(  # (2, N, directions, pitches)
         [_worth(spectra[:, (axis_deg + side + near) % 180], pitch_px, patch_px) for side in (0, 90)]
     )
-    curves = worth.max(axis=2).mean(axis=0)  # (N, pitches)
+    families = worth.max(axis=2)  # (2, N, pitches): of lines, at right angles
+    curves = families.mean(axis=0)
     total = cv2.GaussianBlur(curves.mean(axis=0)[None], (0, 0), 1.0)[0]
     usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
     score = total + _USUAL_WEIGHT * usual
     best = int(np.argmax(score))
     apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1
     margin = float(score[best] - score[apart].max())
-    if total[best] < _MIN_WORTH or margin < _MIN_MARGIN:
+    weaker = families[..., best].mean(axis=1).min()  # stripes are no grid
+    if total[best] < _MIN_WORTH or weaker < _MIN_WORTH / 2 or margin < _MIN_MARGIN:
         return None
     return Grid(
         pitch_px=_mean_pitch(curves, pitch_px, best) / shrink,
