@@ -32,7 +32,7 @@ END_SHARE = 0.6
 SNAP_MM = 0.45  # a start so close to a grid line lies on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
-TIME_ZERO_MM = 1.5  # by which start and end may disagree on where time starts
+TIME_ZERO_MM = 2.0  # by which ink may start or end beside where a row does
 CLEAR_BARS = 0.4
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
@@ -133,24 +133,26 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
 
 
 def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float) -> float:
-    """Canvas x where the rows start: where their ink does, or a row's length before it ends, whichever has separators
-    at equal parts of the row; pulses that were taken for traces move the former, a page cut on the right the latter."""
+    """Canvas x where the rows start: near where their ink does, or near a row's length before it ends, the grid line
+    that has separators at equal parts of the row behind it; pulses that were taken for traces move the former, a page
+    cut on the right the latter. Without separators the ink's start, if its end agrees."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
-    tolerance = TIME_ZERO_MM * PX_PER_MM
-    candidates = [start_px, end_px - length_px]
-    if abs(candidates[0] - candidates[1]) < tolerance:
-        return float(start_px)
+    seen = [start_px, end_px - length_px]
+    steps = np.arange(-TIME_ZERO_MM, TIME_ZERO_MM + MINOR_MM / 2, MINOR_MM) * PX_PER_MM
+    candidates = [*seen, *(_snap(at + step, 1.0) for at in seen for step in steps)]
     bars = np.mean([_standing_out(_separator_profile(page, zero)) for zero in zero_y_px], axis=0)
     scores = [max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates]
     if max(scores) > CLEAR_BARS:
         return float(candidates[int(np.argmax(scores))])
-    return float(max(candidates) if end_px < page.ink.shape[1] - length_px / 10 else start_px)
+    agree = abs(seen[0] - seen[1]) < TIME_ZERO_MM * PX_PER_MM
+    cut = end_px > page.ink.shape[1] - length_px / 10
+    return float(start_px if agree or cut else max(seen))
 
 
 def _bars_at(bars: np.ndarray, start_px: float, columns: int) -> float:
     """How clear separators stand between the columns of rows that start there, 0 to 1."""
     at = start_px + ROW_LENGTH_MM * PX_PER_MM * np.arange(1, columns) / columns
-    near = [bars[max(round(x) - 4, 0) : round(x) + 5].max(initial=0) for x in at]
+    near = [bars[max(round(x) - 2, 0) : round(x) + 2].max(initial=0) for x in at]
     return float(np.mean(near))
 
 

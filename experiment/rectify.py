@@ -82,7 +82,7 @@ class RectifiedPage:
 
 def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedPage:
     """The part of an image (H, W, 3) and its ink (H, W) that shows paper, as it was printed."""
-    rows, columns = np.nonzero(field.weight > SURE)
+    rows, columns = np.nonzero(_sheet(field.weight))
     seen_u, seen_v = field.paper_of_image((columns + 0.5) * STEP_PX, (rows + 0.5) * STEP_PX)
     left, right = (int(at) for at in (np.floor(seen_u.min() - MARGIN_MM), np.ceil(seen_u.max() + MARGIN_MM)))
     top, bottom = (int(at) for at in (np.floor(seen_v.min() - MARGIN_MM), np.ceil(seen_v.max() + MARGIN_MM)))
@@ -98,6 +98,14 @@ def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedP
     flat_ink = cv2.remap(ink, index, None, cv2.INTER_CUBIC)
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return RectifiedPage(np.clip(flat_ink, 0, 1), _darkness(flat_image), flat_image, left, top, to_image)
+
+
+def _sheet(weight: np.ndarray) -> np.ndarray:
+    """The largest connected part of the lattice that shows a grid: the table under a page has no such."""
+    certain = cv2.morphologyEx((weight > SURE).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, parts, boxes, _ = cv2.connectedComponentsWithStats(certain)
+    largest = 1 + np.argmax(boxes[1:, cv2.CC_STAT_AREA]) if len(boxes) > 1 else 0
+    return parts == largest
 
 
 def _dense(to_image: np.ndarray) -> np.ndarray:
