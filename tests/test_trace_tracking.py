@@ -33,7 +33,9 @@ def test_a_spike_across_another_row_is_followed_to_its_tip():
     upper, lower = ZEROS[0] + 0 * X, ZEROS[1] - spike
     first, second = tracks(page(upper, lower))
     assert abs(second.y_px.min() - (ZEROS[1] - 160)) < 4
-    assert (np.abs(first.y_px - ZEROS[0]) > 4).sum() <= 4  # beside the crossing the spike's flanks widen its ink
+    assert (
+        np.abs(first.y_px - ZEROS[0]) > 4
+    ).sum() <= 4  # beside the crossing the spike's flanks widen its ink
 
 
 def test_a_row_with_a_gap_stays_at_home_though_another_rows_ink_is_in_reach():
