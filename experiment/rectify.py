@@ -155,8 +155,8 @@ def _first_wave_vector(grid: np.ndarray) -> np.ndarray:
     window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX))
     power = np.zeros((TILE_PX, TILE_PX))
     padded = np.pad(grid, ((0, max(TILE_PX - grid.shape[0], 0)), (0, max(TILE_PX - grid.shape[1], 0))))
-    for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX // 2):
-        for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX // 2):
+    for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX):
+        for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX):
             tile = padded[top : top + TILE_PX, left : left + TILE_PX]
             power += np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
     power = cv2.GaussianBlur(np.fft.fftshift(power), (0, 0), 1.0)

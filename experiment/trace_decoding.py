@@ -22,6 +22,7 @@ SUBCOLUMNS = 4
 REACHES_PX = (15, 15, 15, 7, 7, 7, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1)  # blur of each step of the fit, odd
 SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
 REFERENCE_STEP_PX = 0.4
+MARGIN_PX = 60  # by which curves may leave the heights they start from
 DAMPING = 1e-3
 HOLD = 0.3  # weight of staying where there is no ink
 
@@ -75,9 +76,11 @@ def decode(
     pixels off at most but for spikes; known: False for nodes where there is no ink, which stay where they start.
     Heights are canvas coordinates. Where strokes overlap, ink is that of one over the other.
     """
+    start = np.concatenate(start_y_px).astype(float)
+    top = max(int(start.min()) - MARGIN_PX, 0)
+    ink, start = ink[top : int(start.max()) + MARGIN_PX], start - top
     touch = _touch(stretches, known, pen_px, aperture_px, ink.shape[1])
     held = HOLD * ~np.concatenate(known)
-    start = np.concatenate(start_y_px).astype(float)
     prior = SMOOTHNESS * _bending(stretches) + sparse.diags(held + DAMPING)
     y_px = start
     for reach in REACHES_PX:
@@ -88,7 +91,7 @@ def decode(
         pull = (prior @ y_px) - held * start - DAMPING * y_px
         normal = (jacobian.T @ jacobian + prior).todia()
         y_px = y_px - np.clip(_solve_banded(normal, jacobian.T @ residual + pull), -reach, reach)
-    return np.split(y_px, np.cumsum([nodes.count for nodes in stretches])[:-1])
+    return np.split(y_px + top, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
 
 def _touch(
