@@ -18,19 +18,31 @@ from experiment.model import PX_PER_MM
 
 STEP_PX = 8  # phases are measured this densely
 KNOT_PX = 160  # spacing of the field's knots: 20 mm
-# Standard deviations, in lattice steps, of the smoothing of measured phases in each round: little at first, when the
-# carrier may be far off; then over several lines, as on some pages only every fifth is seen
-SLOPE_SMOOTHING = (0.8, 0.8, 2.5)
-PHASE_SMOOTHING = (2.5, 0.8)
 SURE = 0.3  # size of the measured field from which a grid is seen for certain
 TILE_PX = 256  # of the first look at the grid's direction
 MAX_TURN_DEG = 44.0
 PITCH_TOLERANCE = 0.35  # of the first look, about the pitch that the network's scale implies
-BENDING = 0.003  # weight of the field's second differences against the data
+SOUND_MM = 0.08  # residual up to which a field fits
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
 MARGIN_MM = 2.0  # of the rectified page about what shows a grid
 MAP_STEP_PX = 16  # the map from paper to image is computed this densely
+
+
+@dataclass(frozen=True)
+class Stiffness:
+    """How a field is fitted: the weight of its second differences against the data, and the standard deviations, in
+    lattice steps, of the smoothing of measured phases in each round of slopes and of phases."""
+
+    bending: float
+    slopes: tuple[float, ...]
+    phases: tuple[float, ...]
+
+
+# Little smoothing at first, when the carrier may be far off; then over several lines, as some are hidden
+BENT = Stiffness(bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
+# Where only major lines are left, and a bent field does not fit them: nearly flat paper
+NEARLY_FLAT = Stiffness(bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
 
 
 @dataclass(frozen=True)
@@ -101,11 +113,15 @@ def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedP
 
 
 def _sheet(weight: np.ndarray) -> np.ndarray:
-    """The largest connected part of the lattice that shows a grid: the table under a page has no such."""
-    certain = cv2.morphologyEx((weight > SURE).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    """The largest connected part of the lattice that shows a grid: the table under a page has no such. All of it if it
+    is in pieces."""
+    seen = weight > SURE
+    certain = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     _, parts, boxes, _ = cv2.connectedComponentsWithStats(certain)
-    largest = 1 + np.argmax(boxes[1:, cv2.CC_STAT_AREA]) if len(boxes) > 1 else 0
-    return parts == largest
+    if len(boxes) < 2:
+        return seen
+    largest = 1 + np.argmax(boxes[1:, cv2.CC_STAT_AREA])
+    return parts == largest if 2 * boxes[largest, cv2.CC_STAT_AREA] > seen.sum() else seen
 
 
 def _dense(to_image: np.ndarray) -> np.ndarray:
@@ -137,14 +153,14 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     first = _first_wave_vector(grid)
     x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
     level = grid - cv2.blur(grid, (31, 31))
-    splines = _Splines(x_px, y_px)
-    fields, weights, residuals = [], [], []
-    for wave in (first, np.array([-first[1], first[0]])):
-        field, weight, residual = _fit_field(level, wave, splines)
-        fields.append(RectBivariateSpline(y_px, x_px, field))
-        weights.append(weight)
-        residuals.append(residual)
-    return PaperField(*fields, np.minimum(*weights), float(max(residuals)))
+    for stiffness in (BENT, NEARLY_FLAT):
+        splines = _Splines(x_px, y_px, stiffness)
+        waves = (first, np.array([-first[1], first[0]]))
+        fields, weights, residuals = zip(*(_fit_field(level, wave, splines) for wave in waves), strict=True)
+        if max(residuals) < SOUND_MM:
+            break
+    u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
+    return PaperField(u, v, np.minimum(*weights), float(max(residuals)))
 
 
 def _first_wave_vector(grid: np.ndarray) -> np.ndarray:
@@ -177,15 +193,16 @@ def _at(power: np.ndarray, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
 class _Splines:
     """Least squares with a tensor product of cubic B-splines on a lattice of points."""
 
-    def __init__(self, x_px: np.ndarray, y_px: np.ndarray):
+    def __init__(self, x_px: np.ndarray, y_px: np.ndarray, stiffness: Stiffness):
+        self.stiffness = stiffness
         self.x_px, self.y_px = x_px, y_px
         self.across, self.across_slope = _basis(x_px)
         self.down, self.down_slope = _basis(y_px)
         self.shape = len(self.down.T), len(self.across.T)
         bend_x, bend_y = (np.diff(np.eye(size), 2, axis=0) for size in self.shape[::-1])
-        self.bending = np.kron(np.eye(self.shape[0]), bend_x.T @ bend_x) + np.kron(
-            bend_y.T @ bend_y, np.eye(self.shape[1])
-        )
+        along_rows = np.kron(np.eye(self.shape[0]), bend_x.T @ bend_x)
+        down_columns = np.kron(bend_y.T @ bend_y, np.eye(self.shape[1]))
+        self.bending = stiffness.bending * (along_rows + down_columns)
 
     def fit(self, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
         """Coefficients from (basis down, basis across, values, weights) of each kind of measurement."""
@@ -200,7 +217,7 @@ class _Splines:
             normal += block.reshape(n_y, n_y, n_x, n_x).transpose(0, 2, 1, 3).reshape(size, size)
             right += (down.T @ (weights * values) @ across).ravel()
             total += weights.sum()
-        normal += BENDING * total / size * self.bending + 1e-9 * total * np.eye(size)
+        normal += total / size * self.bending + 1e-9 * total * np.eye(size)
         return np.linalg.solve(normal, right).reshape(self.shape)
 
     def values(self, coefficients: np.ndarray) -> np.ndarray:
@@ -226,15 +243,15 @@ def _fit_field(
     """Millimetres across one family of lines on the lattice, the weights there, and the median residual in mm."""
     x_px, y_px = np.meshgrid(splines.x_px, splines.y_px)
     field = wave[0] * x_px + wave[1] * y_px
-    for smoothing in SLOPE_SMOOTHING:
+    for smoothing in splines.stiffness.slopes:
         field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
-    for smoothing in PHASE_SMOOTHING:
+    for smoothing in splines.stiffness.phases:
         measured = _demodulate(level, field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
         targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
         field = field + splines.values(_reweighted(splines, targets))
-    measured = _demodulate(level, field, PHASE_SMOOTHING[-1])
+    measured = _demodulate(level, field, splines.stiffness.phases[-1])
     size = _size(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
