@@ -1,5 +1,6 @@
 """Records in: CSV files of 12 leads in millivolts, in either folder layout."""
 
+import io
 import os
 import re
 import warnings
@@ -98,8 +99,10 @@ def _read_table(path: Path, dtype: type) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
+            # From memory: from a file, pandas takes a Ctrl-C while it reads for a damaged file.
+            text = io.StringIO(path.read_text(encoding="utf-8-sig"))
             # without index_col, pandas takes the first column of rows longer than the header for an index
-            return pd.read_csv(path, dtype=dtype, skipinitialspace=True, index_col=False)
+            return pd.read_csv(text, dtype=dtype, skipinitialspace=True, index_col=False)
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path}: the rows have more cells than the header") from error
     except FileNotFoundError as error:
