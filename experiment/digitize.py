@@ -217,7 +217,7 @@ def digitize_page(
         (output / f"{name}_traces.png").unlink(missing_ok=True)
     else:
         signal_mv = reading.signal_mv
-        about |= {"read": True, "px_per_mm": seen.pitch_px, "rotation_deg": seen.rotation_deg}
+        about |= {"read": True, "px_per_mm": seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
         about |= reading_summary(reading)
         write_bytes(output / f"{name}_traces.png", encode_rgb(picture(reading)))
     write_text(output / f"{name}.csv", signals_csv(signal_mv))

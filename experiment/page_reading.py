@@ -9,7 +9,7 @@ from ecg_generator_with_train_src.layouts import DEFAULT_SETUP, LEAD_ORDERS, Lay
 from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
 
 from experiment.find_layout import FoundLayout, find_layout
-from experiment.prediction import PageProbability
+from experiment.prediction import UNSURE_OF_UP, PageProbability
 from experiment.read_leads import LeadSignal, read_leads
 from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
@@ -32,6 +32,7 @@ class ReadingOptions:
 class PageReading:
     """What was read from a page."""
 
+    seen: PageProbability  # the way up in which it was read
     fs_hz: float
     signal_mv: np.ndarray  # (samples, 12) in the order of LEADS, NaN where the page shows nothing
     leads: tuple[LeadSignal, ...]
@@ -42,7 +43,22 @@ class PageReading:
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    """Read a page at `fs_hz`. Raises InputError, naming no file, if no grid or no layout is found on it."""
+    """Read a page at `fs_hz`; one that may stand on its head both ways, of which the one with limb leads that fit
+    together better is taken. Raises InputError, naming no file, if no grid or no layout is found on it."""
+    if UNSURE_OF_UP not in seen.warnings:
+        return _read_as_it_stands(seen, fs_hz, options)
+    readings, problems = [], []
+    for way in (seen, seen.upside_down()):
+        try:
+            readings.append(_read_as_it_stands(way, fs_hz, options))
+        except InputError as error:
+            problems.append(error)
+    if not readings:
+        raise problems[0]
+    return min(readings, key=lambda reading: _misfit(list(reading.leads)))
+
+
+def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     field = fit_paper(seen.probability[GRID])
     if field is None:
         raise InputError("no grid is seen, so nothing can be measured")
@@ -51,7 +67,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     leads = read_leads(page.ink, found, fs_hz)
     leads, found = _in_order(leads, found, options.lead_order)
     warnings = (*seen.warnings, *found.warnings, *_doubts(leads))
-    return PageReading(fs_hz, _together(leads, fs_hz), tuple(leads), found, page, field, warnings)
+    return PageReading(seen, fs_hz, _together(leads, fs_hz), tuple(leads), found, page, field, warnings)
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:

@@ -7,7 +7,7 @@ probabilities brought back to the image's own size and orientation.
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from experiment.orientation import runs_down, upside_down
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
 SURE = 0.8  # of which way up a page stands: below, it is said
+UNSURE_OF_UP = "unsure which way up the page stands"
 LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
 SAME_SCALE = 0.03  # so near to the network's own scale an image is left as it is: resampling blurs its lines
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
@@ -47,6 +48,19 @@ class PageProbability:
     rotation_deg: float
     confidence: float  # mean probability of the labels over what is no background, 0 to 1
     warnings: tuple[str, ...]
+
+    def upside_down(self) -> "PageProbability":
+        """The same page, stood on its head."""
+        height, width = self.probability.shape[1:]
+        over = np.array([[-1.0, 0.0, width], [0.0, -1.0, height], [0.0, 0.0, 1.0]])
+        return replace(
+            self,
+            probability=np.ascontiguousarray(self.probability[:, ::-1, ::-1]),
+            image=np.ascontiguousarray(self.image[::-1, ::-1]),
+            to_input=self.to_input @ over,
+            quarter_turns=(self.quarter_turns + 2) % 4,
+            rotation_deg=(self.rotation_deg + 360) % 360 - 180,
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ class Predictor:
         if chance > 0.5:
             image = np.ascontiguousarray(image[::-1, ::-1])
             probability = np.ascontiguousarray(probability[:, ::-1, ::-1])
-        unsure = ("unsure which way up the page stands",) if 1 - SURE < chance < SURE else ()
+        unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
         return image, probability, turns + 2 * (chance > 0.5), unsure
 
     @torch.inference_mode()

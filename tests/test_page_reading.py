@@ -1,5 +1,7 @@
 """From perfect planes of a page to its layout and its twelve leads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.compose import compose
@@ -11,7 +13,7 @@ from ecg_generator_with_train_src.pages import PageRequest, describe_page, draw_
 from ecg_generator_with_train_src.records import LEADS
 from experiment.find_layout import find_layout
 from experiment.page_reading import ReadingOptions, flat_page, read_page
-from experiment.prediction import PageProbability
+from experiment.prediction import UNSURE_OF_UP, PageProbability
 from experiment.rectify import fit_paper, rectify
 from experiment.signal_metric import score_db, score_page
 
@@ -98,6 +100,18 @@ def test_the_competitions_page_is_read_back():
     assert score > 25
     assert np.nanmedian(reading.signal_mv[:, LEADS.index("V4")]) == pytest.approx(0, abs=0.05)
     assert min(lead.confidence for lead in reading.leads) > 0.7
+
+
+def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fit():
+    upright = page_of(PageSetup())
+    over = upright.upside_down()
+    assert over.rotation_deg == -180
+    height, width = upright.input_shape
+    assert (over.to_input @ [10, 20, 1]).tolist() == [width - 10, height - 20, 1]
+    asked = [replace(page, warnings=(UNSURE_OF_UP,)) for page in (upright, over)]
+    first, second = (read_page(page, FS_HZ, ReadingOptions()) for page in asked)
+    assert np.array_equal(first.signal_mv, second.signal_mv, equal_nan=True)
+    assert first.seen.rotation_deg == second.seen.rotation_deg == 0
 
 
 def test_cabrera_order_is_told_by_the_limb_leads():
