@@ -17,6 +17,7 @@ from experiment.trace_tracking import Track, track_rows
 MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
 REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
+STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
@@ -45,10 +46,12 @@ def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSi
     tracks = _track(ink, found, pen_px)
     places = found.placements
     nodes = [_nodes(place, fs_hz) for place in places]
-    starts = [
-        _start(track, node)
-        for track, node in zip((tracks[place.row] for place in places), nodes, strict=True)
-    ]
+    starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
+    if found.setup.pulse == "left":
+        starts = [
+            _risen_from_level(tracks[place.row], node, y_px) if place.start_s == 0 else y_px
+            for place, node, y_px in zip(places, nodes, starts, strict=True)
+        ]
     known = [_known(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
     heights = decode(ink, nodes, starts, known, pen_px, APERTURE_PX)
     return [
@@ -139,10 +142,29 @@ def _every(place: Placement, fs_hz: float) -> int:
 
 def _start(track: Track, nodes: Nodes) -> np.ndarray:
     """Heights of the nodes from the columns that lie wholly within the stretch."""
+    x_px, y_px = _seen_within(track, nodes)
+    return np.interp(nodes.x_px, x_px, y_px)
+
+
+def _seen_within(track: Track, nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
+    """Columns wholly within the stretch and the track's heights there; those with ink, if there are any."""
     x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
     own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
     own = own & (track.seen > 0) if (own & (track.seen > 0)).any() else own
-    return np.interp(nodes.x_px, x_px[own], track.y_px[own])
+    return x_px[own], track.y_px[own]
+
+
+def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarray:
+    """The nodes' heights, those under a pulse's flank on a straight line from the lead's level where a steep stroke
+    follows: a QRS complex that begins there."""
+    seen_x_px, seen_y_px = _seen_within(track, nodes)
+    hidden_px = seen_x_px[0] - nodes.x_px[0]
+    stroke = seen_y_px[: max(round(hidden_px), 2)]
+    if hidden_px < 1 or np.ptp(stroke) < STEEP * len(stroke):
+        return y_px
+    share = np.clip((nodes.x_px - nodes.x_px[0]) / hidden_px, 0, 1)
+    level_px = np.median(seen_y_px)
+    return np.where(share < 1, level_px + (seen_y_px[0] - level_px) * share, y_px)
 
 
 def _known(track: Track, nodes: Nodes) -> np.ndarray:

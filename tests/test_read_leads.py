@@ -1,0 +1,30 @@
+"""Where a lead starts under the flank of a calibration pulse."""
+
+import numpy as np
+from experiment.read_leads import _risen_from_level
+from experiment.trace_decoding import Nodes
+from experiment.trace_tracking import Track
+
+LEVEL_PX, HIDDEN_PX = 100.0, 6
+
+
+def track_of(y_px: np.ndarray) -> Track:
+    """A track from column 0 on whose first columns have no ink."""
+    return Track(0, y_px, (np.arange(len(y_px)) >= HIDDEN_PX).astype(float))
+
+
+def test_under_a_flank_a_steep_stroke_rises_from_the_leads_level():
+    columns = np.arange(200)
+    spike = np.where(columns < 12, np.linspace(40, LEVEL_PX, 200 - 188)[np.minimum(columns, 11)], LEVEL_PX)
+    nodes = Nodes(0.5, 1.0, 150)
+    held = np.full(150, 77.0)
+    found = _risen_from_level(track_of(spike), nodes, held)
+    by_hand = LEVEL_PX + (spike[HIDDEN_PX] - LEVEL_PX) * np.arange(HIDDEN_PX) / HIDDEN_PX
+    np.testing.assert_allclose(found[:HIDDEN_PX], by_hand)
+    assert (found[HIDDEN_PX:] == 77.0).all()
+
+
+def test_a_gentle_start_stays_where_it_was_seen_first():
+    gentle = LEVEL_PX - 20 * np.exp(-np.arange(200) / 60)
+    held = np.full(150, 77.0)
+    assert (_risen_from_level(track_of(gentle), Nodes(0.5, 1.0, 150), held) == 77.0).all()
