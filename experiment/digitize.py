@@ -25,10 +25,10 @@ from ecg_generator_with_train_src.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.records import LEADS, check_fs, read_record_table
 from tqdm import tqdm
 
-from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
+from experiment.backends import Backend, LaunchOptions, launch
 from experiment.page_files import PDF_SUFFIX, read_pages
 from experiment.page_reading import ReadingOptions, flat_page, read_page
-from experiment.predict import PRETRAINED, choose_precision, find_images, load_predictor
+from experiment.predict import add_network_arguments, choose_precision, find_images, load_predictor
 from experiment.prediction import Predictor
 from experiment.reading_files import picture, reading_summary, signals_csv
 from experiment.submission import write_submission
@@ -71,12 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
-    )
+    add_network_arguments(parser)
     parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="where the results go")
     parser.add_argument(
         "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of the leads on all pages; auto finds it"
@@ -91,13 +86,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
     rate.add_argument("--test-csv", type=Path, help="table id, lead, fs, number_of_rows")
     parser.add_argument("--submission", type=Path, help="the competition's table to write, .csv or .parquet")
-    parser.add_argument(
-        "--px-per-mm", type=float, help="pixels a millimetre of all images; found from each grid if not given"
-    )
-    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the network's sums"
-    )
     arguments = parser.parse_args(argv)
     if arguments.submission and arguments.submission.suffix not in (".csv", ".parquet"):
         raise InputError(

@@ -68,12 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
-    )
+    add_network_arguments(parser)
     parser.add_argument(
         "--output-dir",
         type=Path,
@@ -85,18 +80,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="dataset, masks, or records <id>/<id>.csv of pages <id>-<type>, to score by",
     )
     parser.add_argument(
-        "--px-per-mm",
-        type=_positive,
-        help="pixels a millimetre of all images; found from each one's grid if not given",
-    )
-    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where to predict")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
-        default="auto",
-        help="of the network's sums; auto is bf16 where the hardware multiplies it",
-    )
-    parser.add_argument(
         "--tile", type=positive_int, default=DEFAULT_TILE, help="side of the network's tiles in pixels"
     )
     parser.add_argument(
@@ -105,6 +88,28 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.output_dir = arguments.output_dir or default_output(arguments.checkpoint)
     return arguments
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every command that shows pages to the network takes: the pages, the weights, the scale and where it runs."""
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
+    )
+    parser.add_argument(
+        "--px-per-mm",
+        type=_positive,
+        help="pixels a millimetre of all images; found from each one's grid if not given",
+    )
+    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="of the network's sums; auto is bf16 where the hardware multiplies it",
+    )
 
 
 def _positive(text: str) -> float:
