@@ -99,8 +99,8 @@ class Predictor:
         if abs(scale - 1) < SAME_SCALE:
             scale = 1.0
         scaled = _resize(image, _scaled_size(width, height, scale))
-        scaled, probability, turns, unsure = self._upright(scaled)
-        return PageProbability(
+        scaled, probability, turns = self._across(scaled)
+        page = PageProbability(
             probability=probability,
             image=scaled,
             to_input=input_of_upright(scaled.shape[:2], (height, width), turns),
@@ -109,24 +109,17 @@ class Predictor:
             quarter_turns=turns,
             rotation_deg=(90 * turns + slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
-            warnings=(*warnings, *unsure),
+            warnings=warnings,
         )
+        return _upright(page)
 
-    def _upright(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, tuple[str, ...]]:
-        """The page turned upright, its probabilities, the quarter turns taken, and warnings."""
-        turns = 0
+    def _across(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """The page with its traces running across, its probabilities, and the quarter turns taken."""
         probability = blend(self.tile_probabilities, image, self.tile, self.batch)
-        if runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
-            image, turns = np.ascontiguousarray(np.rot90(image)), 1
-            probability = blend(self.tile_probabilities, image, self.tile, self.batch)
-        if not (probability[WAVEFORM] >= 0.5).any():
-            return image, probability, turns, ("no waveform found",)
-        chance = upside_down(image, probability, turned=turns > 0)
-        if chance > 0.5:
-            image = np.ascontiguousarray(image[::-1, ::-1])
-            probability = np.ascontiguousarray(probability[:, ::-1, ::-1])
-        unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
-        return image, probability, turns + 2 * (chance > 0.5), unsure
+        if not runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
+            return image, probability, 0
+        image = np.ascontiguousarray(np.rot90(image))
+        return image, blend(self.tile_probabilities, image, self.tile, self.batch), 1
 
     @torch.inference_mode()
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
@@ -141,6 +134,16 @@ class Predictor:
                 total = total + torch.softmax(logits.float(), dim=1).flip(flip)
             self.backend.step()
             return (total / len(self.flips)).cpu().numpy()
+
+
+def _upright(page: PageProbability) -> PageProbability:
+    """A page whose traces run across, the right way up."""
+    if not (page.probability[WAVEFORM] >= 0.5).any():
+        return replace(page, warnings=(*page.warnings, "no waveform found"))
+    chance = upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
+    unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
+    page = replace(page, warnings=(*page.warnings, *unsure))
+    return page.upside_down() if chance > 0.5 else page
 
 
 def blend(
