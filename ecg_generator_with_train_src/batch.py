@@ -251,4 +251,4 @@ def _end_now(executor: ProcessPoolExecutor) -> None:
     processes = list((getattr(executor, "_processes", None) or {}).values())
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
-        process.terminate()
+        process.kill()  # whoever started this command may have it ignore SIGTERM, and workers inherit that

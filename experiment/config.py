@@ -67,7 +67,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Shape of GridWaveNet."""
 
-    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (16, 32, 64, 96, 128, 128)
+    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (64, 32, 64, 96, 128, 128)
     norm_groups: Count = 4
 
     @property

@@ -184,12 +184,14 @@ def test_a_worker_that_is_killed_ends_the_batch_with_advice():
 
 
 def test_no_worker_outlives_a_reader_that_stops():
+    before = set(multiprocessing.active_children())  # of other tests
     outcomes = run_batch(wait_long, range(9), num_workers=2, description="test")
     assert next(outcomes)[1] in (0, 1)
+    assert len(set(multiprocessing.active_children()) - before) == 2
     outcomes.close()
     deadline = time.monotonic() + 30
-    while multiprocessing.active_children():
-        assert time.monotonic() < deadline, "a worker is still there"
+    while workers := set(multiprocessing.active_children()) - before:
+        assert time.monotonic() < deadline, f"still there: {workers}"
         time.sleep(0.01)
 
 
