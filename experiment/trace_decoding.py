@@ -55,6 +55,7 @@ class Touch:
     """
 
     column: np.ndarray  # (cells,) of the page
+    same_column: np.ndarray  # (cells, most a column): the cells that share it, -1 for none
     trust: np.ndarray  # (cells,) 0 where there is no ink, else 1
     node: np.ndarray
     share: np.ndarray
@@ -115,7 +116,18 @@ def _touch(
         parts.append((column, trust, node + first_node, np.clip(place - node, 0, 1), chord))
         first_node += nodes.count
     cells = [np.concatenate([part[k] for part in parts]) for k in (0, 1)]
-    return Touch(*cells, *(np.concatenate([part[k] for part in parts], axis=1) for k in (2, 3, 4)))
+    places = (np.concatenate([part[k] for part in parts], axis=1) for k in (2, 3, 4))
+    return Touch(cells[0], _same_column(cells[0]), cells[1], *places)
+
+
+def _same_column(column: np.ndarray) -> np.ndarray:
+    """For each cell those in its column (cells, most a column), its own among them; -1 where there are fewer."""
+    order = np.argsort(column, kind="stable")
+    of_column, first, count = np.unique(column[order], return_index=True, return_counts=True)
+    rank = np.arange(count.max())
+    cells = order[np.minimum(first[:, None] + rank, len(order) - 1)]
+    table = np.where(rank < count[:, None], cells, -1)
+    return table[np.searchsorted(of_column, column)]
 
 
 def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
@@ -154,21 +166,21 @@ def _residuals(
 ) -> tuple[np.ndarray, sparse.csr_matrix]:
     """For the pixels that edges cross: coverage as drawn less coverage as seen, and its slope (pixels, edges)."""
     height = len(seen)
-    column, trust = touch.column, touch.trust
+    trust = touch.trust
     row = np.floor(edges - reach / 2 + 0.5) + np.arange(reach)[:, None, None, None]
     crossed = np.isfinite(row) & (row >= 0) & (row < height) & (trust > 0)[:, None]
-    cell = np.broadcast_to(np.arange(len(column))[:, None], row.shape)
+    cell = np.broadcast_to(np.arange(len(trust))[:, None], row.shape)
     key, pixel = np.unique(cell[crossed] * height + row[crossed].astype(np.int64), return_inverse=True)
     cell, row_of = key // height, key % height
     drawn = _drawn(edges[:, cell], row_of, ramp_px)
-    others = np.clip(_all_drawn(column, edges, seen.shape, reach)[row_of, column[cell]] - drawn, 0, 1)
+    others = _drawn_by_others(touch, edges, cell, row_of, ramp_px)
     number = np.broadcast_to(np.arange(edges.size).reshape(edges.shape), row.shape)[crossed]
     sign = np.where(number < edges.size // 2, -1.0, 1.0)
     slope = sparse.csr_matrix(
         (sign * (trust[cell] * (1 - others))[pixel] / (SUBCOLUMNS * ramp_px), (pixel, number)),
         shape=(len(key), edges.size),
     )
-    return trust[cell] * (drawn + others * (1 - drawn) - seen[row_of, column[cell]]), slope
+    return trust[cell] * (drawn + others * (1 - drawn) - seen[row_of, touch.column[cell]]), slope
 
 
 def _drawn(edges: np.ndarray, row: np.ndarray, ramp_px: float) -> np.ndarray:
@@ -177,19 +189,17 @@ def _drawn(edges: np.ndarray, row: np.ndarray, ramp_px: float) -> np.ndarray:
     return (_ramp(centre - edges[0], ramp_px) - _ramp(centre - edges[1], ramp_px)).mean(axis=1)
 
 
-def _all_drawn(column: np.ndarray, edges: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
-    """The sum of all stretches' coverages (H, W), blurred like the page."""
-    height, width = shape
-    steps = np.zeros((height + 2) * width)
-    columns = np.repeat(column, SUBCOLUMNS)
-    for edge, weight in zip(edges, (1 / SUBCOLUMNS, -1 / SUBCOLUMNS), strict=True):
-        edge = np.clip(edge.ravel(), 0, height)
-        row = np.floor(edge)
-        cell = row.astype(np.int64) * width + columns
-        steps += np.bincount(cell, weight * (1 - (edge - row)), len(steps))
-        steps += np.bincount(cell + width, weight * (edge - row), len(steps))
-    total = np.cumsum(steps.reshape(height + 2, width), axis=0)[:height].astype(np.float32)
-    return cv2.blur(total, (1, reach)) if reach > 1 else total
+def _drawn_by_others(
+    touch: Touch, edges: np.ndarray, cell: np.ndarray, row: np.ndarray, ramp_px: float
+) -> np.ndarray:
+    """Coverage of pixels (n,) of some cells by the other stretches in their columns: their sum, 1 at most."""
+    top, bottom = edges[0].min(axis=1), edges[1].max(axis=1)
+    total = np.zeros(len(cell))
+    for other in touch.same_column[cell].T:
+        reached = (row + 1 + ramp_px / 2 > top[other]) & (row - ramp_px / 2 < bottom[other])
+        reached = np.flatnonzero(reached & (other >= 0) & (other != cell))
+        total[reached] += _drawn(edges[:, other[reached]], row[reached], ramp_px)
+    return np.clip(total, 0, 1)
 
 
 def _ramp(distance: np.ndarray, length: float) -> np.ndarray:

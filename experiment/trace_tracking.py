@@ -17,6 +17,7 @@ HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 PULL = 0.03  # cost of a column at another row's zero line
+ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
@@ -87,8 +88,12 @@ def _paths(
     first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
     bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
     ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
-    away = np.square((np.arange(states) - states // 2) * HALF / _spacing(zero_y_px, reach_px))
-    stay = NO_INK * (1 - ink) + (PULL * away).astype(np.float32)
+    spacing_px = _spacing(zero_y_px, reach_px)
+    y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
+    away = np.square((y_px - zero_y_px[:, None]) / spacing_px)
+    from_others = np.abs(y_px[:, :, None] - zero_y_px) / spacing_px + 9 * np.eye(len(zero_y_px))[:, None]
+    abroad = from_others.min(axis=2) < HOME
+    stay = NO_INK * (1 - ink) + (PULL * away + ABROAD * abroad).astype(np.float32)
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
         climb[[at for at in columns if 0 <= at < len(climb)], row] = 0
