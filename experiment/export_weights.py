@@ -2,7 +2,9 @@
     --output runs/pretrained/grid_wave_net.safetensors
 
 Store a trained network for others: its weights in half precision, as predict.py and digitize.py read them, and its
-configuration beside them as config.yaml.
+configuration beside them as config.yaml. Several checkpoints of a run, or of runs that went on from each other, become
+one network of their mean weights, which is often better than each (Izmailov et al., Averaging Weights Leads to Wider
+Optima, 2018).
 """
 
 import argparse
@@ -22,13 +24,15 @@ from experiment.model import count_parameters
 def main(argv: list[str] | None = None) -> int:
     """Export; returns the exit code."""
     arguments = _parse(argv)
-    model, config = load_model(arguments.checkpoint)
-    tensors, header = read_safetensors(arguments.checkpoint)
-    data = save(_halved(tensors, arguments.checkpoint), metadata=header)
+    *_, newest = arguments.checkpoint
+    model, config = load_model(newest)
+    tensors, header = read_safetensors(newest)
+    data = save(_halved(_mean(tensors, arguments.checkpoint), newest), metadata=header)
     write_bytes(arguments.output, data)
     write_text(arguments.output.with_name("config.yaml"), dump_config(config))
+    averaged = f", mean of {len(arguments.checkpoint)} checkpoints," if len(arguments.checkpoint) > 1 else ""
     print(
-        f"exported {count_parameters(model):,} parameters of step {header['step']} -> {arguments.output} "
+        f"exported {count_parameters(model):,} parameters{averaged} of step {header['step']} -> {arguments.output} "
         f"({len(data) / 1e6:.1f} MB)"
     )
     return EXIT_DONE
@@ -36,9 +40,26 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="weights of train_tpu.py")
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, help="weights of train_tpu.py, the newest last"
+    )
     parser.add_argument("--output", type=Path, required=True, help="where the half-precision weights go")
     return parser.parse_args(argv)
+
+
+def _mean(tensors: dict[str, torch.Tensor], paths: list[Path]) -> dict[str, torch.Tensor]:
+    """Mean weights of several checkpoints, float64. Raises InputError naming one whose network is of another shape."""
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    total = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
+    for path in paths:
+        theirs, _ = read_safetensors(path)
+        if {name: tensor.shape for name, tensor in theirs.items()} != shapes:
+            raise InputError(
+                f"{path}: is a network of another shape than {paths[-1]}; give checkpoints of one"
+            )
+        for name, tensor in theirs.items():
+            total[name] += tensor.double() / len(paths)
+    return total
 
 
 def _halved(tensors: dict[str, torch.Tensor], source: Path) -> dict[str, torch.Tensor]:

@@ -35,6 +35,34 @@ def test_exported_weights_predict_the_same_from_half_the_bytes(tmp_path):
     assert whole.stat().st_size - half.stat().st_size == pytest.approx(2 * values, rel=0.05)
 
 
+def test_several_checkpoints_become_their_mean(tmp_path):
+    paths = [checkpoint(tmp_path / f"{factor}.safetensors", factor) for factor in (0.5, 1.0, 3.0)]
+    result = run_script(
+        "experiment/export_weights.py", "--checkpoint", *paths, "--output", tmp_path / "net.safetensors"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "mean of 3 checkpoints" in result.stdout
+    mean, single = load_model(tmp_path / "net.safetensors")[0], load_model(paths[1])[0]
+    for exported, own in zip(mean.parameters(), single.parameters(), strict=True):
+        torch.testing.assert_close(exported, 1.5 * own, rtol=1e-3, atol=1e-4)
+
+
+def test_checkpoints_of_different_networks_have_no_mean(tmp_path):
+    one = checkpoint(tmp_path / "one.safetensors")
+    other = tmp_path / "other.safetensors"
+    wider = check_config(
+        CONFIG.model_dump(mode="json") | {"model": {"widths": [16, 8], "norm_groups": 2}}, "test"
+    )
+    write_weights(
+        other, TrainingState(GridWaveNet(wider.model).state_dict(), {}, {"step": 1, "scores": {}}), wider
+    )
+    result = run_script(
+        "experiment/export_weights.py", "--checkpoint", other, one, "--output", tmp_path / "net.safetensors"
+    )
+    assert result.returncode == 2
+    assert str(other) in result.stderr and "another shape" in result.stderr
+
+
 def test_weights_beyond_half_precision_are_refused(tmp_path):
     huge = checkpoint(tmp_path / "best.safetensors", factor=1e6)
     result = run_script(
