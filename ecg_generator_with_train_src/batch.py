@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from tqdm import tqdm
 from .errors import InputError, describe_os_error
 
 ITEMS_IN_FLIGHT = 4  # a worker
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
@@ -122,16 +123,18 @@ def run_batch(
     """Yield `(item, result)` as they come; an InputError of one item is yielded in its place.
 
     `function` and the items are pickled to worker processes, or to the workers of a Dask scheduler; with one worker
-    all runs in this process. Any other exception ends the batch. Progress is shown on a terminal only.
+    all runs in this process. Items that are made on the way, such as a generator's, are fetched a few ahead of the
+    work. Any other exception ends the batch. Progress is shown on a terminal only.
     """
-    items = list(items)
+    number = len(items) if isinstance(items, Sized) else None
+    num_workers = min(num_workers, max(number, 1)) if number is not None else num_workers
     if dask_scheduler:
         outcomes = _run_on_dask(function, items, dask_scheduler)
     elif num_workers == 1:
         outcomes = _run_here(function, items)
     else:
         outcomes = _run_in_processes(function, items, num_workers)
-    yield from tqdm(outcomes, total=len(items), desc=description, unit="item", disable=None)
+    yield from tqdm(outcomes, total=number, desc=description, unit="item", disable=None)
 
 
 def _outcome(function: Callable[[Item], Result], item: Item) -> Result | InputError:
@@ -143,22 +146,20 @@ def _outcome(function: Callable[[Item], Result], item: Item) -> Result | InputEr
         return InputError(describe_os_error(error))
 
 
-def _run_here(function: Callable, items: list) -> Iterator[tuple]:
+def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
     for item in items:
         yield item, _outcome(function, item)
 
 
-def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iterator[tuple]:
+def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
     """Keep a few items a worker in flight, so that memory does not grow with the batch."""
     context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
-    executor = ProcessPoolExecutor(
-        min(num_workers, max(len(items), 1)), mp_context=context, initializer=_start_worker
-    )
+    executor = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
     waiting, in_flight = iter(items), {}
     try:
         while True:
             for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
-                with _interrupts_held():
+                with _interrupts_held(), _single_threaded():
                     in_flight[executor.submit(_outcome, function, item)] = item
             if not in_flight:
                 return
@@ -172,7 +173,7 @@ def _run_in_processes(function: Callable, items: list, num_workers: int) -> Iter
         _end_now(executor)
 
 
-def _run_on_dask(function: Callable, items: list, scheduler: str) -> Iterator[tuple]:
+def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterator[tuple]:
     """The same on a cluster that shares this machine's files: what a lost worker had in hand, another does again.
 
     Raises InputError if `distributed` is not installed, no scheduler answers, it has no workers, or an item ends one
@@ -203,7 +204,7 @@ def _run_on_dask(function: Callable, items: list, scheduler: str) -> Iterator[tu
             raise InputError(f"--dask-scheduler {scheduler}: {error}") from error
 
 
-def _dask_outcomes(client, function: Callable, items: list) -> Iterator[tuple]:
+def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tuple]:
     """Keep a few items a thread in flight."""
     from distributed import as_completed
 
@@ -218,6 +219,18 @@ def _dask_outcomes(client, function: Callable, items: list) -> Iterator[tuple]:
             return
         future = next(completed)
         yield in_flight.pop(future.key), future.result()
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started meanwhile do their linear algebra in one thread each: there is a process for every core."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @contextlib.contextmanager

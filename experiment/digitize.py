@@ -7,18 +7,27 @@ the competition's table as well. A page that cannot be read becomes a flat line,
 """
 
 import argparse
+import functools
 import re
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ecg_generator_with_train_src.batch import SkipReport, write_bytes, write_json, write_text
-from ecg_generator_with_train_src.command_line import EXIT_DONE, EXIT_SKIPPED, make_parser, run
+import torch
+from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_bytes, write_json, write_text
+from ecg_generator_with_train_src.command_line import (
+    EXIT_DONE,
+    EXIT_SKIPPED,
+    add_num_workers,
+    available_cores,
+    make_parser,
+    run,
+)
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import encode_rgb
 from ecg_generator_with_train_src.layouts import LAYOUTS, LEAD_ORDERS
@@ -29,12 +38,13 @@ from experiment.backends import Backend, LaunchOptions, launch
 from experiment.page_files import PDF_SUFFIX, read_pages
 from experiment.page_reading import ReadingOptions, flat_page, read_page
 from experiment.predict import add_network_arguments, choose_precision, find_images, load_predictor
-from experiment.prediction import Predictor
+from experiment.prediction import PageProbability, Predictor
 from experiment.reading_files import picture, reading_summary, signals_csv
 from experiment.submission import write_submission
 
 AUTO = "auto"
 ASSUMED_FS_HZ = 500.0
+NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
 _TYPE = re.compile(r"-\d{4}$")  # behind a record's id in the competition's file names
 
 
@@ -81,6 +91,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--paper-speed-mm-s", type=float, help="25 unless the calibration pulse says 50")
     parser.add_argument("--gain-mm-mv", type=float, help="10 unless the calibration pulse says 5 or 20")
+    add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--fs-hz", type=float, help="sampling rate of the signals that are written")
     rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
@@ -141,16 +152,37 @@ def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
         raise InputError(f"--submission: no page of {', '.join(missing)}, which --test-csv lists")
 
 
+@dataclass(frozen=True)
+class SeenPage:
+    """What the network saw of a page; None where the file cannot be read."""
+
+    path: Path
+    name: str
+    seen: PageProbability | None
+    fs_hz: float
+    fs_from: str
+
+
 def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[Path], rates: Rates) -> int:
     """Read all pages and write what was found; returns the exit code."""
     choose_precision(backend, arguments.precision)
     predictor = load_predictor(backend, arguments.checkpoint)
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     signals: dict[str, np.ndarray] = {}
+    workers = 1 if len(paths) == 1 else arguments.num_workers
+    if (
+        workers > 1 and backend.kind == "cpu"
+    ):  # the network leaves the cores to the workers, who have more to do
+        torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
     started = time.perf_counter()
-    for path in tqdm(paths, desc="digitize", unit="file", disable=None):
-        for name, image in _pages_of(path, report):
-            signals[name] = digitize_page(predictor, path, name, image, arguments, rates, report.add)
+    pages = seen_pages(predictor, paths, arguments, rates, report)
+    work = functools.partial(read_and_write, arguments=arguments)
+    for page, outcome in run_batch(work, pages, num_workers=workers, description="digitize"):
+        if isinstance(outcome, InputError):  # its files could not be written
+            raise outcome
+        signals[page.name], problem = outcome
+        if problem and page.seen is not None:
+            report.add(page.name, f"{page.path}: {problem}; a flat line is written")
     report.write()
     if arguments.submission:
         _submit(arguments.submission, signals, rates)
@@ -158,12 +190,33 @@ def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[
     read = len(signals) - len(report.reasons.keys() & signals.keys())
     speed = seconds / max(len(signals), 1)
     print(
-        f"read {read} of {len(signals)} pages -> {arguments.output_dir} in {seconds:.1f} s ({speed:.2f} s a page)"
+        f"read {read} of {len(signals)} pages -> {arguments.output_dir} in {seconds:.1f} s "
+        f"({speed:.2f} s a page, {workers} workers)"
     )
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
 
 
-def _pages_of(path: Path, report: SkipReport):
+def seen_pages(
+    predictor: Predictor,
+    paths: list[Path],
+    arguments: argparse.Namespace,
+    rates: Rates,
+    report: SkipReport,
+) -> Iterator[SeenPage]:
+    """The pages of all files as the network sees them; a file that cannot be read goes to the report."""
+    for path in paths:
+        for name, image in _pages_of(path, report):
+            fs_hz, source = rates.of(path, id_of(name, rates.by_id))
+            if source == "assumed":
+                tqdm.write(
+                    f"warning: {name}: no train.csv tells its sampling rate; {fs_hz:g} Hz assumed",
+                    file=sys.stderr,
+                )
+            seen = None if image is None else predictor.page_probability(image, arguments.px_per_mm)
+            yield SeenPage(path, name, seen, fs_hz, source)
+
+
+def _pages_of(path: Path, report: SkipReport) -> Iterator[tuple[str, np.ndarray | None]]:
     """Name and image of each page of a file; None for the image of one that cannot be read."""
     try:
         yield from read_pages(path)
@@ -172,52 +225,36 @@ def _pages_of(path: Path, report: SkipReport):
         yield path.stem, None
 
 
-def digitize_page(
-    predictor: Predictor,
-    path: Path,
-    name: str,
-    image: np.ndarray | None,
-    arguments: argparse.Namespace,
-    rates: Rates,
-    fail: Callable[[str, str], None],
-) -> np.ndarray:
-    """Read one page and write its files; its signals (samples, 12) in mV, flat if it could not be read."""
-    fs_hz, source = rates.of(path, id_of(name, rates.by_id))
-    if source == "assumed":
-        tqdm.write(
-            f"warning: {name}: no train.csv tells its sampling rate; {fs_hz:g} Hz assumed", file=sys.stderr
-        )
+def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.ndarray, str | None]:
+    """Read one page and write its files: its signals (samples, 12) in mV, and why they are flat if they are."""
     layout = LAYOUTS.get(arguments.layout)
-    about = {"image": str(path), "fs_hz": fs_hz, "fs_from": source}
-    output = arguments.output_dir
+    order = None if arguments.lead_order == AUTO else arguments.lead_order
+    options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
+    about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from}
+    output, problem = arguments.output_dir, None
     try:
-        if image is None:
+        if page.seen is None:
             raise InputError("the file cannot be read")
-        seen = predictor.page_probability(image, arguments.px_per_mm)
-        order = None if arguments.lead_order == AUTO else arguments.lead_order
-        options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
-        reading = read_page(seen, fs_hz, options)
+        reading = read_page(page.seen, page.fs_hz, options)
     except InputError as error:
-        if image is not None:
-            fail(name, f"{path}: {error}; a flat line is written")
-        signal_mv = flat_page(fs_hz, layout)
-        about |= {"read": False, "warnings": [f"{error}; a flat line is written"]}
-        (output / f"{name}_traces.png").unlink(missing_ok=True)
+        problem, signal_mv = str(error), flat_page(page.fs_hz, layout)
+        about |= {"read": False, "warnings": [f"{problem}; a flat line is written"]}
+        (output / f"{page.name}_traces.png").unlink(missing_ok=True)
     else:
         signal_mv = reading.signal_mv
-        about |= {"read": True, "px_per_mm": seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+        about |= {"read": True, "px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
         about |= reading_summary(reading)
-        write_bytes(output / f"{name}_traces.png", encode_rgb(picture(reading)))
-    write_text(output / f"{name}.csv", signals_csv(signal_mv))
-    write_json(output / f"{name}.json", about)
-    return signal_mv
+        write_bytes(output / f"{page.name}_traces.png", encode_rgb(picture(reading)))
+    write_text(output / f"{page.name}.csv", signals_csv(signal_mv))
+    write_json(output / f"{page.name}.json", about)
+    return signal_mv, problem
 
 
 def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
     """Write the submission: of each lead the rows that the page shows, or as many as --test-csv asks for."""
     _check_one_page_an_id(list(signals), rates)
     pages = {}
-    for name, signal_mv in signals.items():
+    for name, signal_mv in sorted(signals.items()):
         page_id = id_of(name, rates.by_id)
         wanted = rates.rows.get(page_id, {})
         pages[page_id] = {

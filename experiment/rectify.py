@@ -26,6 +26,7 @@ SOUND_MM = 0.08  # residual up to which a field fits
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
 MARGIN_MM = 2.0  # of the rectified page about what shows a grid
+CLOSE_MM = 1e-4  # to which a point of the paper is found in the image
 MAP_STEP_PX = 16  # the map from paper to image is computed this densely
 
 
@@ -67,6 +68,8 @@ class PaperField:
         x_px, y_px = np.full(u_mm.shape, width / 2), np.full(u_mm.shape, height / 2)
         for _ in range(8):
             miss_u, miss_v = u_mm - self.u.ev(y_px, x_px), v_mm - self.v.ev(y_px, x_px)
+            if max(np.abs(miss_u).max(), np.abs(miss_v).max()) < CLOSE_MM:
+                break
             u_x, u_y = self.u.ev(y_px, x_px, dy=1), self.u.ev(y_px, x_px, dx=1)
             v_x, v_y = self.v.ev(y_px, x_px, dy=1), self.v.ev(y_px, x_px, dx=1)
             area = u_x * v_y - u_y * v_x

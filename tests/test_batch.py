@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from ecg_generator_with_train_src.batch import (
+    ITEMS_IN_FLIGHT,
+    THREAD_VARIABLES,
     SkipReport,
     atomic_path,
     remove_stale_temporaries,
@@ -144,6 +146,10 @@ def die_at_five(number: int) -> int:
     return number
 
 
+def thread_limits(number: int) -> tuple:
+    return tuple(os.environ.get(name) for name in THREAD_VARIABLES)
+
+
 def wait_long(number: int) -> int:
     time.sleep(60 if number > 1 else 0)
     return number
@@ -193,6 +199,30 @@ def test_no_worker_outlives_a_reader_that_stops():
     while workers := set(multiprocessing.active_children()) - before:
         assert time.monotonic() < deadline, f"still there: {workers}"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_items_are_made_as_they_are_needed(workers):
+    made = []
+
+    def items():
+        for number in range(30):
+            made.append(number)
+            yield number
+
+    outcomes = run_batch(square, items(), num_workers=workers, description="test")
+    next(outcomes)
+    assert len(made) <= workers * ITEMS_IN_FLIGHT
+    assert len(list(outcomes)) == 29
+
+
+def test_workers_use_one_thread_each_and_the_caller_as_many_as_before(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    outcomes = list(run_batch(thread_limits, range(4), num_workers=2, description="test"))
+    assert {limits for _, limits in outcomes} == {("1", "1", "1")}
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_no_items_are_no_work():

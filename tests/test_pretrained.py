@@ -44,3 +44,18 @@ def test_without_a_checkpoint_a_simulated_page_is_labelled_and_read(tiny_dataset
 
 def read_record_fs_hz(root: Path, record: str) -> float:
     return len(read_signal_mv(next(root.rglob(f"{record}.csv")))) / 10
+
+
+def test_one_worker_and_two_read_the_same(tiny_dataset, tmp_path):
+    images = [tiny_dataset / sample.image for sample in read_manifest(tiny_dataset)[:2]]
+    for workers in (1, 2):
+        result = run_script(
+            *("experiment/digitize.py", "--images", *images, "--device", "cpu", "--fs-hz", 100),
+            *("--num-workers", workers, "--output-dir", tmp_path / str(workers)),
+        )
+        assert result.returncode == 0, result.stderr
+        assert f"read 2 of 2 pages -> {tmp_path / str(workers)}" in result.stdout
+        assert f"{workers} workers)" in result.stdout
+    for image in images:
+        one, two = (pd.read_csv(tmp_path / str(workers) / f"{image.stem}.csv") for workers in (1, 2))
+        pd.testing.assert_frame_equal(one, two, rtol=0, atol=1e-3)
