@@ -21,6 +21,7 @@ STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
+BAR_MARGIN_MM = 8.0
 SPECK_INK = 0.15
 NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
 NAME_MM = 8.0  # beyond a separator, where a lead's name may stand
@@ -94,7 +95,7 @@ def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, 
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
     if window.size:
         bar = binary_dilation(np.percentile(window, 25, axis=0) > BAR_INK)
-        ink[_rows(zero_y_px, above_mm + NAME_MM, below_mm + NAME_MM), columns][:, bar] = 0
+        ink[_rows(zero_y_px, above_mm + BAR_MARGIN_MM, below_mm + BAR_MARGIN_MM), columns][:, bar] = 0
 
 
 def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:

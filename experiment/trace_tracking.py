@@ -18,6 +18,7 @@ NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
+START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
 HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
@@ -96,7 +97,9 @@ def _paths(
     stay = NO_INK * (1 - ink) + (PULL * away + ABROAD * abroad).astype(np.float32)
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
-        climb[[at for at in columns if 0 <= at < len(climb)], row] = 0
+        begins = [at for at in columns if 0 <= at < len(climb)]
+        climb[begins, row] = 0
+        stay[begins, row] += START * np.abs(y_px[row] - zero_y_px[row]).astype(np.float32) / HALF
     state = _cheapest_states(stay, climb)
     upper = np.clip(first[:, None] + state.T * HALF, 0, len(pages[0]) - HALF)
     columns = np.arange(pages[0].shape[1])
