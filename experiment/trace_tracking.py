@@ -17,8 +17,9 @@ HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 PULL = 0.03  # cost of a column at another row's zero line
-ABROAD = 0.3  # further cost of a column near another row's zero line: a spike gets there, but does not stay
+ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
+NEAR = 0.2  # of the rows' distance: near another row's zero line
 HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
@@ -93,7 +94,7 @@ def _paths(
     y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
     away = np.square((y_px - zero_y_px[:, None]) / spacing_px)
     from_others = np.abs(y_px[:, :, None] - zero_y_px) / spacing_px + 9 * np.eye(len(zero_y_px))[:, None]
-    abroad = from_others.min(axis=2) < HOME
+    abroad = from_others.min(axis=2) < NEAR
     stay = NO_INK * (1 - ink) + (PULL * away + ABROAD * abroad).astype(np.float32)
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
