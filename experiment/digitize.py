@@ -170,9 +170,7 @@ def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     signals: dict[str, np.ndarray] = {}
     workers = 1 if len(paths) == 1 else arguments.num_workers
-    if (
-        workers > 1 and backend.kind == "cpu"
-    ):  # the network leaves the cores to the workers, who have more to do
+    if workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
     started = time.perf_counter()
     pages = seen_pages(predictor, paths, arguments, rates, report)

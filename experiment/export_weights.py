@@ -8,6 +8,7 @@ Optima, 2018).
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,8 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     *_, newest = arguments.checkpoint
     model, config = load_model(newest)
-    tensors, header = read_safetensors(newest)
-    data = save(_halved(_mean(tensors, arguments.checkpoint), newest), metadata=header)
+    weights, headers = zip(*map(read_safetensors, arguments.checkpoint), strict=True)
+    header = headers[-1]
+    data = save(_halved(_mean(weights, arguments.checkpoint), newest), metadata=header)
     write_bytes(arguments.output, data)
     write_text(arguments.output.with_name("config.yaml"), dump_config(config))
     averaged = f", mean of {len(arguments.checkpoint)} checkpoints," if len(arguments.checkpoint) > 1 else ""
@@ -47,19 +49,17 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _mean(tensors: dict[str, torch.Tensor], paths: list[Path]) -> dict[str, torch.Tensor]:
+def _mean(weights: Sequence[dict[str, torch.Tensor]], paths: list[Path]) -> dict[str, torch.Tensor]:
     """Mean weights of several checkpoints, float64. Raises InputError naming one whose network is of another shape."""
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    total = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
-    for path in paths:
-        theirs, _ = read_safetensors(path)
-        if {name: tensor.shape for name, tensor in theirs.items()} != shapes:
+    shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in weights]
+    for path, shape in zip(paths, shapes, strict=True):
+        if shape != shapes[-1]:
             raise InputError(
                 f"{path}: is a network of another shape than {paths[-1]}; give checkpoints of one"
             )
-        for name, tensor in theirs.items():
-            total[name] += tensor.double() / len(paths)
-    return total
+    return {
+        name: torch.stack([tensors[name].double() for tensors in weights]).mean(dim=0) for name in shapes[-1]
+    }
 
 
 def _halved(tensors: dict[str, torch.Tensor], source: Path) -> dict[str, torch.Tensor]:

@@ -24,7 +24,7 @@ BAR_INK = 0.2
 BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
 SPECK_INK = 0.15
 NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
-NAME_MM = 8.0  # beyond a separator, where a lead's name may stand
+NAME_MM = 8.0  # beyond that, where a lead's name may stand
 PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
@@ -89,7 +89,7 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
 
 
 def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
-    """Clear the columns near x that are ink over most of a height about the zero line, lead names beside them too."""
+    """Clear the columns near x that are ink over most of a height about the zero line."""
     left = max(round(x_px) - BAR_PX, 0)
     columns = slice(left, left + 2 * BAR_PX + 1)
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]

@@ -3,7 +3,8 @@
 The path of a row is the cheapest one from left to right (dynamic programming). It pays for every column that it
 passes outside ink and for every pixel that it climbs outside ink; within ink, climbing is all but free, so that it
 follows spikes wherever they lead, across other rows too. A mild pull towards the row's zero line decides where two
-rows share their ink.
+rows share their ink, and what it costs to stay near another row's, or to start a lead far from its own, keeps it from
+other rows and names where its own ink is missing.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
+NEAR = 0.2  # of the rows' distance: so near it
 START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
-NEAR = 0.2  # of the rows' distance: near another row's zero line
 HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
@@ -90,12 +91,8 @@ def _paths(
     first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
     bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
     ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
-    spacing_px = _spacing(zero_y_px, reach_px)
     y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
-    away = np.square((y_px - zero_y_px[:, None]) / spacing_px)
-    from_others = np.abs(y_px[:, :, None] - zero_y_px) / spacing_px + 9 * np.eye(len(zero_y_px))[:, None]
-    abroad = from_others.min(axis=2) < NEAR
-    stay = NO_INK * (1 - ink) + (PULL * away + ABROAD * abroad).astype(np.float32)
+    stay = NO_INK * (1 - ink) + _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
         begins = [at for at in columns if 0 <= at < len(climb)]
@@ -109,6 +106,15 @@ def _paths(
         for page, top in zip(pages, upper, strict=True)
     ]
     return upper + np.stack(darker)
+
+
+def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
+    """What a column costs each row at its states' heights, ink aside; y_px and costs (rows, states)."""
+    away = np.abs(y_px[:, :, None] - zero_y_px) / spacing_px  # rows, states, zero lines
+    rows = np.arange(len(zero_y_px))
+    near = away < NEAR
+    near[rows, :, rows] = False
+    return (PULL * np.square(away[rows, :, rows]) + ABROAD * near.any(axis=2)).astype(np.float32)
 
 
 def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
