@@ -60,11 +60,6 @@ class Sample(BaseModel):
         return {name: value for name, value in serialize(self).items() if value is not None}
 
     @property
-    def is_real(self) -> bool:
-        """Whether the image is a real page with a transferred label."""
-        return self.profile.startswith(REAL_PREFIX)
-
-    @property
     def files(self) -> tuple[str, str, str, str]:
         """The sample's files, relative to the dataset's root."""
         return self.image, self.mask, self.coverage, self.truth

@@ -1,4 +1,4 @@
-"""Light changes to a training crop: scale, flips, light and colour, blur, noise and JPEG.
+"""Light changes to a training crop: flips of all, and of some scale, light and colour, blur, noise and JPEG.
 
 The paper's own wear and the camera's geometry are the dataset's (`build_dataset.py --profiles`); what stands here is
 cheap enough to be drawn anew for each crop. Geometry is applied to the coverages of traces and grid lines; the hard
@@ -12,7 +12,11 @@ import numpy as np
 from ecg_generator_with_train_src.coverage import widened
 from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
 
-SCALES = (0.6, 1.6)  # pixels of the crop a pixel of the page
+PLAIN_CHANCE = 0.5  # of a picture that stays as the dataset shows it
+SCALE_CHANCE, SCALES = (
+    0.5,
+    (0.75, 1.35),
+)  # of a scale that is not the network's own, against which it is measured
 FLIP_CHANCE = 0.25  # of each direction
 GREY_CHANCE = 0.1
 GAMMA = (0.7, 1.4)
@@ -33,16 +37,16 @@ class Page(NamedTuple):
 
 
 def draw_scale(rng: np.random.Generator) -> float:
-    """How much larger a crop shows the page; all factors alike."""
-    return float(np.exp(rng.uniform(*np.log(SCALES))))
+    """By how much a crop misses the network's scale: often not at all, else all factors alike."""
+    return float(np.exp(rng.uniform(*np.log(SCALES)))) if rng.random() < SCALE_CHANCE else 1.0
 
 
 def augment(rng: np.random.Generator, window: Page, size: int) -> Page:
     """A window of the page (S, S), S its draw of scale, as a crop (size, size), changed at random."""
-    flipped = _flipped(rng, window)
-    resized = resize_page(flipped, size)
-    image = _degraded(rng, _recoloured(rng, resized.image))
-    return resized._replace(image=image)
+    crop = resize_page(_flipped(rng, window), size)
+    if rng.random() < PLAIN_CHANCE:
+        return crop
+    return crop._replace(image=_degraded(rng, _recoloured(rng, crop.image)))
 
 
 def resize_page(page: Page, size: int) -> Page:

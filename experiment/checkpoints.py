@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from experiment.backends import Backend
-from experiment.config import Config, check_config
+from experiment.config import Config, check_model_config
 from experiment.model import PX_PER_MM, GridWaveNet
 
 FORMAT_VERSION = 1
@@ -161,16 +161,18 @@ def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         raise InputError(f"{path}: no whole safetensors file ({error})") from error
 
 
-def load_model(path: Path) -> tuple[GridWaveNet, Config]:
-    """The network of a weights file, ready to predict on the CPU, and its configuration.
+def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
+    """The network of a weights file, ready to predict on the CPU, and the configuration that it was trained with.
+
+    Of that, only the network's shape must be one that is known today: weights outlive the keys of training.
 
     Raises InputError if the file is missing, damaged or not one of GridWaveNet.
     """
     tensors, header = read_safetensors(path)
     if "config" not in header:
         raise InputError(f"{path}: is no checkpoint of train_tpu.py (its header has no config)")
-    config = check_config(_json_of(header["config"], path), str(path))
-    model = GridWaveNet(config.model)
+    config = _json_of(header["config"], path)
+    model = GridWaveNet(check_model_config(config.get("model"), str(path)))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

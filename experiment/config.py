@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.errors import InputError, first_problem
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
@@ -56,7 +56,7 @@ class DataConfig(_Section):
     crop_size: Count = 512
     crops_per_page: Count = 8
     augment: bool = True
-    real_page_weight: NotNegative = 1.0
+    profile_weights: dict[str, NotNegative] = {}
     batch_size: Count = 16
     val_batch_size: Count = 16
     val_max_tiles: Count | Literal["all"] = "all"
@@ -172,6 +172,14 @@ def check_config(values: dict[str, Any], source: str) -> Config:
         return Config.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise InputError(f"{source}: {_first_problem(error)}") from error
+
+
+def check_model_config(values: Any, source: str) -> ModelConfig:
+    """The shape of a network from plain values. Raises InputError that starts with `source`."""
+    try:
+        return ModelConfig.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise InputError(f"{source}: model: {first_problem(error)}") from error
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -1,5 +1,7 @@
 """Pages in, batches out: random crops to train on, tiles that cover the pages to validate on.
 
+Both show the page at the network's scale, as prediction does; augmentation changes the scale of some crops.
+
 A crop is drawn from (seed, epoch, visit) alone, where a visit is one page decoded for several crops; the
 batches are therefore the same whatever the number of worker processes, and a step's crops are the same
 whatever the number of devices that share them. A page smaller than a crop is padded with the colour of its
@@ -22,8 +24,9 @@ from ecg_generator_with_train_src.errors import InputError
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from experiment.augmentation import Page, augment, draw_scale
+from experiment.augmentation import Page, augment, draw_scale, resize_page
 from experiment.config import Config, DataConfig
+from experiment.model import scale_for_network
 from experiment.supervisor import begin_worker, start_forkserver
 
 Batch = dict[str, torch.Tensor]
@@ -113,6 +116,10 @@ class Pages:
             self._last = (number, self._read(number))
         return self._last[1]
 
+    def scale(self, number: int) -> float:
+        """By what the page is enlarged for the network."""
+        return scale_for_network(self.samples[number].px_per_mm)
+
     def _read(self, number: int) -> Page:
         sample = self.samples[number]
         paths = [self.root / path for path in (sample.image, sample.mask, sample.coverage)]
@@ -169,15 +176,15 @@ class CropDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int, int]) -> Batch:
         epoch, visit, number = key
-        page = self.pages[number]
+        page, scale = self.pages[number], self.pages.scale(number)
         rng = np.random.default_rng([self.seed, epoch, visit])
-        return _stack([self._crop(rng, page) for _ in range(self.config.crops_per_page)])
+        return _stack([self._crop(rng, page, scale) for _ in range(self.config.crops_per_page)])
 
-    def _crop(self, rng: np.random.Generator, page: Page) -> Page:
+    def _crop(self, rng: np.random.Generator, page: Page, scale: float) -> Page:
         size = self.config.crop_size
         if not self.config.augment:
-            return random_window(rng, page, size)
-        return augment(rng, random_window(rng, page, round(size / draw_scale(rng))), size)
+            return resize_page(random_window(rng, page, round(size / scale)), size)
+        return augment(rng, random_window(rng, page, round(size / (scale * draw_scale(rng)))), size)
 
 
 def random_window(rng: np.random.Generator, page: Page, size: int) -> Page:
@@ -227,7 +234,8 @@ def _stack(windows: list[Page]) -> Batch:
 class VisitSampler(Sampler):
     """The visits of one rank in `epoch` from `first_step` on, which are set before each use.
 
-    Every page comes once before any page comes twice, but for real pages, which come `data.real_page_weight` times.
+    Every page comes once before any page comes twice, but for pages of profiles that `data.profile_weights` names,
+    which come so many times.
     Step s uses the visits s·V to (s+1)·V - 1 of the epoch, V = visits a step over all ranks; each rank takes an equal
     run of them, for all of the `devices` that it feeds.
     """
@@ -252,9 +260,20 @@ class VisitSampler(Sampler):
                 yield self.epoch, visit, int(order[visit])
 
 
-def page_weights(samples: list[Sample], real_page_weight: float) -> np.ndarray:
-    """How often each page comes in a round (P,): real pages so many times, others once."""
-    return np.array([real_page_weight if sample.is_real else 1.0 for sample in samples])
+def page_weights(samples: list[Sample], profile_weights: dict[str, float]) -> np.ndarray:
+    """How often each page comes in a round (P,): once, unless its profile is named.
+
+    Raises InputError for a profile that no page has, and if no page is left.
+    """
+    if unknown := sorted(profile_weights.keys() - {sample.profile for sample in samples}):
+        raise InputError(
+            f"data.profile_weights.{unknown[0]}: no training page is of this profile; "
+            f"known here: {', '.join(sorted({sample.profile for sample in samples}))}"
+        )
+    weights = np.array([profile_weights.get(sample.profile, 1.0) for sample in samples])
+    if not weights.any():
+        raise InputError("data.profile_weights: leaves no training page")
+    return weights
 
 
 def page_order(weights: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
@@ -275,9 +294,10 @@ def steps_per_epoch(config: Config, num_pages: int, all_devices: int) -> int:
 
 @dataclass(frozen=True)
 class Tile:
-    """A window of a page; its first `skip_rows` and `skip_columns` belong to its neighbours."""
+    """A square window of a page; its first `skip_rows` and `skip_columns` belong to its neighbours."""
 
     page: int
+    side: int
     top: int
     left: int
     skip_rows: int
@@ -298,12 +318,16 @@ def tiles_of(length: int, size: int) -> list[tuple[int, int]]:
 
 
 def validation_tiles(samples: list[Sample], size: int, max_tiles: int | str) -> list[Tile]:
-    """Tiles that cover the pages, or `max_tiles` of them spread evenly over all pages."""
+    """Tiles that cover the pages, `size` pixels a side at the network's scale.
+
+    Of more than `max_tiles`, so many are taken, spread evenly over all pages.
+    """
+    sides = [round(size / scale_for_network(sample.px_per_mm)) for sample in samples]
     tiles = [
-        Tile(page, top, left, skip_rows, skip_columns)
-        for page, sample in enumerate(samples)
-        for top, skip_rows in tiles_of(sample.height_px, size)
-        for left, skip_columns in tiles_of(sample.width_px, size)
+        Tile(page, side, top, left, skip_rows, skip_columns)
+        for page, (sample, side) in enumerate(zip(samples, sides, strict=True))
+        for top, skip_rows in tiles_of(sample.height_px, side)
+        for left, skip_columns in tiles_of(sample.width_px, side)
     ]
     if max_tiles == "all" or max_tiles >= len(tiles):
         return tiles
@@ -318,20 +342,22 @@ class TileDataset(Dataset):
 
     def whole(self, key: int) -> Page:
         """A tile, with what its neighbours count as well."""
-        tile = self.tiles[key]
-        return _window(self.pages[tile.page], tile.top, tile.left, self.size)
+        return resize_page(self._window(self.tiles[key]), self.size)
 
     def __getitem__(self, key: int) -> Batch:
         tile = self.tiles[max(key, 0)]
-        whole = self.whole(max(key, 0))
+        whole = self._window(tile)
         label = whole.label.copy()
         label[: tile.skip_rows] = IGNORED
         label[:, : tile.skip_columns] = IGNORED
         if key < 0:
             label[:] = IGNORED
-        return _stack([whole._replace(label=label)]) | {
+        return _stack([resize_page(whole._replace(label=label), self.size)]) | {
             "real": torch.tensor([int(key >= 0)], dtype=torch.uint8)
         }
+
+    def _window(self, tile: Tile) -> Page:
+        return _window(self.pages[tile.page], tile.top, tile.left, tile.side)
 
 
 class TileSampler(Sampler):
@@ -372,9 +398,7 @@ class DataSource:
         self.in_memory = _fits(config.data.in_memory, memory_needed(manifest) * ranks_here)
         self.pages = {split: Pages(root, samples, self.in_memory) for split, samples in chosen.items()}
         crops = CropDataset(self.pages["train"], config.data, config.run.seed)
-        weights = page_weights(chosen["train"], config.data.real_page_weight)
-        if not weights.any():
-            raise InputError("data.real_page_weight: 0 leaves nothing, all training pages are real")
+        weights = page_weights(chosen["train"], config.data.profile_weights)
         self._visits = VisitSampler(weights, config, rank, world_size, devices)
         self.steps = self._visits.steps
         self._train_loader = self._loader(crops, self._visits, self._visits.per_rank)

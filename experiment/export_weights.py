@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import yaml
 from ecg_generator_with_train_src.batch import write_bytes, write_text
 from ecg_generator_with_train_src.command_line import EXIT_DONE, make_parser, run
 from ecg_generator_with_train_src.errors import InputError
 from safetensors.torch import save
 
 from experiment.checkpoints import load_model, read_safetensors
-from experiment.config import dump_config
 from experiment.model import count_parameters
 
 
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     header = headers[-1]
     data = save(_halved(_mean(weights, arguments.checkpoint), newest), metadata=header)
     write_bytes(arguments.output, data)
-    write_text(arguments.output.with_name("config.yaml"), dump_config(config))
+    write_text(arguments.output.with_name("config.yaml"), yaml.safe_dump(config, sort_keys=False))
     averaged = f", mean of {len(arguments.checkpoint)} checkpoints," if len(arguments.checkpoint) > 1 else ""
     print(
         f"exported {count_parameters(model):,} parameters{averaged} of step {header['step']} -> {arguments.output} "

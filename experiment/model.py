@@ -19,7 +19,14 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from experiment.config import ModelConfig
 
 PX_PER_MM = 7.874  # the scale at which the network sees every page: 200 dpi
+SAME_SCALE = 0.03  # so near to it an image is left as it is: resampling blurs its lines
 BLOCK = 2  # pixels a side of the blocks that the first two levels work on
+
+
+def scale_for_network(px_per_mm: float) -> float:
+    """By what an image of this scale is enlarged before the network sees it; exactly 1 where it is near enough."""
+    scale = PX_PER_MM / px_per_mm
+    return 1.0 if abs(scale - 1) < SAME_SCALE else scale
 
 
 class ConvBlock(nn.Sequential):
@@ -41,6 +48,7 @@ class GridWaveNet(nn.Module):
 
     def __init__(self, config: ModelConfig, image_mean=(0.5, 0.5, 0.5), image_std=(0.25, 0.25, 0.25)):
         super().__init__()
+        self.config = config
         widths, groups = config.widths, config.norm_groups
         self.register_buffer("image_mean", torch.tensor(image_mean).view(1, 3, 1, 1))
         self.register_buffer("image_std", torch.tensor(image_std).view(1, 3, 1, 1))

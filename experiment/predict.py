@@ -232,9 +232,9 @@ def load_predictor(
     """The network of a checkpoint on the backend. Raises InputError for a bad file or tile size."""
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
-    model, config = load_model(checkpoint)
-    if tile % config.model.stride:
-        raise InputError(f"--tile {tile}: is no multiple of {config.model.stride}, as this network asks")
+    model, _ = load_model(checkpoint)
+    if tile % model.config.stride:
+        raise InputError(f"--tile {tile}: is no multiple of {model.config.stride}, as this network asks")
     return Predictor(model, backend, tile, tta)
 
 

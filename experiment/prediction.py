@@ -17,7 +17,7 @@ from ecg_generator_with_train_src.dataset_format import BACKGROUND, CLASS_NAMES,
 from experiment.backends import Backend
 from experiment.data import cut, paper_colour
 from experiment.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
-from experiment.model import PX_PER_MM, GridWaveNet
+from experiment.model import GridWaveNet, scale_for_network
 from experiment.orientation import runs_down, upside_down
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
@@ -25,7 +25,6 @@ FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augme
 SURE = 0.8  # of which way up a page stands: below, it is said
 UNSURE_OF_UP = "unsure which way up the page stands"
 LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
-SAME_SCALE = 0.03  # so near to the network's own scale an image is left as it is: resampling blurs its lines
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
 
@@ -95,10 +94,7 @@ class Predictor:
         """
         height, width = image.shape[:2]
         pitch_px, slant_deg, warnings = page_scale(image, px_per_mm)
-        scale = PX_PER_MM / pitch_px
-        if abs(scale - 1) < SAME_SCALE:
-            scale = 1.0
-        scaled = _resize(image, _scaled_size(width, height, scale))
+        scaled = _resize(image, _scaled_size(width, height, scale_for_network(pitch_px)))
         scaled, probability, turns = self._across(scaled)
         page = PageProbability(
             probability=probability,

@@ -414,11 +414,11 @@ def first_network(config: Config, info: DatasetInfo) -> GridWaveNet:
     """
     if config.run.initial_weights is None:
         return GridWaveNet(config.model, info.image_mean, info.image_std)
-    model, theirs = load_model(Path(config.run.initial_weights))
-    if theirs.model != config.model:
+    model, _ = load_model(Path(config.run.initial_weights))
+    if model.config != config.model:
         raise InputError(
-            f"{config.run.initial_weights}: is a network of model.widths {list(theirs.model.widths)} and "
-            f"model.norm_groups {theirs.model.norm_groups}; set the same, or run.initial_weights=null"
+            f"{config.run.initial_weights}: is a network of model.widths {list(model.config.widths)} and "
+            f"model.norm_groups {model.config.norm_groups}; set the same, or run.initial_weights=null"
         )
     return model
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ecg_generator_with_train_src.dataset_format import GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.stroke import stroke
-from experiment.augmentation import SCALES, Page, augment, draw_scale, resize_page
+from experiment.augmentation import PLAIN_CHANCE, SCALE_CHANCE, SCALES, Page, augment, draw_scale, resize_page
 
 SIZE = 128
 
@@ -52,17 +52,34 @@ def test_changes_leave_the_label_on_the_dark_pixels():
 
 def test_the_stream_alone_decides():
     given = window(SIZE)
-    first, again, other = (augment(np.random.default_rng(seed), given, SIZE) for seed in (7, 7, 8))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first.image, other.image)
+    crops = [augment(np.random.default_rng(seed), given, SIZE) for seed in (*range(20), *range(20))]
+    for first, again in zip(crops[:20], crops[20:], strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert len({crop.image.tobytes() for crop in crops}) > 10
+
+
+def test_half_of_the_crops_keep_their_picture():
+    given = window(SIZE)
+    turned = {given.image[::down, ::right].tobytes() for down in (1, -1) for right in (1, -1)}
+    crops = [augment(np.random.default_rng(seed), given, SIZE) for seed in range(400)]
+    plain = np.mean([crop.image.tobytes() in turned for crop in crops])
+    assert plain == pytest.approx(PLAIN_CHANCE, abs=0.08)
+
+
+def test_a_page_is_not_changed_by_its_crops():
+    given = window(SIZE)
+    for seed in range(20):
+        augment(np.random.default_rng(seed), given, SIZE)
     assert np.array_equal(given.image, window(SIZE).image)  # the page itself stays as it is
 
 
-def test_scales_cover_their_range_evenly_in_proportion():
+def test_half_of_the_scales_are_the_networks_the_others_cover_their_range_evenly_in_proportion():
     rng = np.random.default_rng(0)
-    scales = np.array([draw_scale(rng) for _ in range(4000)])
-    assert SCALES[0] <= scales.min() < 0.61 and 1.58 < scales.max() <= SCALES[1]
-    assert np.median(scales) == pytest.approx(np.sqrt(SCALES[0] * SCALES[1]), rel=0.02)
+    scales = np.array([draw_scale(rng) for _ in range(8000)])
+    assert np.mean(scales == 1) == pytest.approx(1 - SCALE_CHANCE, abs=0.02)
+    others = scales[scales != 1]
+    assert SCALES[0] <= others.min() < 0.76 and 1.34 < others.max() <= SCALES[1]
+    assert np.median(others) == pytest.approx(np.sqrt(SCALES[0] * SCALES[1]), rel=0.02)
 
 
 def test_flips_keep_picture_and_labels_together():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -96,16 +97,21 @@ def test_the_mask_of_a_crop_is_where_its_coverage_is_half(tiny_dataset):
         assert (batch["label"] == 2).any()
 
 
-def test_real_pages_come_as_often_as_they_weigh(tiny_dataset):
+def test_pages_come_as_often_as_their_profile_weighs(tiny_dataset):
     samples = read_manifest(tiny_dataset)
     samples[1] = samples[1].model_copy(update={"profile": "real-0004"})
-    weights = page_weights(samples, 2.5)
+    weights = page_weights(samples, {"real-0004": 2.5})
     assert weights.tolist() == [2.5 if number == 1 else 1.0 for number in range(len(samples))]
     rounds = 200
     order = page_order(weights, rounds * round(weights.sum()), np.random.default_rng(0))
     share = np.mean(order == 1) * weights.sum()
     assert share == pytest.approx(2.5, rel=0.1)
-    assert len(set(page_order(page_weights(samples, 0.0), 100, np.random.default_rng(0)))) == len(samples) - 1
+    without = page_weights(samples, {"real-0004": 0.0})
+    assert len(set(page_order(without, 100, np.random.default_rng(0)))) == len(samples) - 1
+    with pytest.raises(InputError, match=r"profile_weights\.cleam: no training page .* known here: clean"):
+        page_weights(samples, {"cleam": 2.0})
+    with pytest.raises(InputError, match="leaves no training page"):
+        page_weights(samples, {"clean": 0.0, "real-0004": 0.0})
 
 
 def _contains(page, mask, image, label) -> bool:
@@ -149,6 +155,31 @@ def test_some_tiles_are_spread_over_all_pages(tiny_dataset):
     assert len(tiles) == 10
     assert {tile.page for tile in tiles} == set(range(len(samples)))
     assert len(validation_tiles(samples, 256, "all")) == len(samples) * 7 * 9
+
+
+def test_crops_and_tiles_show_a_page_at_the_networks_scale(tmp_path, tiny_dataset):
+    root = _linked_copy(tiny_dataset, tmp_path)
+    halved = [sample.model_copy(update={"px_per_mm": 3.937}) for sample in read_manifest(root)]
+    (root / "manifest.jsonl").unlink()
+    (root / "manifest.jsonl").write_text("".join(f"{sample.model_dump_json()}\n" for sample in halved))
+    source = DataSource(config_for(root, crop_size=256, val_max_tiles="all"))
+    samples = [sample for sample in read_manifest(root) if sample.split == "val"]
+    assert len(source.tiles.tiles) == len(samples) * 14 * 18  # of 128 pixels a side
+    number = len(source.tiles.tiles) // 2
+    tile, shown = source.tiles.tiles[number], source.tiles.whole(number)
+    page = read_rgb(root / samples[tile.page].image)[tile.top : tile.top + 128, tile.left : tile.left + 128]
+    assert np.array_equal(shown.image, cv2.resize(page, (256, 256), interpolation=cv2.INTER_CUBIC))
+    whole_pages = [read_rgb(root / sample.image) for sample in read_manifest(root) if sample.split == "train"]
+    crop = next(source.train_batches(1))["image"][0].numpy().transpose(1, 2, 0)
+    assert any(_enlarged_within(page, crop) for page in whole_pages)
+
+
+def _enlarged_within(page: np.ndarray, crop: np.ndarray) -> bool:
+    """Whether a crop is a part of the page at twice its size."""
+    small = cv2.resize(crop, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    _, _, (left, top), _ = cv2.minMaxLoc(cv2.matchTemplate(page, small, cv2.TM_SQDIFF))
+    window = page[top : top + len(small), left : left + len(small)]
+    return np.array_equal(cv2.resize(window, crop.shape[:2], interpolation=cv2.INTER_CUBIC), crop)
 
 
 def test_outside_a_page_is_paper_and_ignored():

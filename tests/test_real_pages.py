@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.compose import compose
-from ecg_generator_with_train_src.dataset_format import WAVEFORM, read_dataset_info, read_manifest
+from ecg_generator_with_train_src.dataset_format import (
+    REAL_PREFIX,
+    WAVEFORM,
+    read_dataset_info,
+    read_manifest,
+)
 from ecg_generator_with_train_src.degradation import sample_degradation
 from ecg_generator_with_train_src.degrade import degrade
 from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
@@ -104,7 +109,7 @@ def test_each_record_gets_one_page_and_a_misfit_is_listed(built):
     assert why.endswith("sample0_0001-0005.png: the page of this record is not found in the image")
     assert "2 real pages to register: about 0.2 minutes" in result.stdout
     samples = {sample.name: sample for sample in read_manifest(root)}
-    real = [sample for sample in samples.values() if sample.is_real]
+    real = [sample for sample in samples.values() if sample.profile.startswith(REAL_PREFIX)]
     assert [sample.profile for sample in real] == ["real-0004"]
     assert real[0].name == f"{real[0].record}-real-0004-0"
     assert real[0].split == samples[f"{real[0].record}-clean-0"].split
@@ -113,7 +118,7 @@ def test_each_record_gets_one_page_and_a_misfit_is_listed(built):
 
 def test_a_real_sample_has_its_truth_and_label_in_place(built, two_records):
     root, _ = built
-    (sample,) = [sample for sample in read_manifest(root) if sample.is_real]
+    (sample,) = [sample for sample in read_manifest(root) if sample.profile.startswith(REAL_PREFIX)]
     page = read_page_description(two_records / "wave" / f"{sample.record}.page.json")
     csv_path = two_records / "input" / sample.record / f"{sample.record}.csv"
     points = trace_points(page, read_record(csv_path, page.fs_hz))
@@ -171,4 +176,4 @@ def test_no_real_pages_when_none_are_asked_for(two_records, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "real pages" not in result.stdout
-    assert not any(sample.is_real for sample in read_manifest(tmp_path / "none"))
+    assert not any(sample.profile.startswith(REAL_PREFIX) for sample in read_manifest(tmp_path / "none"))

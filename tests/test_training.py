@@ -155,7 +155,7 @@ def test_a_run_leaves_what_it_promises(unbroken):
 
 def test_checkpoints_stand_alone_and_hold_the_normalisation(unbroken, tiny_dataset):
     model, config = load_model(unbroken / "checkpoints/best.safetensors")
-    assert config.model.widths == (8, 16)
+    assert model.config.widths == (8, 16) == tuple(config["model"]["widths"])
     info = json.loads((tiny_dataset / "dataset.json").read_text())
     assert model.image_mean.flatten().tolist() == pytest.approx(info["image_mean"])
     assert model.image_std.flatten().tolist() == pytest.approx(info["image_std"])
