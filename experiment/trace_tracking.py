@@ -17,6 +17,7 @@ FAINT_INK = 0.2  # to which its run in a column is followed
 HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
+SHORT, TALL_PX = 0.3, 30.0  # cost of a column in a run of ink of next to no height, and the height that costs nothing
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 NEAR = 0.2  # of the rows' distance: so near it
@@ -92,7 +93,8 @@ def _paths(
     bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
     ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
     y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
-    stay = NO_INK * (1 - ink) + _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
+    stay = NO_INK * (1 - ink) + SHORT * (1 - np.minimum(_run_lengths(ink >= 1) * HALF / TALL_PX, 1))
+    stay += _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
         begins = [at for at in columns if 0 <= at < len(climb)]
@@ -106,6 +108,15 @@ def _paths(
         for page, top in zip(pages, upper, strict=True)
     ]
     return upper + np.stack(darker)
+
+
+def _run_lengths(inked: np.ndarray) -> np.ndarray:
+    """Of how many inked states in a row each state is one (columns, rows, states); 0 where there is no ink."""
+    states = np.arange(inked.shape[2], dtype=np.int16)
+    last_clear = np.maximum.accumulate(np.where(inked, np.int16(-1), states), axis=2)
+    clear_from_below = np.where(inked, np.int16(len(states)), states)[:, :, ::-1]
+    next_clear = np.minimum.accumulate(clear_from_below, axis=2)[:, :, ::-1]
+    return np.where(inked, next_clear - last_clear - 1, 0).astype(np.float32)
 
 
 def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:

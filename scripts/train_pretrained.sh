@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash scripts/train_pretrained.sh PTB_XL_FOLDER: the shipped weights from nothing but PTB-XL as its authors publish it:
-# CSVs, pages in seven layouts, one of nine profiles each, training, export. Broken off, it goes on where it was.
+# CSVs, pages in seven layouts, two of nine profiles each, training, export. Broken off, it goes on where it was.
 set -euo pipefail
 ptbxl_root=${1:?give the folder of PTB-XL, with ptbxl_database.csv and records500/ in it}
 ptbxl_root=$(realpath "$ptbxl_root")
@@ -34,9 +34,9 @@ for layout in "${layouts[@]}"; do
         --gain-mm-mv 5 10 10 10 20 --paper-speed-mm-s 25 25 25 50 --lead-order standard standard cabrera
 done
 
-echo "== one of the nine profiles for each page"
+echo "== two of the nine profiles for each page"
 "$PYTHON" scripts/build_dataset.py --input-root "$data/csv" --mask image_data/complete_mask.png \
-    --wave-root "$data/wave_images" --output-root "$data/dataset" --profiles kaggle --draw-profiles 1 --val-fraction 0.1
+    --wave-root "$data/wave_images" --output-root "$data/dataset" --profiles kaggle --draw-profiles 2 --val-fraction 0.1
 
 echo "== training"
 # glibc gives large blocks back to the system after every step and fetches them anew, which costs time on a CPU
