@@ -1,6 +1,7 @@
-"""The leads' signals from a rectified page and its layout: track, decode, and turn heights into millivolts."""
+"""The leads' signals from a rectified page and its layout: track, decode, turn heights into millivolts, and draw what
+is hidden from the other leads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import binary_dilation, binary_opening, label
 
 from experiment.find_layout import SEPARATOR_MM, FoundLayout
+from experiment.lead_relations import fill_hidden
 from experiment.model import PX_PER_MM
 from experiment.trace_decoding import Nodes, decode
 from experiment.trace_tracking import Track, track_rows
@@ -53,11 +55,31 @@ def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSi
             _risen_from_level(tracks[place.row], node, y_px) if place.start_s == 0 else y_px
             for place, node, y_px in zip(places, nodes, starts, strict=True)
         ]
-    known = [_known(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
+    known = [_inked(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
     heights = decode(ink, nodes, starts, known, pen_px, APERTURE_PX)
-    return [
+    leads = [
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)
+    ]
+    return _without_gaps(leads, tracks, fs_hz)
+
+
+def _without_gaps(leads: list[LeadSignal], tracks: list[Track], fs_hz: float) -> list[LeadSignal]:
+    """The leads with what has no ink drawn from the others, as far as they tell."""
+    length = max(lead.place.samples(fs_hz).stop for lead in leads)
+    signal_mv, seen = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
+    for number, lead in enumerate(leads):
+        samples = lead.place.samples(fs_hz)
+        track = tracks[lead.place.row]
+        signal_mv[number, samples] = lead.signal_mv
+        seen[number, samples] = _inked(
+            track, lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
+        )
+    filled = fill_hidden(signal_mv, seen, fs_hz)
+    drawn = [row[lead.place.samples(fs_hz)] for row, lead in zip(filled, leads, strict=True)]
+    return [
+        replace(lead, signal_mv=row, y_px=lead.place.y_px_of_mv(row))
+        for row, lead in zip(drawn, leads, strict=True)
     ]
 
 
@@ -168,10 +190,10 @@ def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarra
     return np.where(share < 1, level_px + (seen_y_px[0] - level_px) * share, y_px)
 
 
-def _known(track: Track, nodes: Nodes) -> np.ndarray:
-    """Which nodes (count,) have ink on the track."""
+def _inked(track: Track, x_px: np.ndarray) -> np.ndarray:
+    """Which places have ink on the track."""
     blank = binary_opening(track.seen <= 0, np.ones(GAP_PX // 2))
-    return np.interp(nodes.x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
+    return np.interp(x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
 
 
 def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray, fs_hz: float) -> LeadSignal:

@@ -17,7 +17,10 @@ FAINT_INK = 0.2  # to which its run in a column is followed
 HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
-SHORT, TALL_PX = 0.3, 30.0  # cost of a column in a run of ink of next to no height, and the height that costs nothing
+SHORT, TALL_PX = (
+    0.3,
+    30.0,
+)  # cost of a column in a run of ink of next to no height, and the height that costs nothing
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 NEAR = 0.2  # of the rows' distance: so near it

@@ -2,7 +2,7 @@
 
 import numpy as np
 from ecg_generator_with_train_src.stroke import lay_over, stroke
-from experiment.trace_tracking import track_rows
+from experiment.trace_tracking import _run_lengths, track_rows
 
 SHAPE = (320, 400)
 ZEROS = np.array([100.0, 220.0])
@@ -58,3 +58,16 @@ def test_a_trace_may_jump_where_a_lead_starts():
     first, _ = tracks(ink, ((200,), ()))
     columns = first.first_column + np.arange(len(first.y_px))
     assert np.abs(first.y_px - np.where(columns < 200, 100, 40))[np.abs(columns - 200) > 3].max() < 1
+
+
+def test_a_spike_is_followed_though_the_rest_of_a_grid_line_leads_straight_on():
+    spike = 60 * np.exp(-np.square((X - 200) / 8))
+    ink = page(ZEROS[0] - spike, ZEROS[1] + 0 * X)
+    ink[99:101, 185:215] = np.maximum(ink[99:101, 185:215], 0.6)
+    first, _ = tracks(ink)
+    assert abs(first.y_px.min() - (ZEROS[0] - 60)) < 4
+
+
+def test_the_length_of_a_run_is_counted_down_each_column():
+    inked = np.array([[[1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1]]], bool)
+    assert _run_lengths(inked).tolist() == [[[2, 2, 0, 3, 3, 3], [0, 0, 1, 0, 0, 1]]]

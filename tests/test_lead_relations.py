@@ -1,0 +1,65 @@
+"""What is hidden of one lead, drawn from the others."""
+
+import numpy as np
+import pytest
+from experiment.lead_relations import fill_hidden
+
+FS_HZ = 500.0
+TIME_S = np.arange(0, 2.5, 1 / FS_HZ)
+BEATS_S = (0.4, 1.2, 2.0)
+HIDDEN = (TIME_S > 1.15) & (TIME_S < 1.25)  # the middle beat's QRS complex
+
+
+def lead(r_mv: float, s_mv: float, t_mv: float) -> np.ndarray:
+    waves = [(r_mv, 0.0, 0.008), (s_mv, 0.03, 0.008), (t_mv, 0.25, 0.05)]
+    return sum(
+        height * np.exp(-np.square((TIME_S - beat - late) / width) / 2)
+        for beat in BEATS_S
+        for height, late, width in waves
+    )
+
+
+def cut(*leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The leads with a straight line for the first one's hidden stretch, and what is seen of them."""
+    signal_mv, seen = np.stack(leads), np.ones((len(leads), len(TIME_S)), bool)
+    seen[0] = ~HIDDEN
+    signal_mv[0, HIDDEN] = np.interp(TIME_S[HIDDEN], TIME_S[~HIDDEN], signal_mv[0, ~HIDDEN])
+    return signal_mv, seen
+
+
+def test_what_is_hidden_of_one_limb_lead_follows_from_two_others():
+    first, third = lead(1.0, -0.2, 0.3), lead(-0.4, 0.5, 0.1)
+    second = first + third  # Einthoven
+    signal_mv, seen = cut(second, first, third)
+    assert np.abs(signal_mv[0] - second).max() > 0.5
+    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    assert np.abs(filled[0] - second).max() < 0.01
+    assert np.array_equal(filled[1:], signal_mv[1:])
+    assert np.array_equal(filled[0, ~HIDDEN], signal_mv[0, ~HIDDEN])
+
+
+def test_a_rhythm_strip_alone_tells_the_complex_of_another_lead():
+    wanted = lead(0.3, -1.2, 0.4)
+    signal_mv, seen = cut(wanted, lead(1.0, -0.3, 0.2))
+    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    assert np.abs(signal_mv[0] - wanted).max() > 1
+    assert np.abs(filled[0] - wanted).max() < 0.25
+
+
+def test_what_is_drawn_joins_a_baseline_that_wandered():
+    wanted, strip = lead(0.3, -1.2, 0.4), lead(1.0, -0.3, 0.2)
+    signal_mv, seen = cut(wanted + 0.3 * TIME_S, strip)
+    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    edges = np.flatnonzero(np.diff(HIDDEN.astype(int)))
+    assert np.abs(np.diff(filled[0] - wanted - 0.3 * TIME_S))[edges].max() < 0.06
+
+
+@pytest.mark.parametrize("case", ["noise", "hidden too", "elsewhere"])
+def test_without_a_lead_that_tells_it_stays_as_it_was(case):
+    other = np.random.default_rng(0).normal(size=len(TIME_S)) if case == "noise" else lead(1.0, -0.3, 0.2)
+    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), other)
+    if case == "hidden too":
+        seen[1] = seen[0]
+    if case == "elsewhere":
+        seen[1], signal_mv[1] = False, np.nan
+    assert np.array_equal(fill_hidden(signal_mv, seen, FS_HZ), signal_mv, equal_nan=True)
