@@ -88,7 +88,11 @@ def find_layout(
         layout = _likeliest(page, rows, start_px)
     pulse, speed, gain, clearness = _find_pulse(page, rows.zero_y_px, start_px, end_px)
     setup = PageSetup(
-        layout=layout, pulse=pulse, paper_speed_mm_s=speed_mm_s or speed, gain_mm_mv=gain_mm_mv or gain
+        layout=layout,
+        separators=_bars_at(_bars(page, rows.zero_y_px), start_px, layout.columns) > CLEAR_BARS,
+        pulse=pulse,
+        paper_speed_mm_s=speed_mm_s or speed,
+        gain_mm_mv=gain_mm_mv or gain,
     )
     zero_y_px = _zero_lines(layout, rows.zero_y_px)
     placements = _placements(setup, zero_y_px, start_px)
@@ -140,7 +144,7 @@ def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
     seen = [start_px, end_px - length_px]
     steps = np.arange(-TIME_ZERO_MM, TIME_ZERO_MM + MINOR_MM / 2, MINOR_MM) * PX_PER_MM
     candidates = [*seen, *(_snap(at + step, 1.0) for at in seen for step in steps)]
-    bars = np.mean([_standing_out(_separator_profile(page, zero)) for zero in zero_y_px], axis=0)
+    bars = _bars(page, zero_y_px)
     scores = [max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates]
     if max(scores) > CLEAR_BARS:
         return float(candidates[int(np.argmax(scores))])
@@ -149,8 +153,15 @@ def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
     return float(start_px if agree or cut else max(seen))
 
 
+def _bars(page: RectifiedPage, zero_y_px: np.ndarray) -> np.ndarray:
+    """How clear a separator stands at each column, 0 to 1, over all rows."""
+    return np.mean([_standing_out(_separator_profile(page, zero)) for zero in zero_y_px], axis=0)
+
+
 def _bars_at(bars: np.ndarray, start_px: float, columns: int) -> float:
-    """How clear separators stand between the columns of rows that start there, 0 to 1."""
+    """How clear separators stand between the columns of rows that start there, 0 to 1; 0 for rows of one column."""
+    if columns == 1:
+        return 0.0
     at = start_px + ROW_LENGTH_MM * PX_PER_MM * np.arange(1, columns) / columns
     near = [bars[max(round(x) - 2, 0) : round(x) + 2].max(initial=0) for x in at]
     return float(np.mean(near))

@@ -14,7 +14,6 @@ from scipy.ndimage import find_objects, label
 LAG_S, LAGS = 0.004, 10  # moments on either side of the one that is sought
 MIN_SEEN_S = 1.0  # of both leads together, to learn from
 RIDGE = 1e-3  # of the mean power of the moments
-MIN_EXPLAINED = 0.0  # of a lead's power, by a relation learnt from one half of what is seen, in the other
 EDGE_SAMPLES = 2  # on either side of what is hidden, at which what is drawn must join
 
 
@@ -22,7 +21,8 @@ def fill_hidden(signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> np.nda
     """Signals of leads (leads, samples) in mV, NaN where one is not on the page, with what is hidden drawn from others.
 
     seen (leads, samples): whether a value was read from ink. A stretch is left as it is where no lead is seen all along
-    it, too little is seen to learn from, or what is learnt does not hold.
+    it, or too little is to learn from. Where leads have nothing in common, the relation is next to nothing, and a
+    straight line joins the neighbours.
     """
     filled = signal_mv.copy()
     lags = np.arange(-LAGS, LAGS + 1) * max(round(LAG_S * fs_hz), 1)
@@ -33,8 +33,7 @@ def fill_hidden(signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> np.nda
             learn = seen[lead] & usable[others].all(axis=0) if others else np.zeros(0, bool)
             if learn.sum() >= MIN_SEEN_S * fs_hz:
                 moments = _moments(signal_mv[others], lags)
-                drawn = _drawn(moments, signal_mv[lead], np.flatnonzero(learn), hidden)
-                filled[lead, hidden] = filled[lead, hidden] if drawn is None else drawn
+                filled[lead, hidden] = _drawn(moments, signal_mv[lead], np.flatnonzero(learn), hidden)
     return filled
 
 
@@ -53,15 +52,8 @@ def _moments(signal_mv: np.ndarray, lags: np.ndarray) -> np.ndarray:
     return np.concatenate([*columns, np.ones((1, signal_mv.shape[1]))]).T
 
 
-def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice) -> np.ndarray | None:
-    """The hidden stretch as the relation has it, moved to join its neighbours; None where that does not hold."""
-    halves = np.array_split(learn, 2)
-    missed = sum(
-        np.square(lead_mv[test] - moments[test] @ _relation(moments[train], lead_mv[train])).sum()
-        for train, test in (halves, halves[::-1])
-    )
-    if missed > (1 - MIN_EXPLAINED) * np.square(lead_mv[learn] - lead_mv[learn].mean()).sum():
-        return None
+def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice) -> np.ndarray:
+    """The hidden stretch as the relation has it, moved to join its neighbours."""
     expected = moments @ _relation(moments[learn], lead_mv[learn])
     before, after = learn[learn < hidden.start][-EDGE_SAMPLES:], learn[learn >= hidden.stop][:EDGE_SAMPLES]
     places = [edge.mean() for edge in (before, after) if len(edge)]
@@ -72,7 +64,7 @@ def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: 
 def _relation(moments: np.ndarray, lead_mv: np.ndarray) -> np.ndarray:
     """Least squares with a ridge on all but the constant."""
     power = moments.T @ moments
-    ridge = np.full(len(power), RIDGE * np.trace(power[:-1, :-1]) / (len(power) - 1))
+    ridge = np.full(len(power), RIDGE * np.trace(power[:-1, :-1]) / (len(power) - 1) + 1e-9)
     ridge[-1] = 0
     return np.linalg.solve(power + np.diag(ridge), moments.T @ lead_mv)
 

@@ -19,6 +19,7 @@ from experiment.trace_tracking import Track, track_rows
 MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
 REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
+HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
 STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
 GAP_PX = 4  # of columns without ink that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
@@ -61,19 +62,21 @@ def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSi
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)
     ]
-    return _without_gaps(leads, tracks, fs_hz)
+    return _without_gaps(leads, tracks, found, fs_hz)
 
 
-def _without_gaps(leads: list[LeadSignal], tracks: list[Track], fs_hz: float) -> list[LeadSignal]:
-    """The leads with what has no ink drawn from the others, as far as they tell."""
+def _without_gaps(
+    leads: list[LeadSignal], tracks: list[Track], found: FoundLayout, fs_hz: float
+) -> list[LeadSignal]:
+    """The leads with what has no ink, or lies behind a separator, drawn from the others, as far as they tell."""
     length = max(lead.place.samples(fs_hz).stop for lead in leads)
     signal_mv, seen = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
     for number, lead in enumerate(leads):
         samples = lead.place.samples(fs_hz)
-        track = tracks[lead.place.row]
+        x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
         signal_mv[number, samples] = lead.signal_mv
-        seen[number, samples] = _inked(
-            track, lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
+        seen[number, samples] = _inked(tracks[lead.place.row], x_px) & ~_behind_bar(
+            found, lead.place.row, x_px
         )
     filled = fill_hidden(signal_mv, seen, fs_hz)
     drawn = [row[lead.place.samples(fs_hz)] for row, lead in zip(filled, leads, strict=True)]
@@ -81,6 +84,14 @@ def _without_gaps(leads: list[LeadSignal], tracks: list[Track], fs_hz: float) ->
         replace(lead, signal_mv=row, y_px=lead.place.y_px_of_mv(row))
         for row, lead in zip(drawn, leads, strict=True)
     ]
+
+
+def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
+    """Which places of a row lie behind one of its separators."""
+    bars_px = [place.x0_px for place in found.placements if place.row == row and place.start_s > 0]
+    if not found.setup.separators or not bars_px:
+        return np.zeros(len(x_px), bool)
+    return (np.abs(x_px[:, None] - bars_px) < HIDDEN_PX).any(axis=1)
 
 
 def measure_pen(ink: np.ndarray) -> float:

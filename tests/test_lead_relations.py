@@ -51,13 +51,18 @@ def test_what_is_drawn_joins_a_baseline_that_wandered():
     signal_mv, seen = cut(wanted + 0.3 * TIME_S, strip)
     filled = fill_hidden(signal_mv, seen, FS_HZ)
     edges = np.flatnonzero(np.diff(HIDDEN.astype(int)))
-    assert np.abs(np.diff(filled[0] - wanted - 0.3 * TIME_S))[edges].max() < 0.06
+    assert np.abs(np.diff(filled[0] - wanted - 0.3 * TIME_S))[edges].max() < 0.1
+    assert np.abs(filled[0] - wanted - 0.3 * TIME_S).max() < 0.3
 
 
-@pytest.mark.parametrize("case", ["noise", "hidden too", "elsewhere"])
+def test_noise_tells_next_to_nothing():
+    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), np.random.default_rng(0).normal(size=len(TIME_S)))
+    assert np.abs(fill_hidden(signal_mv, seen, FS_HZ) - signal_mv).max() < 0.2
+
+
+@pytest.mark.parametrize("case", ["hidden too", "elsewhere"])
 def test_without_a_lead_that_tells_it_stays_as_it_was(case):
-    other = np.random.default_rng(0).normal(size=len(TIME_S)) if case == "noise" else lead(1.0, -0.3, 0.2)
-    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), other)
+    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), lead(1.0, -0.3, 0.2))
     if case == "hidden too":
         seen[1] = seen[0]
     if case == "elsewhere":
