@@ -84,6 +84,7 @@ def test_speed_gain_and_pulse_are_found(changes):
     found = found_on(setup).setup
     assert (found.layout.name, found.pulse) == (setup.layout.name, setup.pulse)
     assert (found.gain_mm_mv, found.paper_speed_mm_s) == (setup.gain_mm_mv, setup.paper_speed_mm_s)
+    assert found.separators == setup.separators
 
 
 def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
