@@ -57,6 +57,14 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random in this step")
 
 
+def positive_float(text: str) -> float:
+    """Type of flags that take a finite number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
 def positive_int(text: str) -> int:
     """argparse type: a whole number from 1."""
     value = int(text)

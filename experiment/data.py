@@ -268,7 +268,8 @@ def page_weights(samples: list[Sample], profile_weights: dict[str, float]) -> np
     if unknown := sorted(profile_weights.keys() - {sample.profile for sample in samples}):
         raise InputError(
             f"data.profile_weights.{unknown[0]}: no training page is of this profile; "
-            f"known here: {', '.join(sorted({sample.profile for sample in samples}))}"
+            f"known here: {', '.join(sorted({sample.profile for sample in samples}))}; "
+            "data.profile_weights={} visits all alike"
         )
     weights = np.array([profile_weights.get(sample.profile, 1.0) for sample in samples])
     if not weights.any():

@@ -26,6 +26,7 @@ from ecg_generator_with_train_src.command_line import (
     add_num_workers,
     available_cores,
     make_parser,
+    positive_float,
     run,
 )
 from ecg_generator_with_train_src.errors import InputError
@@ -89,11 +90,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto tells by the limb leads"
     )
-    parser.add_argument("--paper-speed-mm-s", type=float, help="25 unless the calibration pulse says 50")
-    parser.add_argument("--gain-mm-mv", type=float, help="10 unless the calibration pulse says 5 or 20")
+    parser.add_argument(
+        "--paper-speed-mm-s", type=positive_float, help="25 unless the calibration pulse says 50"
+    )
+    parser.add_argument(
+        "--gain-mm-mv", type=positive_float, help="10 unless the calibration pulse says 5 or 20"
+    )
     add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--fs-hz", type=float, help="sampling rate of the signals that are written")
+    rate.add_argument("--fs-hz", type=positive_float, help="sampling rate of the signals that are written")
     rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
     rate.add_argument("--test-csv", type=Path, help="table id, lead, fs, number_of_rows")
     parser.add_argument("--submission", type=Path, help="the competition's table to write, .csv or .parquet")
@@ -219,7 +224,7 @@ def _pages_of(path: Path, report: SkipReport) -> Iterator[tuple[str, np.ndarray 
     try:
         yield from read_pages(path)
     except InputError as error:
-        report.add(path.stem, str(error))
+        report.add(path.stem, f"{error}; a flat line is written")
         yield path.stem, None
 
 

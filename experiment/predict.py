@@ -23,6 +23,7 @@ from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     make_parser,
+    positive_float,
     positive_int,
     run,
 )
@@ -50,7 +51,7 @@ from experiment.prediction_report import (
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "runs" / "pretrained" / "grid_wave_net.safetensors"
 DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png")
+OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # of predict.py and digitize.py: no pages
 WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
 ALL_KINDS = "all"
 
@@ -100,7 +101,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--px-per-mm",
-        type=_positive,
+        type=positive_float,
         help="pixels a millimetre of all images; found from each one's grid if not given",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
@@ -110,13 +111,6 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the network's sums; auto is bf16 where the hardware multiplies it",
     )
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def default_output(checkpoint: Path) -> Path:

@@ -111,6 +111,13 @@ def test_bad_usage_is_refused(pages, arguments, said):
     assert said in refusal(digitize("--images", pages, *arguments))
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--gain-mm-mv", "0"), ("--px-per-mm", "nan")])
+def test_a_scale_is_a_positive_number(pages, flag, value):
+    result = digitize("--images", pages, flag, value)
+    assert result.returncode == 2
+    assert f"argument {flag}: {value} is not a positive number" in result.stderr
+
+
 def test_the_id_in_a_pages_name():
     known = {"17": 250.0, "17_hr": 500.0}
     assert id_of("17-0001", known) == "17"

@@ -287,6 +287,7 @@ def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(t
         "a/a.csv",
         "a/a-0001_mask.png",
         "a/a-0001_overlay.png",
+        "a/a-0001_traces.png",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
