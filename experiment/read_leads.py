@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.furniture import PULSE_MV
 from ecg_generator_with_train_src.geometry import Placement
 from scipy.interpolate import CubicSpline
@@ -44,7 +45,10 @@ class LeadSignal:
 
 
 def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
-    """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W)."""
+    """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W).
+
+    Raises InputError, naming no file, if a place lies beyond the page.
+    """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
     tracks = _track(ink, found, pen_px)
@@ -184,6 +188,8 @@ def _seen_within(track: Track, nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
     """Columns wholly within the stretch and the track's heights there; those with ink, if there are any."""
     x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
     own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
+    if not own.any():
+        raise InputError("a lead would lie beyond the page's edge: where the rows start is not seen rightly")
     own = own & (track.seen > 0) if (own & (track.seen > 0)).any() else own
     return x_px[own], track.y_px[own]
 
