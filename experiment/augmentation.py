@@ -13,10 +13,8 @@ from ecg_generator_with_train_src.coverage import widened
 from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
 
 PLAIN_CHANCE = 0.5  # of a picture that stays as the dataset shows it
-SCALE_CHANCE, SCALES = (
-    0.5,
-    (0.75, 1.35),
-)  # of a scale that is not the network's own, against which it is measured
+SCALE_CHANCE = 0.5  # of a scale that is not the network's own
+SCALES = (0.75, 1.35)  # times the network's own
 FLIP_CHANCE = 0.25  # of each direction
 GREY_CHANCE = 0.1
 GAMMA = (0.7, 1.4)

@@ -76,7 +76,8 @@ def find_layout(
     """The likeliest layout, or where the given one stands. Raises InputError if the page does not show one."""
     rows = _find_rows(page.ink, layout)
     seen_start_px, end_px = _extent(page.ink, rows.zero_y_px)
-    start_px = _snap(_time_zero(page, rows.zero_y_px, seen_start_px, end_px))
+    bars = _bars(page, rows.zero_y_px)
+    start_px = _snap(_time_zero(page, bars, seen_start_px, end_px))
     length_px = ROW_LENGTH_MM * PX_PER_MM
     warnings = []
     if abs(end_px - start_px - length_px) > LENGTH_TOLERANCE_MM * PX_PER_MM:
@@ -89,7 +90,7 @@ def find_layout(
     pulse, speed, gain, clearness = _find_pulse(page, rows.zero_y_px, start_px, end_px)
     setup = PageSetup(
         layout=layout,
-        separators=_bars_at(_bars(page, rows.zero_y_px), start_px, layout.columns) > CLEAR_BARS,
+        separators=_bars_at(bars, start_px, layout.columns) > CLEAR_BARS,
         pulse=pulse,
         paper_speed_mm_s=speed_mm_s or speed,
         gain_mm_mv=gain_mm_mv or gain,
@@ -136,7 +137,7 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
     return float(np.median(starts)) + 1.0, float(np.median(stops)) - 1.0  # less the round end of the pen
 
 
-def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float) -> float:
+def _time_zero(page: RectifiedPage, bars: np.ndarray, start_px: float, end_px: float) -> float:
     """Canvas x where the rows start: near where their ink does, or near a row's length before it ends, the grid line
     that has separators at equal parts of the row behind it; pulses that were taken for traces move the former, a page
     cut on the right the latter. Without separators the ink's start, if its end agrees."""
@@ -144,7 +145,6 @@ def _time_zero(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
     seen = [start_px, end_px - length_px]
     steps = np.arange(-TIME_ZERO_MM, TIME_ZERO_MM + MINOR_MM / 2, MINOR_MM) * PX_PER_MM
     candidates = [*seen, *(_snap(at + step, 1.0) for at in seen for step in steps)]
-    bars = _bars(page, zero_y_px)
     scores = [max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates]
     if max(scores) > CLEAR_BARS:
         return float(candidates[int(np.argmax(scores))])

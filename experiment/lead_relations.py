@@ -39,17 +39,19 @@ def fill_hidden(signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> np.nda
 
 def _seen_around(seen: np.ndarray, lags: np.ndarray) -> np.ndarray:
     """Whether a lead is seen at all lags about each sample."""
-    reach = int(lags[-1])
-    padded = np.pad(seen, ((0, 0), (reach, reach)), mode="edge")
-    return np.all([padded[:, reach + lag : reach + lag + seen.shape[1]] for lag in lags], axis=0)
+    return np.all(_at_lags(seen, lags), axis=0)
 
 
 def _moments(signal_mv: np.ndarray, lags: np.ndarray) -> np.ndarray:
     """The leads' values at all lags about each sample, and 1 (samples, values)."""
+    return np.concatenate([*_at_lags(signal_mv, lags), np.ones((1, signal_mv.shape[1]))]).T
+
+
+def _at_lags(rows: np.ndarray, lags: np.ndarray) -> list[np.ndarray]:
+    """Rows (leads, samples) moved by each lag; beyond their ends they keep their last value."""
     reach = int(lags[-1])
-    padded = np.pad(signal_mv, ((0, 0), (reach, reach)), mode="edge")
-    columns = [padded[:, reach + lag : reach + lag + signal_mv.shape[1]] for lag in lags]
-    return np.concatenate([*columns, np.ones((1, signal_mv.shape[1]))]).T
+    padded = np.pad(rows, ((0, 0), (reach, reach)), mode="edge")
+    return [padded[:, reach + lag : reach + lag + rows.shape[1]] for lag in lags]
 
 
 def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice) -> np.ndarray:

@@ -17,10 +17,8 @@ FAINT_INK = 0.2  # to which its run in a column is followed
 HALF = 2  # rows of pixels a state
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
-SHORT, TALL_PX = (
-    0.3,
-    30.0,
-)  # cost of a column in a run of ink of next to no height, and the height that costs nothing
+SHORT = 0.3  # cost of a column in a run of ink of next to no height
+TALL_PX = 30.0  # height of a run from which it costs nothing
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 NEAR = 0.2  # of the rows' distance: so near it
@@ -115,11 +113,8 @@ def _paths(
 
 def _run_lengths(inked: np.ndarray) -> np.ndarray:
     """Of how many inked states in a row each state is one (columns, rows, states); 0 where there is no ink."""
-    states = np.arange(inked.shape[2], dtype=np.int16)
-    last_clear = np.maximum.accumulate(np.where(inked, np.int16(-1), states), axis=2)
-    clear_from_below = np.where(inked, np.int16(len(states)), states)[:, :, ::-1]
-    next_clear = np.minimum.accumulate(clear_from_below, axis=2)[:, :, ::-1]
-    return np.where(inked, next_clear - last_clear - 1, 0).astype(np.float32)
+    last_clear, next_clear = _clear_beside(inked.swapaxes(0, 2))
+    return np.where(inked, (next_clear - last_clear - 1).swapaxes(0, 2), 0).astype(np.float32)
 
 
 def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
@@ -194,10 +189,17 @@ def _track(
 
 def _runs(inked: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and one past the last row of the ink around `path` in each column; equal where there is none."""
-    height, width = inked.shape
-    rows = np.arange(height, dtype=np.int32)[:, None]
-    columns = np.arange(width)
-    last_clear = np.maximum.accumulate(np.where(inked, -1, rows), axis=0)[path, columns]
-    next_clear = np.minimum.accumulate(np.where(inked, height, rows)[::-1], axis=0)[::-1][path, columns]
+    columns = np.arange(inked.shape[1])
+    last_clear, next_clear = (clear[path, columns] for clear in _clear_beside(inked))
     top = (last_clear + 1).astype(float)
     return top, np.where(inked[path, columns], next_clear, top).astype(float)
+
+
+def _clear_beside(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each place of (H, …) the last and the next along the first axis without ink, itself included; -1 and H where
+    there is none."""
+    height = len(inked)
+    place = np.arange(height, dtype=np.int32).reshape(-1, *[1] * (inked.ndim - 1))
+    last_clear = np.maximum.accumulate(np.where(inked, np.int32(-1), place), axis=0)
+    next_clear = np.minimum.accumulate(np.where(inked, np.int32(height), place)[::-1], axis=0)[::-1]
+    return last_clear, next_clear

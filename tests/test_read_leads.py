@@ -1,7 +1,9 @@
 """Where a lead starts under the flank of a calibration pulse."""
 
 import numpy as np
-from experiment.read_leads import _risen_from_level
+import pytest
+from ecg_generator_with_train_src.errors import InputError
+from experiment.read_leads import _risen_from_level, _start
 from experiment.trace_decoding import Nodes
 from experiment.trace_tracking import Track
 
@@ -28,3 +30,8 @@ def test_a_gentle_start_stays_where_it_was_seen_first():
     gentle = LEVEL_PX - 20 * np.exp(-np.arange(200) / 60)
     held = np.full(150, 77.0)
     assert (_risen_from_level(track_of(gentle), Nodes(0.5, 1.0, 150), held) == 77.0).all()
+
+
+def test_a_lead_beyond_the_page_is_refused():
+    with pytest.raises(InputError, match="beyond the page's edge"):
+        _start(track_of(np.full(200, LEVEL_PX)), Nodes(210.5, 1.0, 50))
