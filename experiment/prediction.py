@@ -15,6 +15,7 @@ import torch
 from ecg_generator_with_train_src.dataset_format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 
 from experiment.backends import Backend
+from experiment.crisp_edges import enlarged, with_crisp_edges
 from experiment.data import cut, paper_colour
 from experiment.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.model import GridWaveNet, scale_for_network
@@ -86,7 +87,7 @@ class Predictor:
     def predict(self, image: np.ndarray, px_per_mm: float | None = None) -> Prediction:
         """The labels of an RGB image (H, W, 3) uint8; scale and orientation as page_probability finds them."""
         page = self.page_probability(image, px_per_mm)
-        return Prediction(labels_of(page), page)
+        return Prediction(labels_of(page, image), page)
 
     def page_probability(self, image: np.ndarray, px_per_mm: float | None = None) -> PageProbability:
         """Class probabilities of the page in an RGB image (H, W, 3) uint8.
@@ -234,23 +235,21 @@ def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_t
     return back[quarter_turns % 4] @ scale
 
 
-def labels_of(page: PageProbability) -> np.ndarray:
-    """Classes (H, W) uint8 in the size and orientation of the image that was given.
+def labels_of(page: PageProbability, image: np.ndarray) -> np.ndarray:
+    """Classes (H, W) uint8 of the image (H, W, 3) that was given, in its size and orientation.
 
     A pixel is waveform from a probability of WAVEFORM_FROM on; of the others, grid where that is likelier than
     background.
     """
-    background, grid, waveform = (np.rot90(plane, -page.quarter_turns) for plane in page.probability)
-    height, width = page.input_shape
-    label = np.where(_resample(grid - background, (width, height)) > 0, np.uint8(GRID), np.uint8(BACKGROUND))
-    label[_resample(waveform, (width, height)) >= WAVEFORM_FROM] = WAVEFORM
+    background, grid, waveform = (_turned_back(plane, page) for plane in page.probability)
+    waveform = with_crisp_edges(waveform, _turned_back(page.image, page), image)
+    label = np.where(enlarged(grid - background, image) > 0, np.uint8(GRID), np.uint8(BACKGROUND))
+    label[waveform >= WAVEFORM_FROM] = WAVEFORM
     return label
 
 
-def _resample(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if (plane.shape[1], plane.shape[0]) == size:
-        return plane
-    return cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+def _turned_back(plane: np.ndarray, page: PageProbability) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(plane, -page.quarter_turns))
 
 
 def _confidence(probability: np.ndarray) -> float:
