@@ -25,17 +25,13 @@ def with_crisp_edges(probability: np.ndarray, seen: np.ndarray, image: np.ndarra
 
     `probability` (h, w) float32 is the network's, of `seen` (h, w, 3) uint8, the same picture at the network's scale.
     """
-    plain = enlarged(probability, image)
     if (colours := _ink_of_colours(probability, seen)) is None:
-        return plain
+        return enlarged(probability, image)
     slope, offset, explained = _local_fit(_ink(seen, colours), probability)
     believed = np.clip((explained - EXPLAINED_FROM) / (EXPLAINED_AT - EXPLAINED_FROM), 0, 1)
     crisp = _ink(image, colours)
-    crisp *= enlarged(slope, image)
-    crisp += enlarged(offset, image)
-    crisp -= plain
-    crisp *= enlarged(believed, image)
-    crisp += plain
+    crisp *= enlarged(believed * slope, image)
+    crisp += enlarged(believed * offset + (1 - believed) * probability, image)
     return crisp
 
 

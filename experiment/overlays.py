@@ -19,9 +19,9 @@ def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     coloured = PAGE_STRENGTH * COLOUR_STRENGTH
     result = cv2.addWeighted(image, coloured, grey, PAGE_STRENGTH - coloured, 255 * (1 - PAGE_STRENGTH))
-    grid = label == GRID
-    tint = (1 - GRID_STRENGTH) * result[grid] + GRID_STRENGTH * np.array(GRID_RGB, np.float32)
-    result[grid] = tint.astype(np.uint8)
+    tint = (1 - GRID_STRENGTH) * np.arange(256)[:, None] + GRID_STRENGTH * np.array(GRID_RGB)
+    tinted = cv2.LUT(result, tint.astype(np.uint8)[None])
+    np.copyto(result, tinted, where=(label == GRID)[..., None])
     result[label == WAVEFORM] = WAVEFORM_RGB
     ignored = label == IGNORED
     result[ignored] //= 2
