@@ -33,7 +33,9 @@ SNAP_MM = 0.45  # a start so close to a grid line lies on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
 TIME_ZERO_MM = 2.0  # by which ink may start or end beside where a row does
+SEARCH_MM = 6.0  # further than where ink starts, or should, time zero is not looked for
 CLEAR_BARS = 0.4
+DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separators
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
@@ -140,17 +142,20 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
 def _time_zero(page: RectifiedPage, bars: np.ndarray, start_px: float, end_px: float) -> float:
     """Canvas x where the rows start: near where their ink does, or near a row's length before it ends, the grid line
     that has separators at equal parts of the row behind it; pulses that were taken for traces move the former, a page
-    cut on the right the latter. Without separators the ink's start, if its end agrees."""
+    cut on the right the latter, and faint traces both. Without separators the ink's start, if its end agrees."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
-    seen = [start_px, end_px - length_px]
-    steps = np.arange(-TIME_ZERO_MM, TIME_ZERO_MM + MINOR_MM / 2, MINOR_MM) * PX_PER_MM
-    candidates = [*seen, *(_snap(at + step, 1.0) for at in seen for step in steps)]
-    scores = [max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates]
-    if max(scores) > CLEAR_BARS:
-        return float(candidates[int(np.argmax(scores))])
+    seen = np.array([start_px, end_px - length_px])
+    reach = np.array([seen.min(), seen.max()]) + np.array([-SEARCH_MM, SEARCH_MM]) * PX_PER_MM
+    lines = (np.arange(*(reach / PX_PER_MM).round()) - LINE_OFFSET_MM) * PX_PER_MM
+    candidates = np.concatenate([seen, lines])
+    scores = np.array([max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates])
+    away_mm = np.abs(candidates[:, None] - seen).min(axis=1) / PX_PER_MM
+    scores -= DISTANCE_COST * away_mm
+    if scores.max() > CLEAR_BARS:
+        return float(candidates[scores.argmax()])
     agree = abs(seen[0] - seen[1]) < TIME_ZERO_MM * PX_PER_MM
     cut = end_px > page.ink.shape[1] - length_px / 10
-    return float(start_px if agree or cut else max(seen))
+    return float(start_px if agree or cut else seen.max())
 
 
 def _bars(page: RectifiedPage, zero_y_px: np.ndarray) -> np.ndarray:

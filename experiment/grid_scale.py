@@ -22,7 +22,6 @@ PATCH_SHARE = (
 )
 MIN_PATCH_PX, MAX_PATCH_PX = 64, 288
 MAX_PATCHES = 60
-MAX_OFF_DEG = 8  # of a patch's lines from the image's: perspective and curled paper
 
 _MINOR = {1.0: 0.6, 2.0: 0.3, 3.0: 0.15}  # harmonics of 1/p and their weights; together 1.05 of 1.45
 _MAJOR = {0.2: 0.1, 0.4: 0.1, 0.6: 0.1, 0.8: 0.1}
@@ -32,7 +31,23 @@ _FLOOR = 0.01  # of the highest peak: below, a drawn sheet has rounding errors w
 _NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
 _USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
 _PITCH_STEP = 0.015  # in logs
-_MIN_WORTH, _MIN_MARGIN = 0.3, 0.05  # noise: up to 0.4, but never more than 0.02 better than elsewhere
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far one patch's lines may differ from those of all, for perspective and curled paper, and what worth and
+    margin then prove a grid."""
+
+    direction_deg: int
+    pitch_logs: float  # either way, besides the smoothing of the votes
+    min_worth: float
+    min_margin: float
+
+
+# Noise has a worth of up to 0.4, but is never more than 0.03 better than elsewhere
+NEARLY_FLAT = Tolerance(direction_deg=8, pitch_logs=0.0, min_worth=0.3, min_margin=0.05)
+# Asked where flat paper shows no grid; noise: up to 0.75 and 0.12
+TILTED = Tolerance(direction_deg=14, pitch_logs=0.12, min_worth=0.5, min_margin=0.15)
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,10 @@ def find_grid(image: np.ndarray) -> Grid | None:
     spectra = np.stack(
         [_polar_spectrum(darkness[top : top + patch_px, left : left + patch_px]) for top, left in corners]
     )
-    return _vote(spectra, patch_px, max(darkness.shape), shrink)
+    for tolerance in (NEARLY_FLAT, TILTED):
+        if grid := _vote(spectra, tolerance, patch_px, max(darkness.shape), shrink):
+            return grid
+    return None
 
 
 def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
@@ -105,24 +123,27 @@ def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
     return np.clip(np.log(np.maximum(polar / usual, 0.5)), None, _MAX_WORTH)
 
 
-def _vote(spectra: np.ndarray, patch_px: int, long_side_px: int, shrink: float) -> Grid | None:
+def _vote(
+    spectra: np.ndarray, tolerance: Tolerance, patch_px: int, long_side_px: int, shrink: float
+) -> Grid | None:
     """The grid that all patches' spectra (N, 180, R) together speak for, at the scale of the unreduced image."""
     axis_deg = _common_direction(spectra)
-    near = np.arange(-MAX_OFF_DEG, MAX_OFF_DEG + 1)
+    near = np.arange(-tolerance.direction_deg, tolerance.direction_deg + 1)
     pitch_px = np.exp(np.arange(math.log(MIN_PITCH_PX), math.log(MAX_PITCH_PX), _PITCH_STEP))
     worth = np.stack(  # (2, N, directions, pitches)
         [_worth(spectra[:, (axis_deg + side + near) % 180], pitch_px, patch_px) for side in (0, 90)]
     )
     families = worth.max(axis=2)  # (2, N, pitches): of lines, at right angles
     curves = families.mean(axis=0)
-    total = cv2.GaussianBlur(curves.mean(axis=0)[None], (0, 0), 1.0)[0]
+    tolerant = np.ones((1, 2 * round(tolerance.pitch_logs / _PITCH_STEP) + 1), np.uint8)
+    total = cv2.GaussianBlur(cv2.dilate(curves, tolerant).mean(axis=0)[None], (0, 0), 1.0)[0]
     usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
     score = total + _USUAL_WEIGHT * usual
     best = int(np.argmax(score))
-    apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1
+    apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1 + 2 * tolerance.pitch_logs
     margin = float(score[best] - score[apart].max())
     weaker = families[..., best].mean(axis=1).min()  # stripes are no grid
-    if total[best] < _MIN_WORTH or weaker < _MIN_WORTH / 2 or margin < _MIN_MARGIN:
+    if total[best] < tolerance.min_worth or weaker < tolerance.min_worth / 2 or margin < tolerance.min_margin:
         return None
     return Grid(
         pitch_px=_mean_pitch(curves, pitch_px, best) / shrink,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
+from scipy.optimize import least_squares
 
 from experiment.model import PX_PER_MM
 
@@ -21,7 +22,11 @@ KNOT_PX = 160  # spacing of the field's knots: 20 mm
 SURE = 0.3  # size of the measured field from which a grid is seen for certain
 TILE_PX = 256  # of the first look at the grid's direction
 MAX_TURN_DEG = 44.0
-PITCH_TOLERANCE = 0.35  # of the first look, about the pitch that the network's scale implies
+PITCH_TOLERANCE = 0.35  # of the first look, in logs, about the pitch that the network's scale implies
+TILT_DEG, TILT_LOGS = 20.0, 0.5  # of lines in one tile against the page's common direction and pitch
+CLEAR_PEAK = 20.0  # of a tile's spectrum against its median, from which it is heard
+WAVE_TOLERANCE = 0.02  # of a tile's lines, in parts of the common frequency; curled paper
+FLATNESS = 0.02  # weight against perspective where tiles are few
 SOUND_MM = 0.08  # residual up to which a field fits
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
@@ -153,32 +158,77 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     is turned by less than MAX_TURN_DEG; None if no grid is seen."""
     if grid.mean() < MIN_GRID_SHARE:
         return None
-    first = _first_wave_vector(grid)
     x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
+    first = first_fields(grid, *np.meshgrid(x_px, y_px))
     level = grid - cv2.blur(grid, (31, 31))
     for stiffness in (BENT, NEARLY_FLAT):
         splines = _Splines(x_px, y_px, stiffness)
-        waves = (first, np.array([-first[1], first[0]]))
-        fields, weights, residuals = zip(*(_fit_field(level, wave, splines) for wave in waves), strict=True)
+        fields, weights, residuals = zip(*(_fit_field(level, field, splines) for field in first), strict=True)
         if max(residuals) < SOUND_MM:
             break
     u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
     return PaperField(u, v, np.minimum(*weights), float(max(residuals)))
 
 
-def _first_wave_vector(grid: np.ndarray) -> np.ndarray:
-    """Cycles a pixel (x, y) of the lines that cross the rows, from the mean spectrum of tiles.
+def first_fields(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Millimetres along and down flat paper, seen in perspective, at points of the image, but for a constant each."""
+    centres, spectra = _tile_spectra(grid)
+    common = _common_wave_vector(spectra.sum(axis=0))
+    waves = np.stack([common, [-common[1], common[0]]])
+    found, contrast = _local_wave_vectors(spectra, waves)
+    middle, reach = np.array(grid.shape[::-1]) / 2, max(grid.shape) / 2
+
+    def normal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return tuple((points - middle).T / reach)
+
+    weight = np.sqrt(np.clip(np.log(contrast.min(axis=0) / CLEAR_PEAK), 0, 1))
+    x, y = normal(centres)
+
+    def misses(parameters: np.ndarray) -> np.ndarray:
+        off = _perspective_slopes(parameters, x, y) / reach - found
+        heard = off * weight[:, None] / np.linalg.norm(common)
+        return np.concatenate([heard.ravel(), FLATNESS * parameters[6:]])
+
+    start = np.concatenate([*(np.append(wave * reach, 0) for wave in waves), [0, 0]])
+    best = least_squares(misses, start, loss="cauchy", f_scale=WAVE_TOLERANCE).x
+    return _perspective(best, (x_px - middle[0]) / reach, (y_px - middle[1]) / reach)
+
+
+def _perspective(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(u, v) of image points, by a homography of 8 parameters."""
+    rows, depth = parameters[:6].reshape(2, 3), 1 + parameters[6] * x + parameters[7] * y
+    return tuple((a * x + b * y + c) / depth for a, b, c in rows)
+
+
+def _perspective_slopes(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Gradients (2, points, 2) of u and v there."""
+    tilt, depth = parameters[6:], 1 + parameters[6] * x + parameters[7] * y
+    rows = parameters[:6].reshape(2, 3)[:, None, :2]
+    return (rows - np.stack(_perspective(parameters, x, y))[..., None] * tilt) / depth[:, None]
+
+
+def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (tiles, 2) in canvas pixels and power spectra (tiles, TILE_PX, TILE_PX), 0 in their middle."""
+    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX))
+    padded = np.pad(grid, [(0, max(TILE_PX - size, 0)) for size in grid.shape])
+    corners = [
+        (top, left)
+        for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX // 2)
+        for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX // 2)
+    ]
+    spectra = []
+    for top, left in corners:
+        tile = padded[top : top + TILE_PX, left : left + TILE_PX]
+        power = np.abs(np.fft.fftshift(np.fft.fft2((tile - tile.mean()) * window))) ** 2
+        spectra.append(cv2.GaussianBlur(power.astype(np.float32), (0, 0), 1.0))
+    return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
+
+
+def _common_wave_vector(power: np.ndarray) -> np.ndarray:
+    """Cycles a pixel (x, y) of the lines that cross the rows, from the sum of the tiles' spectra.
 
     The spectrum has to be strong there and at a right angle to it.
     """
-    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX))
-    power = np.zeros((TILE_PX, TILE_PX))
-    padded = np.pad(grid, ((0, max(TILE_PX - grid.shape[0], 0)), (0, max(TILE_PX - grid.shape[1], 0))))
-    for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX):
-        for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX):
-            tile = padded[top : top + TILE_PX, left : left + TILE_PX]
-            power += np.abs(np.fft.fft2((tile - tile.mean()) * window)) ** 2
-    power = cv2.GaussianBlur(np.fft.fftshift(power), (0, 0), 1.0)
     frequency = np.exp(np.linspace(-PITCH_TOLERANCE, PITCH_TOLERANCE, 61)) / PX_PER_MM
     angle = np.deg2rad(np.arange(-MAX_TURN_DEG, MAX_TURN_DEG + 0.1, 0.5))
     f_x, f_y = np.outer(frequency, np.cos(angle)), np.outer(frequency, np.sin(angle))
@@ -186,6 +236,23 @@ def _first_wave_vector(grid: np.ndarray) -> np.ndarray:
     strength = np.sqrt(strength) * np.exp(-np.square(np.log(frequency * PX_PER_MM) / 0.2))[:, None]
     best = np.unravel_index(strength.argmax(), strength.shape)
     return np.array([f_x[best], f_y[best]])
+
+
+def _local_wave_vectors(spectra: np.ndarray, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each tile's strongest wave vectors (2, tiles, 2) near the two common ones, and how far they stand out of what is
+    near them (2, tiles)."""
+    factor = np.exp(np.linspace(-TILT_LOGS, TILT_LOGS, 81))[:, None]
+    turn = np.deg2rad(np.arange(-TILT_DEG, TILT_DEG + 0.1, 0.5))
+    found, contrast = [], []
+    for f_x, f_y in waves:
+        near_x = factor * (f_x * np.cos(turn) - f_y * np.sin(turn))
+        near_y = factor * (f_x * np.sin(turn) + f_y * np.cos(turn))
+        for power in spectra:
+            strength = _at(power, near_x, near_y)
+            best = np.unravel_index(strength.argmax(), strength.shape)
+            found.append((near_x[best], near_y[best]))
+            contrast.append(strength[best] / max(np.median(strength), 1e-9))
+    return np.reshape(found, (2, -1, 2)), np.reshape(contrast, (2, -1))
 
 
 def _at(power: np.ndarray, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
@@ -241,11 +308,10 @@ def _basis(at_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_field(
-    level: np.ndarray, wave: np.ndarray, splines: _Splines
+    level: np.ndarray, field: np.ndarray, splines: _Splines
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Millimetres across one family of lines on the lattice, the weights there, and the median residual in mm."""
-    x_px, y_px = np.meshgrid(splines.x_px, splines.y_px)
-    field = wave[0] * x_px + wave[1] * y_px
+    """Millimetres across one family of lines on the lattice, the weights there, and the median residual in mm; from a
+    first guess of the former."""
     for smoothing in splines.stiffness.slopes:
         field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
     for smoothing in splines.stiffness.phases:

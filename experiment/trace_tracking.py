@@ -9,6 +9,7 @@ other rows and names where its own ink is missing.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
@@ -53,13 +54,14 @@ def track_rows(
     """
     page = ink[:, columns]
     starts = [[at - columns.start for at in row] for row in breaks]
-    paths = _paths([page] * len(zero_y_px), zero_y_px, starts, reach_px)
+    rooted = _rooted(page, zero_y_px, _spacing(zero_y_px, reach_px))
+    paths = _paths([page] * len(zero_y_px), rooted, zero_y_px, starts, reach_px)
     at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
     if _on_foreign_ink(paths, at_home):
         own = [
             _without(page, np.delete(paths, row, 0), np.delete(at_home, row, 0)) for row in range(len(paths))
         ]
-        paths = _paths(own, zero_y_px, starts, reach_px)
+        paths = _paths(own, rooted, zero_y_px, starts, reach_px)
     at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
     return [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
 
@@ -86,15 +88,23 @@ def _without(page: np.ndarray, paths: np.ndarray, at_home: np.ndarray) -> np.nda
 
 
 def _paths(
-    pages: list[np.ndarray], zero_y_px: np.ndarray, breaks: list[list[int]], reach_px: float
+    pages: list[np.ndarray],
+    rooted: np.ndarray,
+    zero_y_px: np.ndarray,
+    breaks: list[list[int]],
+    reach_px: float,
 ) -> np.ndarray:
-    """The rows of pixels (rows, columns) of the cheapest path of each row through its page."""
+    """The rows of pixels (rows, columns) of the cheapest path of each row through its page; only `rooted` ink is taken
+    for a spike where it is tall."""
     states = 2 * int(reach_px / HALF) + 1
     first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
     bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
     ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
     y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
-    stay = NO_INK * (1 - ink) + SHORT * (1 - np.minimum(_run_lengths(ink >= 1) * HALF / TALL_PX, 1))
+    spikes = np.stack([_band(rooted, top, states) for top in first]).transpose(2, 0, 1) > 0
+    stay = NO_INK * (1 - ink) + SHORT * (
+        1 - np.minimum(_run_lengths(spikes & (ink >= 1)) * HALF / TALL_PX, 1)
+    )
     stay += _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
@@ -109,6 +119,17 @@ def _paths(
         for page, top in zip(pages, upper, strict=True)
     ]
     return upper + np.stack(darker)
+
+
+def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
+    """Which ink hangs together with some that lies near a zero line (H, W) uint8: handwriting between rows does not."""
+    _, pieces = cv2.connectedComponents((page >= INK).astype(np.uint8), connectivity=8)
+    y_px = np.arange(len(page))[:, None] + 0.5
+    near = (np.abs(y_px - zero_y_px) < NEAR * spacing_px).any(axis=1)
+    rooted = np.zeros(pieces.max() + 1, np.uint8)
+    rooted[np.unique(pieces[near])] = 1
+    rooted[0] = 0
+    return rooted[pieces]
 
 
 def _run_lengths(inked: np.ndarray) -> np.ndarray:

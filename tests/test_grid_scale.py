@@ -81,6 +81,23 @@ def test_a_sheet_in_perspective_has_its_mean_pitch():
     assert find_grid(photo).pitch_px == pytest.approx(6.0 * mean_scale, rel=0.05)
 
 
+def test_a_sheet_steeply_tilted_has_its_mean_pitch():
+    sheet = ruled(7.0, 270, 210)
+    height, width = sheet.shape[:2]
+    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    seen = np.float32([[60, 250], [width - 40, 20], [width - 70, height - 30], [480, height - 160]])
+    matrix = cv2.getPerspectiveTransform(corners, seen)
+    photo = cv2.warpPerspective(sheet, matrix, (width, height), borderValue=(90, 60, 40))
+    mean_scale = math.sqrt(cv2.contourArea(seen) / (width * height))
+    assert find_grid(photo).pitch_px == pytest.approx(7.0 * mean_scale, rel=0.07)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_grainy_pictures_have_no_grid(seed):
+    noise = np.random.default_rng(seed).normal(0, 40, (900, 1200, 3))
+    assert find_grid(np.clip(128 + cv2.GaussianBlur(noise, (0, 0), 1), 0, 255).astype(np.uint8)) is None
+
+
 @pytest.mark.parametrize("kind", ["noise", "white", "tiny", "stripes"])
 def test_where_no_grid_is_none_is_found(kind):
     images = {

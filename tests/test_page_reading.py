@@ -12,6 +12,7 @@ from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.pages import PageRequest, describe_page, draw_traces
 from ecg_generator_with_train_src.records import LEADS
 from experiment.find_layout import find_layout
+from experiment.model import PX_PER_MM
 from experiment.page_reading import ReadingOptions, flat_page, read_page
 from experiment.prediction import UNSURE_OF_UP, PageProbability
 from experiment.rectify import fit_paper, rectify
@@ -85,6 +86,17 @@ def test_speed_gain_and_pulse_are_found(changes):
     assert (found.layout.name, found.pulse) == (setup.layout.name, setup.pulse)
     assert (found.gain_mm_mv, found.paper_speed_mm_s) == (setup.gain_mm_mv, setup.paper_speed_mm_s)
     assert found.separators == setup.separators
+
+
+def test_where_faint_ends_hide_where_time_starts_separators_tell():
+    setup = PageSetup()
+    seen = page_of(setup)
+    start_px = found_on(setup).start_x_px
+    whole = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    ink = whole.ink.copy()
+    ink[:, : round(start_px + 11 * PX_PER_MM)] = 0
+    ink[:, round(start_px + 245 * PX_PER_MM) :] = 0
+    assert find_layout(replace(whole, ink=ink)).start_x_px == pytest.approx(start_px, abs=0.5)
 
 
 def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:

@@ -14,6 +14,7 @@ PAPER = PaperGeometry(
 )
 FLAT = {"width_px": 1000, "height_px": 760, "px_per_mm": PX_PER_MM}
 TURNED = ((0.985, -0.09, 40.0), (0.10, 0.99, -20.0), (2e-5, 3e-5, 1.0))
+TILTED = ((1.0, -0.05, 40.0), (0.10, 1.05, 10.0), (4e-4, 5e-5, 1.0))  # at its right edge half as large
 STRAIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 WAVES = (
     Wave(waves_per_mm_x=0.006, waves_per_mm_y=0.002, phase=1.0, shift_x_mm=0.5, shift_y_mm=1.2),
@@ -48,8 +49,9 @@ def errors_px(page_map: PageMap, grid: np.ndarray) -> np.ndarray:
         (PageMap(homography=TURNED, **FLAT), 0.4),
         (PageMap(homography=TURNED, waves=WAVES, lens=0.02, **FLAT), 1.0),
         (PageMap(homography=TURNED, creases=(CREASE,), **FLAT), 1.5),
+        (PageMap(homography=TILTED, waves=WAVES, **FLAT), 1.0),
     ],
-    ids=["flat", "photographed", "bent", "creased"],
+    ids=["flat", "photographed", "bent", "creased", "tilted"],
 )
 def test_points_of_the_paper_are_found(page_map, limit_px):
     off = errors_px(page_map, seen(page_map, grid_plane()))

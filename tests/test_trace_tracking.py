@@ -68,6 +68,14 @@ def test_a_spike_is_followed_though_the_rest_of_a_grid_line_leads_straight_on():
     assert abs(first.y_px.min() - (ZEROS[0] - 60)) < 4
 
 
+def test_handwriting_between_rows_is_no_spike():
+    ink = page(*(zero + 0 * X for zero in ZEROS))
+    for x_px in range(120, 260, 4):
+        ink[145:170, x_px : x_px + 3] = 1
+    for track, zero in zip(tracks(ink, ((118,), (118,))), ZEROS, strict=True):
+        assert np.abs(track.y_px - zero).max() < 1
+
+
 def test_the_length_of_a_run_is_counted_down_each_column():
     inked = np.array([[[1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1]]], bool)
     assert _run_lengths(inked).tolist() == [[[2, 2, 0, 3, 3, 3], [0, 0, 1, 0, 0, 1]]]
