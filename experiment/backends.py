@@ -35,6 +35,7 @@ class LaunchOptions:
 
     device: str = "auto"  # one of DEVICE_CHOICES
     precision: str = "auto"  # auto, fp32 or bf16
+    bf16_on_cpu: bool = False  # auto is bf16 on a CPU that multiplies it in hardware: enough to predict with
     num_cores: int | None = None  # of this host, under XLA; None: all
     spmd: bool = False  # under XLA: one process drives all cores
     compile: bool = False  # under plain torch: torch.compile
@@ -288,10 +289,13 @@ def _minor(version: str) -> str:
     return match.group() if match else version
 
 
-def resolve_precision(asked: str, choice: Choice, can_bf16: bool) -> tuple[str, str]:
+def resolve_precision(
+    asked: str, choice: Choice, can_bf16: bool, prefer_bf16: bool = False
+) -> tuple[str, str]:
     """(precision, why). What is asked for explicitly wins over the environment.
 
-    `auto` is bf16 on XLA exactly when XLA_USE_BF16 is 1 or true, on CUDA where `can_bf16`, and never on a CPU.
+    `auto` is bf16 on XLA exactly when XLA_USE_BF16 is 1 or true, on CUDA where `can_bf16`, and on a CPU where
+    `prefer_bf16`: it multiplies bf16 in hardware, and that is enough.
     Raises InputError if bf16 is asked for where it cannot be had.
     """
     if asked == "bf16" and not can_bf16:
@@ -303,6 +307,8 @@ def resolve_precision(asked: str, choice: Choice, can_bf16: bool) -> tuple[str, 
     if choice.kind in _PJRT_OF:
         said = {None: "not set", True: "set", False: "off"}[choice.bf16_wish]
         return "bf16" if choice.bf16_wish else "fp32", f"XLA_USE_BF16 is {said}"
+    if choice.kind == "cpu" and prefer_bf16:
+        return "bf16", "this CPU multiplies it in hardware; --precision fp32 for single precision"
     return "bf16" if choice.kind == "cuda" and can_bf16 else "fp32", "auto"
 
 

@@ -70,7 +70,8 @@ class TorchBackend(Backend):
             self._module = torch.get_device_module(choice.kind)
             self.device = torch.device(choice.kind, self._module.current_device())
         can_bf16 = choice.kind != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
-        self.precision, why = resolve_precision(options.precision, choice, can_bf16)
+        prefer_bf16 = options.bf16_on_cpu and _cpu_multiplies_bf16()
+        self.precision, why = resolve_precision(options.precision, choice, can_bf16, prefer_bf16)
         name = self._module.get_device_name() if self._module else _cpu_name()
         self.device_name = f"{self.world_size} ranks, {name}" if self.world_size > 1 else name
         self.description = self.described(choice, why)
@@ -111,3 +112,9 @@ def _laid_out(value: torch.Tensor) -> torch.Tensor:
 
 def _cpu_name() -> str:
     return f"{torch.get_num_threads()} threads"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has instructions for products of bf16 (AVX-512 BF16 or AMX)."""
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, question, lambda: False)() for question in questions)

@@ -38,7 +38,7 @@ from tqdm import tqdm
 from experiment.backends import Backend, LaunchOptions, launch
 from experiment.page_files import PDF_SUFFIX, read_pages
 from experiment.page_reading import ReadingOptions, flat_page, read_page
-from experiment.predict import add_network_arguments, choose_precision, find_images, load_predictor
+from experiment.predict import add_network_arguments, find_images, load_predictor
 from experiment.prediction import PageProbability, Predictor
 from experiment.reading_files import picture, reading_summary, signals_csv
 from experiment.submission import write_submission
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     rates = _rates(arguments)
     if arguments.submission:
         _check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
-    options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
+    options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     return launch(options, digitize_pages, arguments, paths, rates)
 
 
@@ -170,7 +170,6 @@ class SeenPage:
 
 def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[Path], rates: Rates) -> int:
     """Read all pages and write what was found; returns the exit code."""
-    choose_precision(backend, arguments.precision)
     predictor = load_predictor(backend, arguments.checkpoint)
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     signals: dict[str, np.ndarray] = {}
@@ -210,11 +209,10 @@ def seen_pages(
     for path in paths:
         for name, image in _pages_of(path, report):
             fs_hz, source = rates.of(path, id_of(name, rates.by_id))
-            if source == "assumed":
-                tqdm.write(
-                    f"warning: {name}: no train.csv tells its sampling rate; {fs_hz:g} Hz assumed",
-                    file=sys.stderr,
-                )
+            if source == "assumed" or (rates.by_id and source != "table"):
+                told = "is not in the given table; " if rates.by_id else ""
+                told += "no train.csv tells its sampling rate; " if source == "assumed" else ""
+                tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
             seen = None if image is None else predictor.page_probability(image, arguments.px_per_mm)
             yield SeenPage(path, name, seen, fs_hz, source)
 

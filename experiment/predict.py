@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from ecg_generator_with_train_src.batch import SkipReport, write_bytes, write_json, write_text
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
@@ -63,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     truth_of = find_truth(arguments.truth_root) if arguments.truth_root else lambda name: None
     if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
         raise InputError(f"{arguments.truth_root}: has no truth of any of the images (matched by name)")
-    options = LaunchOptions(arguments.device, arguments.precision, num_cores=1)
+    options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     return launch(options, predict_pages, arguments, paths, truth_of)
 
 
@@ -179,7 +178,6 @@ def predict_pages(
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
     """Predict all pages and write what was found; returns the exit code."""
-    choose_precision(backend, arguments.precision)
     predictor = load_predictor(backend, arguments.checkpoint, arguments.tile, arguments.tta)
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     gallery, results = Gallery(), Results()
@@ -205,19 +203,6 @@ def predict_pages(
         f"({speed:.2f} s a page)"
     )
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-def choose_precision(backend: Backend, asked: str) -> None:
-    """bf16 on a CPU that multiplies it in hardware, unless something else was asked for: half the time."""
-    if backend.kind == "cpu" and asked == "auto" and cpu_multiplies_bf16():
-        backend.precision = "bf16"
-        print("precision bf16: this CPU multiplies it in hardware; --precision fp32 for single precision")
-
-
-def cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for products of bf16 (AVX-512 BF16 or AMX)."""
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, question, lambda: False)() for question in questions)
 
 
 def load_predictor(

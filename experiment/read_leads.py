@@ -9,7 +9,7 @@ from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.furniture import PULSE_MV
 from ecg_generator_with_train_src.geometry import Placement
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import binary_dilation, binary_opening, label
+from scipy.ndimage import binary_dilation, binary_opening, label, uniform_filter1d
 
 from experiment.find_layout import SEPARATOR_MM, FoundLayout
 from experiment.lead_relations import fill_hidden
@@ -29,6 +29,7 @@ BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
 SPECK_INK = 0.15
 NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
 NAME_MM = 8.0  # beyond that, where a lead's name may stand
+SCRAPS_MM, SCRAPS_INK = 3.0, 0.35  # of a track over which its mean ink, in parts of its usual, is too little
 PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
@@ -208,8 +209,10 @@ def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarra
 
 
 def _inked(track: Track, x_px: np.ndarray) -> np.ndarray:
-    """Which places have ink on the track."""
+    """Which places have ink on the track, and are not among scraps of faint ink: what handwriting leaves of a trace."""
     blank = binary_opening(track.seen <= 0, np.ones(GAP_PX // 2))
+    usual = np.median(track.seen[track.seen > 0]) if (track.seen > 0).any() else 1.0
+    blank |= uniform_filter1d(track.seen, round(SCRAPS_MM * PX_PER_MM)) < SCRAPS_INK * usual
     return np.interp(x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
 
 

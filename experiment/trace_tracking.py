@@ -23,6 +23,7 @@ TALL_PX = 30.0  # height of a run from which it costs nothing
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 NEAR = 0.2  # of the rows' distance: so near it
+NEAR_ROOT = 0.25  # of the rows' distance: tall ink that comes no nearer to a zero line is no spike
 START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
 HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
@@ -125,7 +126,7 @@ def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.nd
     """Which ink hangs together with some that lies near a zero line (H, W) uint8: handwriting between rows does not."""
     _, pieces = cv2.connectedComponents((page >= INK).astype(np.uint8), connectivity=8)
     y_px = np.arange(len(page))[:, None] + 0.5
-    near = (np.abs(y_px - zero_y_px) < NEAR * spacing_px).any(axis=1)
+    near = (np.abs(y_px - zero_y_px) < NEAR_ROOT * spacing_px).any(axis=1)
     rooted = np.zeros(pieces.max() + 1, np.uint8)
     rooted[np.unique(pieces[near])] = 1
     rooted[0] = 0

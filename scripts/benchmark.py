@@ -374,10 +374,9 @@ def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
 
     def measure(backend) -> int:
         from experiment.model import PX_PER_MM
-        from experiment.predict import choose_precision, load_predictor
+        from experiment.predict import load_predictor
         from experiment.prediction import page_scale, tile_starts
 
-        choose_precision(backend, "auto")
         predictor = load_predictor(backend, args.checkpoint)
         scale = PX_PER_MM / page_scale(image, None)[0]
         rows, columns = (len(tile_starts(round(side * scale), predictor.tile)) for side in image.shape[:2])
@@ -385,7 +384,7 @@ def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
         found.append(median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.batch)
         return 0
 
-    launch(LaunchOptions(args.device), measure)
+    launch(LaunchOptions(args.device, bf16_on_cpu=True), measure)
     return found[0]
 
 

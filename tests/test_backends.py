@@ -47,6 +47,12 @@ def run_program(*words: str | Path, code: int = 0, **more: str) -> list[dict]:
 # what is chosen, and said
 
 
+@pytest.mark.parametrize(("asked", "expected"), [("auto", "bf16"), ("fp32", "fp32")])
+def test_a_cpu_that_multiplies_bf16_predicts_in_it_unless_told_otherwise(asked, expected):
+    precision, _ = resolve_precision(asked, Choice("cpu", "w", None), can_bf16=True, prefer_bf16=True)
+    assert precision == expected
+
+
 @pytest.mark.parametrize(
     ("asked", "kind", "wish", "can_bf16", "expected"),
     [

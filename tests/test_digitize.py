@@ -68,7 +68,7 @@ def test_pages_that_cannot_be_read_become_flat_lines(pages, blind, tmp_path):
     assert result.returncode == 1, result.stderr
     for name in ("7-0001", "8-0003", "9"):
         assert f"skipped {name}: " in result.stderr
-    assert "9: no train.csv tells its sampling rate; 500 Hz assumed" in result.stderr
+    assert "9: no train.csv tells its sampling rate; 500 Hz (assumed)" in result.stderr
     assert "read 0 of 3 pages" in result.stdout
     for name, fs_hz in (("7-0001", 250), ("8-0003", 512), ("9", 500)):
         table = pd.read_csv(out / f"{name}.csv")

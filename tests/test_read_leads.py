@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.errors import InputError
-from experiment.read_leads import _risen_from_level, _start
+from experiment.read_leads import _inked, _risen_from_level, _start
 from experiment.trace_decoding import Nodes
 from experiment.trace_tracking import Track
 
@@ -35,3 +35,14 @@ def test_a_gentle_start_stays_where_it_was_seen_first():
 def test_a_lead_beyond_the_page_is_refused():
     with pytest.raises(InputError, match="beyond the page's edge"):
         _start(track_of(np.full(200, LEVEL_PX)), Nodes(210.5, 1.0, 50))
+
+
+def test_scraps_of_faint_ink_are_what_handwriting_leaves_and_a_short_dip_is_not():
+    columns = np.arange(300)
+    seen = np.full(300, 0.9)
+    seen[80:140] = np.where(columns[80:140] % 3 == 0, 0.3, 0.05)
+    seen[200:206] = 0.25
+    inked = _inked(Track(0, np.full(300, LEVEL_PX), seen), columns + 0.5)
+    assert not inked[95:125].any()
+    assert inked[:70].all()
+    assert inked[150:].all()
