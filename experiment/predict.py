@@ -82,9 +82,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tile", type=positive_int, default=DEFAULT_TILE, help="side of the network's tiles in pixels"
     )
-    parser.add_argument(
-        "--tta", action="store_true", help="average over mirror images: a little better, four times as long"
-    )
+    parser.add_argument("--tta", action="store_true", help="average over mirror images: four times as long")
     arguments = parser.parse_args(argv)
     arguments.output_dir = arguments.output_dir or default_output(arguments.checkpoint)
     return arguments
