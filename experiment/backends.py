@@ -35,11 +35,11 @@ class LaunchOptions:
 
     device: str = "auto"  # one of DEVICE_CHOICES
     precision: str = "auto"  # auto, fp32 or bf16
-    bf16_on_cpu: bool = False  # auto is bf16 on a CPU that multiplies it in hardware: enough to predict with
     num_cores: int | None = None  # of this host, under XLA; None: all
     spmd: bool = False  # under XLA: one process drives all cores
     compile: bool = False  # under plain torch: torch.compile
     cache_dir: Path | None = None  # of XLA's compiled programs
+    bf16_on_cpu: bool = False  # auto is bf16 on a CPU that multiplies it in hardware: enough to predict with
 
 
 @dataclass(frozen=True)
