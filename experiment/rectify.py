@@ -159,7 +159,7 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     if grid.mean() < MIN_GRID_SHARE:
         return None
     x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
-    first = first_fields(grid, *np.meshgrid(x_px, y_px))
+    first = _first_fields(grid, *np.meshgrid(x_px, y_px))
     level = grid - cv2.blur(grid, (31, 31))
     for stiffness in (BENT, NEARLY_FLAT):
         splines = _Splines(x_px, y_px, stiffness)
@@ -170,7 +170,7 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     return PaperField(u, v, np.minimum(*weights), float(max(residuals)))
 
 
-def first_fields(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _first_fields(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Millimetres along and down flat paper, seen in perspective, at points of the image, but for a constant each."""
     centres, spectra = _tile_spectra(grid)
     common = _common_wave_vector(spectra.sum(axis=0))
