@@ -176,13 +176,14 @@ def _first_fields(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple
     common = _common_wave_vector(spectra.sum(axis=0))
     waves = np.stack([common, [-common[1], common[0]]])
     found, contrast = _local_wave_vectors(spectra, waves)
-    middle, reach = np.array(grid.shape[::-1]) / 2, max(grid.shape) / 2
-
-    def normal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return tuple((points - middle).T / reach)
-
     weight = np.sqrt(np.clip(np.log(contrast.min(axis=0) / CLEAR_PEAK), 0, 1))
-    x, y = normal(centres)
+    height, width = grid.shape
+    reach = max(grid.shape) / 2
+
+    def normal(x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (x_px - width / 2) / reach, (y_px - height / 2) / reach
+
+    x, y = normal(*centres.T)
 
     def misses(parameters: np.ndarray) -> np.ndarray:
         off = _perspective_slopes(parameters, x, y) / reach - found
@@ -191,7 +192,7 @@ def _first_fields(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple
 
     start = np.concatenate([*(np.append(wave * reach, 0) for wave in waves), [0, 0]])
     best = least_squares(misses, start, loss="cauchy", f_scale=WAVE_TOLERANCE).x
-    return _perspective(best, (x_px - middle[0]) / reach, (y_px - middle[1]) / reach)
+    return _perspective(best, *normal(x_px, y_px))
 
 
 def _perspective(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +258,7 @@ def _local_wave_vectors(spectra: np.ndarray, waves: np.ndarray) -> tuple[np.ndar
 
 def _at(power: np.ndarray, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
     index = [(f * TILE_PX + TILE_PX // 2).astype(np.float32) for f in (f_x, f_y)]
-    return cv2.remap(power.astype(np.float32), *index, cv2.INTER_LINEAR)
+    return cv2.remap(power, *index, cv2.INTER_LINEAR)
 
 
 class _Splines:

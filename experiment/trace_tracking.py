@@ -55,15 +55,16 @@ def track_rows(
     """
     page = ink[:, columns]
     starts = [[at - columns.start for at in row] for row in breaks]
-    rooted = _rooted(page, zero_y_px, _spacing(zero_y_px, reach_px))
+    spacing_px = _spacing(zero_y_px, reach_px)
+    rooted = _rooted(page, zero_y_px, spacing_px)
     paths = _paths([page] * len(zero_y_px), rooted, zero_y_px, starts, reach_px)
-    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
+    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * spacing_px
     if _on_foreign_ink(paths, at_home):
         own = [
             _without(page, np.delete(paths, row, 0), np.delete(at_home, row, 0)) for row in range(len(paths))
         ]
         paths = _paths(own, rooted, zero_y_px, starts, reach_px)
-    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * _spacing(zero_y_px, reach_px)
+    at_home = np.abs(paths - zero_y_px[:, None]) < HOME * spacing_px
     return [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
 
 

@@ -70,25 +70,28 @@ def test_pages_with_traces_in_colour_and_grey_and_in_a_slanting_light(tiny_datas
         assert find_grid(image).pitch_px == pytest.approx(0.6 * sample.px_per_mm, rel=0.02)
 
 
+def photographed(sheet: np.ndarray, corners: list[list[int]]) -> tuple[np.ndarray, float]:
+    """On a table, its corners seen there, clockwise from the upper left; and how large it is seen on the whole."""
+    height, width = sheet.shape[:2]
+    flat, seen = np.float32([[0, 0], [width, 0], [width, height], [0, height]]), np.float32(corners)
+    matrix = cv2.getPerspectiveTransform(flat, seen)
+    photo = cv2.warpPerspective(sheet, matrix, (width, height), borderValue=(90, 60, 40))
+    return photo, math.sqrt(cv2.contourArea(seen) / (width * height))
+
+
 def test_a_sheet_in_perspective_has_its_mean_pitch():
     sheet = ruled(6.0)
     height, width = sheet.shape[:2]
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    seen = np.float32([[150, 40], [width - 150, 60], [width - 20, height - 20], [10, height - 40]])
-    matrix = cv2.getPerspectiveTransform(corners, seen)
-    photo = cv2.warpPerspective(sheet, matrix, (width, height), borderValue=(90, 60, 40))
-    mean_scale = math.sqrt(cv2.contourArea(seen) / (width * height))
+    seen = [[150, 40], [width - 150, 60], [width - 20, height - 20], [10, height - 40]]
+    photo, mean_scale = photographed(sheet, seen)
     assert find_grid(photo).pitch_px == pytest.approx(6.0 * mean_scale, rel=0.05)
 
 
 def test_a_sheet_steeply_tilted_has_its_mean_pitch():
     sheet = ruled(7.0, 270, 210)
     height, width = sheet.shape[:2]
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
-    seen = np.float32([[60, 250], [width - 40, 20], [width - 70, height - 30], [480, height - 160]])
-    matrix = cv2.getPerspectiveTransform(corners, seen)
-    photo = cv2.warpPerspective(sheet, matrix, (width, height), borderValue=(90, 60, 40))
-    mean_scale = math.sqrt(cv2.contourArea(seen) / (width * height))
+    seen = [[60, 250], [width - 40, 20], [width - 70, height - 30], [480, height - 160]]
+    photo, mean_scale = photographed(sheet, seen)
     assert find_grid(photo).pitch_px == pytest.approx(7.0 * mean_scale, rel=0.07)
 
 
