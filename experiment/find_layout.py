@@ -79,7 +79,9 @@ def find_layout(
     rows = _find_rows(page.ink, layout)
     seen_start_px, end_px = _extent(page.ink, rows.zero_y_px)
     bars = _bars(page, rows.zero_y_px)
-    start_px = _snap(_time_zero(page, bars, seen_start_px, end_px))
+    possible = [layout] if layout else _with_rows(len(rows.zero_y_px))
+    columns = {known.columns for known in possible}
+    start_px = _snap(_time_zero(page, bars, columns, seen_start_px, end_px))
     length_px = ROW_LENGTH_MM * PX_PER_MM
     warnings = []
     if abs(end_px - start_px - length_px) > LENGTH_TOLERANCE_MM * PX_PER_MM:
@@ -88,7 +90,7 @@ def find_layout(
             "part of the page is missing, or times are wrong"
         )
     if layout is None:
-        layout = _likeliest(page, rows, start_px)
+        layout = _likeliest(possible, page, rows, start_px)
     pulse, speed, gain, clearness = _find_pulse(page, rows.zero_y_px, start_px, end_px)
     setup = PageSetup(
         layout=layout,
@@ -126,6 +128,10 @@ def row_count(layout: Layout) -> int:
     return layout.rows + len(layout.rhythm_leads)
 
 
+def _with_rows(number: int) -> list[Layout]:
+    return [known for known in LAYOUTS.values() if row_count(known) == number]
+
+
 def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
     """Canvas x where most rows' ink starts and ends."""
     ends = []
@@ -139,16 +145,19 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
     return float(np.median(starts)) + 1.0, float(np.median(stops)) - 1.0  # less the round end of the pen
 
 
-def _time_zero(page: RectifiedPage, bars: np.ndarray, start_px: float, end_px: float) -> float:
+def _time_zero(
+    page: RectifiedPage, bars: np.ndarray, columns: set[int], start_px: float, end_px: float
+) -> float:
     """Canvas x where the rows start: near where their ink does, or near a row's length before it ends, the grid line
-    that has separators at equal parts of the row behind it; pulses that were taken for traces move the former, a page
-    cut on the right the latter, and faint traces both. Without separators the ink's start, if its end agrees."""
+    that has separators behind it where rows of one of these numbers of columns have them; pulses that were taken for
+    traces move the former, a page cut on the right the latter, and faint traces both. Without separators the ink's
+    start, if its end agrees."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
     seen = np.array([start_px, end_px - length_px])
     reach = np.array([seen.min(), seen.max()]) + np.array([-SEARCH_MM, SEARCH_MM]) * PX_PER_MM
     lines = (np.arange(*(reach / PX_PER_MM).round()) - LINE_OFFSET_MM) * PX_PER_MM
     candidates = np.concatenate([seen, lines])
-    scores = np.array([max(_bars_at(bars, at, columns) for columns in (2, 3, 4)) for at in candidates])
+    scores = np.array([max(_bars_at(bars, at, number) for number in columns) for at in candidates])
     away_mm = np.abs(candidates[:, None] - seen).min(axis=1) / PX_PER_MM
     scores -= DISTANCE_COST * away_mm
     if scores.max() > CLEAR_BARS:
@@ -185,9 +194,8 @@ def _snap(start_px: float, within_mm: float = SNAP_MM) -> float:
     return line_mm * PX_PER_MM if abs(line_mm - start_px / PX_PER_MM) <= within_mm else start_px
 
 
-def _likeliest(page: RectifiedPage, rows: Rows, start_px: float) -> Layout:
-    """Of the layouts with so many rows, the one whose leads start where something starts."""
-    possible = [known for known in LAYOUTS.values() if row_count(known) == len(rows.zero_y_px)]
+def _likeliest(possible: list[Layout], page: RectifiedPage, rows: Rows, start_px: float) -> Layout:
+    """The one of some layouts whose leads start where something starts."""
     evidence = _boundary_evidence(page, rows, start_px)
     return max(
         possible, key=lambda known: _boundary_score(known, evidence) + _spacing_score(known, rows.zero_y_px)

@@ -7,15 +7,15 @@ rows share their ink, and what it costs to stay near another row's, or to start 
 other rows and names where its own ink is missing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-INK = 0.35  # coverage from which a pixel belongs to a trace
-FAINT_INK = 0.2  # to which its run in a column is followed
-HALF = 2  # rows of pixels a state
+from experiment.ink_runs import FAINT_INK, INK, STATE_PX, ink_of_states, run_lengths, runs_on
+from experiment.trace_knots import untie
+
 NO_INK = 1.5  # cost of a column outside ink
 CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 SHORT = 0.3  # cost of a column in a run of ink of next to no height
@@ -25,7 +25,7 @@ ABROAD = 1.0  # further cost of a column near another row's zero line: a spike g
 NEAR = 0.2  # of the rows' distance: so near it
 NEAR_ROOT = 0.25  # of the rows' distance: tall ink that comes no nearer to a zero line is no spike
 START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
-HOME = 0.35  # of the rows' distance: so near its zero line a path's ink is its own
+HOME = 0.5  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
 SPIKE_COLUMNS = 5  # a spike's tip is the highest or lowest among so many columns
@@ -65,7 +65,12 @@ def track_rows(
         ]
         paths = _paths(own, rooted, zero_y_px, starts, reach_px)
     at_home = np.abs(paths - zero_y_px[:, None]) < HOME * spacing_px
-    return [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
+    tracks = [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
+    untied_y_px, tied = untie(page, paths, zero_y_px, starts, pen_px)
+    return [
+        replace(track, y_px=np.where(where, y_px, track.y_px))
+        for track, y_px, where in zip(tracks, untied_y_px, tied, strict=True)
+    ]
 
 
 def _spacing(zero_y_px: np.ndarray, reach_px: float) -> float:
@@ -98,26 +103,26 @@ def _paths(
 ) -> np.ndarray:
     """The rows of pixels (rows, columns) of the cheapest path of each row through its page; only `rooted` ink is taken
     for a spike where it is tall."""
-    states = 2 * int(reach_px / HALF) + 1
-    first = np.rint(zero_y_px).astype(int) - (states // 2) * HALF
-    bands = [_band(page, top, states) for page, top in zip(pages, first, strict=True)]
+    states = 2 * int(reach_px / STATE_PX) + 1
+    first = np.rint(zero_y_px).astype(int) - (states // 2) * STATE_PX
+    bands = [ink_of_states(page, top, states) for page, top in zip(pages, first, strict=True)]
     ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
-    y_px = first[:, None] + (np.arange(states) + 0.5) * HALF  # rows, states
-    spikes = np.stack([_band(rooted, top, states) for top in first]).transpose(2, 0, 1) > 0
+    y_px = first[:, None] + (np.arange(states) + 0.5) * STATE_PX  # rows, states
+    spikes = np.stack([ink_of_states(rooted, top, states) for top in first]).transpose(2, 0, 1) > 0
     stay = NO_INK * (1 - ink) + SHORT * (
-        1 - np.minimum(_run_lengths(spikes & (ink >= 1)) * HALF / TALL_PX, 1)
+        1 - np.minimum(run_lengths(spikes & (ink >= 1)) * STATE_PX / TALL_PX, 1)
     )
     stay += _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
     climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
     for row, columns in enumerate(breaks):
         begins = [at for at in columns if 0 <= at < len(climb)]
         climb[begins, row] = 0
-        stay[begins, row] += START * np.abs(y_px[row] - zero_y_px[row]).astype(np.float32) / HALF
+        stay[begins, row] += START * np.abs(y_px[row] - zero_y_px[row]).astype(np.float32) / STATE_PX
     state = _cheapest_states(stay, climb)
-    upper = np.clip(first[:, None] + state.T * HALF, 0, len(pages[0]) - HALF)
+    upper = np.clip(first[:, None] + state.T * STATE_PX, 0, len(pages[0]) - STATE_PX)
     columns = np.arange(pages[0].shape[1])
     darker = [
-        np.stack([page[top + k, columns] for k in range(HALF)]).argmax(axis=0)
+        np.stack([page[top + k, columns] for k in range(STATE_PX)]).argmax(axis=0)
         for page, top in zip(pages, upper, strict=True)
     ]
     return upper + np.stack(darker)
@@ -132,12 +137,6 @@ def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.nd
     rooted[np.unique(pieces[near])] = 1
     rooted[0] = 0
     return rooted[pieces]
-
-
-def _run_lengths(inked: np.ndarray) -> np.ndarray:
-    """Of how many inked states in a row each state is one (columns, rows, states); 0 where there is no ink."""
-    last_clear, next_clear = _clear_beside(inked.swapaxes(0, 2))
-    return np.where(inked, (next_clear - last_clear - 1).swapaxes(0, 2), 0).astype(np.float32)
 
 
 def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
@@ -164,14 +163,6 @@ def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
     return state
 
 
-def _band(page: np.ndarray, top: int, states: int) -> np.ndarray:
-    """The most ink of each HALF rows of pixels from `top` on (states, columns); none beyond the page."""
-    bottom = top + states * HALF
-    inside = page[max(top, 0) : max(bottom, 0)]
-    padded = np.pad(inside, ((max(-top, 0), max(states * HALF - max(-top, 0) - len(inside), 0)), (0, 0)))
-    return padded.reshape(states, HALF, -1).max(axis=1)
-
-
 def _cheapest(cost: np.ndarray, climb: np.ndarray) -> np.ndarray:
     """min over states k of cost[k] + |climb[k] - climb[state]|, climb rising; arrays (rows, states)."""
     from_above = np.minimum.accumulate(cost - climb, axis=1) + climb
@@ -189,7 +180,7 @@ def _track(
     others = np.delete(paths, row, axis=0)
     above = np.where(others < path, others, -1).max(axis=0, initial=-1)
     below = np.where(others > path, others, height).min(axis=0, initial=height)
-    top, bottom = _runs(page > FAINT_INK, path)
+    top, bottom = runs_on(page > FAINT_INK, path)
     found = bottom > top
     crossing = ~np.delete(at_home, row, axis=0) & (others >= top) & (others < bottom)
     crossed = at_home[row] & crossing.any(axis=0)
@@ -208,21 +199,3 @@ def _track(
     y_px = np.where(tall & downward & ~upward, bottom - pen_px / 2, y_px)
     seen = np.where(found, page[path, columns], 0)
     return Track(first_column, y_px, seen)
-
-
-def _runs(inked: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last row of the ink around `path` in each column; equal where there is none."""
-    columns = np.arange(inked.shape[1])
-    last_clear, next_clear = (clear[path, columns] for clear in _clear_beside(inked))
-    top = (last_clear + 1).astype(float)
-    return top, np.where(inked[path, columns], next_clear, top).astype(float)
-
-
-def _clear_beside(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of (H, …) the last and the next along the first axis without ink, itself included; -1 and H where
-    there is none."""
-    height = len(inked)
-    place = np.arange(height, dtype=np.int32).reshape(-1, *[1] * (inked.ndim - 1))
-    last_clear = np.maximum.accumulate(np.where(inked, np.int32(-1), place), axis=0)
-    next_clear = np.minimum.accumulate(np.where(inked, np.int32(height), place)[::-1], axis=0)[::-1]
-    return last_clear, next_clear

@@ -2,7 +2,7 @@
 
 import numpy as np
 from ecg_generator_with_train_src.stroke import lay_over, stroke
-from experiment.trace_tracking import _run_lengths, track_rows
+from experiment.trace_tracking import track_rows
 
 SHAPE = (320, 400)
 ZEROS = np.array([100.0, 220.0])
@@ -74,8 +74,3 @@ def test_handwriting_between_rows_is_no_spike():
         ink[145:170, x_px : x_px + 3] = 1
     for track, zero in zip(tracks(ink, ((118,), (118,))), ZEROS, strict=True):
         assert np.abs(track.y_px - zero).max() < 1
-
-
-def test_the_length_of_a_run_is_counted_down_each_column():
-    inked = np.array([[[1, 1, 0, 1, 1, 1], [0, 0, 1, 0, 0, 1]]], bool)
-    assert _run_lengths(inked).tolist() == [[[2, 2, 0, 3, 3, 3], [0, 0, 1, 0, 0, 1]]]

@@ -1,0 +1,221 @@
+"""Which way each row's trace goes where the ink of several runs together.
+
+Where spikes are taller than the distance of the rows, strokes of several leads meet in one blot: a knot. Two things
+tell them apart. A stroke goes straight on, and all strokes together must explain the ink: a spike that turned before
+its ink ends would leave some that no trace has drawn. A knot is untied one row after another, each taking the path of
+least cost beside the others (dynamic programming over height and slope), first with stiff paths, which find the large
+strokes, then with suppler ones.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
+
+from experiment.ink_runs import FAINT_INK, INK, STATE_PX, ink_of_states, runs_on
+
+TALL_PX = 10  # a run of ink that two rows share and that is lower is their crossing, no knot
+JOIN_COLUMNS = 6  # knots of which no more columns lie between are one
+MAX_COLUMNS = 160  # rows that share their ink for longer have it in common: no spikes
+MARGIN_COLUMNS = 10  # before and after the shared ink, where paths set out and arrive
+MARGIN_PX = 8  # above and below it
+_SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
+SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states a column
+UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
+BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
+STIFFNESS = (8.0, 4.0, 2.0, 1.0)  # of the paths, in turn, in parts of that
+SWEEPS = 2  # over the rows, with each stiffness
+NO_INK = 1.5  # cost of a column outside ink
+CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state passed outside and inside ink
+ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
+START = 0.05  # the same where a new lead starts within it and its zero line
+WORTH_WHILE = 0.05  # by so much a new path must be cheaper
+CHORD = 0.9  # share of the pen's width that inks a column well
+SLACK = 0.6  # states beyond a stroke's edge that it explains
+IMPOSSIBLE = np.float32(1e6)
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Ink that strokes of some rows share: columns of the page, and states from `top_px` down."""
+
+    columns: slice
+    rows: tuple[int, ...]
+    top_px: int
+    ink: np.ndarray  # (columns, states), 0 to 1
+    ends: np.ndarray  # (rows, 2) states at which each row enters and leaves it
+    homes: np.ndarray  # (rows,) states of the zero lines
+    starts: tuple[tuple[int, ...], ...]  # for each row the columns, from the first, where a new lead starts
+    pen: float  # diameter, states
+
+
+def untie(
+    page: np.ndarray, paths: np.ndarray, zero_y_px: np.ndarray, starts: list[list[int]], pen_px: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Better heights for the paths (rows, columns) of a page's rows where their ink runs together, and where that is.
+
+    page (H, columns): ink, 0 to 1; starts: for each row the columns where a new lead starts and the trace may jump.
+    """
+    heights_px, tied = paths + 0.5, np.zeros(paths.shape, bool)
+    for knot in _find_knots(page, paths, zero_y_px, starts, pen_px):
+        first, last = knot.columns.start, knot.columns.stop
+        states = np.stack([(paths[row, knot.columns] - knot.top_px) // STATE_PX for row in knot.rows])
+        for row, path in zip(knot.rows, _untied(knot, states), strict=True):
+            heights_px[row, first:last] = knot.top_px + (path + 0.5) * STATE_PX
+            tied[row, first:last] = True
+    return heights_px, tied
+
+
+def _find_knots(
+    page: np.ndarray, paths: np.ndarray, zero_y_px: np.ndarray, starts: list[list[int]], pen_px: float
+) -> Iterator[Knot]:
+    inked = page > FAINT_INK
+    top, bottom = (np.stack(ends) for ends in zip(*(runs_on(inked, path) for path in paths), strict=True))
+    for stretch, tied in _shared_stretches(top, bottom):
+        rows = list(tied)
+        columns = slice(
+            max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, page.shape[1])
+        )
+        upper, lower = top[rows, columns].min(), bottom[rows, columns].max()
+        top_px, states = int(upper) - MARGIN_PX, int(lower - upper + 2 * MARGIN_PX) // STATE_PX + 1
+        inside = range(columns.start + 1, columns.stop)
+        yield Knot(
+            columns=columns,
+            rows=tied,
+            top_px=top_px,
+            ink=np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1),
+            ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
+            homes=(zero_y_px[rows] - top_px) / STATE_PX,
+            starts=tuple(tuple(at - columns.start for at in starts[row] if at in inside) for row in rows),
+            pen=pen_px / STATE_PX,
+        )
+
+
+def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[slice, tuple[int, ...]]]:
+    """Columns and rows of which the runs of ink (rows, columns) are partly the same, and tall."""
+    tall = bottom - top > TALL_PX
+    shared = (top[:, None] < bottom) & (top < bottom[:, None]) & (tall[:, None] | tall)
+    shared &= ~np.eye(len(top), dtype=bool)[:, :, None]
+    near = binary_dilation(shared.any(axis=(0, 1)), np.ones(2 * JOIN_COLUMNS + 1))
+    for (stretch,) in find_objects(label(near)[0]):
+        for rows in _tied_rows(shared[:, :, stretch].any(axis=2)):
+            columns = stretch.start + np.flatnonzero(shared[list(rows), :, stretch].any(axis=(0, 1)))
+            if len(columns) <= MAX_COLUMNS:
+                yield slice(int(columns[0]), int(columns[-1]) + 1), rows
+
+
+def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """The sets of rows that hang together through ink that two of them share (rows, rows)."""
+    left = set(np.flatnonzero(shared.any(axis=0)).tolist())
+    while left:
+        found, reached = set(), {min(left)}
+        while reached:
+            found |= reached
+            reached = set(np.flatnonzero(shared[sorted(reached)].any(axis=0)).tolist()) - found
+        left -= found
+        yield tuple(sorted(found))
+
+
+def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
+    """The states (rows, columns) of the knot's paths, from first ones."""
+    paths = paths.copy()
+    drawn = np.stack([_drawn(knot, path) for path in paths])
+    for stiffness, _ in itertools.product(STIFFNESS, range(SWEEPS)):
+        bend = BEND * stiffness
+        for row in range(len(paths)):
+            explained = np.delete(drawn, row, axis=0).any(axis=0)
+            path = _cheapest_path(knot, row, explained, bend)
+            now_drawn = _drawn(knot, path)
+            before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
+            after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
+            if after < before - WORTH_WHILE:
+                paths[row], drawn[row] = path, now_drawn
+    return paths
+
+
+def _drawn(knot: Knot, path: np.ndarray) -> np.ndarray:
+    """Which states (columns, states) the pen inks on a path."""
+    columns = np.arange(len(path))
+    reach = 0.5 + knot.pen * STATE_PX / 2 * CHORD
+    passed = np.stack([np.interp(columns + at, columns, path) for at in (-reach, -0.5, 0, 0.5, reach)])
+    top, bottom = passed.min(axis=0) - knot.pen / 2 - SLACK, passed.max(axis=0) + knot.pen / 2 + SLACK
+    states = np.arange(knot.ink.shape[1])
+    return (states >= top[:, None]) & (states <= bottom[:, None])
+
+
+def _unexplained(knot: Knot, explained: np.ndarray) -> float:
+    return UNEXPLAINED * float(knot.ink[~explained].sum())
+
+
+def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
+    """What a path costs by itself."""
+    slopes = np.diff(path)
+    slopes[[at - 1 for at in knot.starts[row]]] = 0
+    stay = NO_INK * (1 - knot.ink[np.arange(len(path)), path]).sum()
+    climb = _climb(knot.ink)
+    column = np.arange(1, len(path))
+    before, after = path[1:] - slopes, path[1:]
+    middle = (before + after) // 2
+    passed = np.abs(climb[column - 1, middle] - climb[column - 1, before])
+    passed += np.abs(climb[column, after] - climb[column, middle])
+    return float(stay + passed.sum() + bend * np.abs(np.diff(slopes)).sum())
+
+
+def _climb(ink: np.ndarray, reward: np.ndarray | float = 0.0) -> np.ndarray:
+    """Cost (columns, states) of passing all states from the first to the middle of each."""
+    each = CLIMB + (CLIMB_IN_INK - CLIMB) * ink - reward
+    return np.cumsum(each, axis=1) - each / 2
+
+
+def _reward(knot: Knot, explained: np.ndarray) -> np.ndarray:
+    """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'."""
+    saved = UNEXPLAINED * knot.ink * ~explained
+    return uniform_filter1d(saved, 3, axis=0, mode="constant") * 3 * (knot.ink > 0)
+
+
+def _cheapest_path(knot: Knot, row: int, explained: np.ndarray, bend: float) -> np.ndarray:
+    """The states (columns,) of a row's path of least cost, less what it saves by explaining more ink.
+
+    A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
+    """
+    columns, states = knot.ink.shape
+    climb = _climb(knot.ink, _reward(knot, explained)).astype(np.float32)
+    stay = (NO_INK * (1 - knot.ink)).astype(np.float32)
+    to = np.arange(states)
+    before = to - SLOPES[:, None]  # slopes, states
+    possible = (before >= 0) & (before < states)
+    before = np.clip(before, 0, states - 1)
+    middle = (before + to) // 2
+    down = np.where(SLOPES >= 0, 1, -1).astype(np.float32)[:, None]
+    turn = (bend * SLOPES).astype(np.float32)[:, None]
+    slope = np.arange(len(SLOPES))[:, None]
+    cost = np.empty((columns, len(SLOPES), states), np.float32)
+    cost[0] = ENDS * np.abs(to - knot.ends[row, 0])
+    for column in range(1, columns):
+        last = cost[column - 1]
+        if column in knot.starts[row]:
+            cost[column] = last.min() + stay[column] + START * np.abs(to - knot.homes[row])
+            continue
+        from_up = np.minimum.accumulate(last - turn, axis=0) + turn
+        from_down = np.minimum.accumulate((last + turn)[::-1], axis=0)[::-1] - turn
+        turned = np.minimum(from_up, from_down) - down * climb[column - 1]
+        passed = (climb[column - 1] - climb[column])[middle] + climb[column]
+        cost[column] = np.where(possible, turned[slope, before] + down * passed + stay[column], IMPOSSIBLE)
+    cost[-1] += ENDS * np.abs(to - knot.ends[row, 1]).astype(np.float32)
+    return _traced_back(knot, row, cost, bend)
+
+
+def _traced_back(knot: Knot, row: int, cost: np.ndarray, bend: float) -> np.ndarray:
+    """The path whose last column is the cheapest; cost (columns, slopes, states)."""
+    path = np.empty(len(cost), int)
+    slope, path[-1] = np.unravel_index(cost[-1].argmin(), cost[-1].shape)
+    for column in range(len(cost) - 1, 0, -1):
+        if column in knot.starts[row]:
+            slope, path[column - 1] = np.unravel_index(cost[column - 1].argmin(), cost[column - 1].shape)
+            continue
+        path[column - 1] = path[column] - SLOPES[slope]
+        turned = cost[column - 1, :, path[column - 1]] + bend * np.abs(SLOPES - SLOPES[slope])
+        slope = int(turned.argmin())
+    return path
