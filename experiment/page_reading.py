@@ -13,6 +13,7 @@ from experiment.prediction import UNSURE_OF_UP, PageProbability
 from experiment.read_leads import LeadSignal, read_leads
 from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
+MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
@@ -132,7 +133,7 @@ def _doubts(leads: list[LeadSignal]) -> list[str]:
     faint = [lead.place.label for lead in leads if lead.confidence < MIN_CONFIDENCE]
     filled = sum(stop - start for lead in leads for start, stop in lead.gaps_s)
     doubts = [f"little of lead {', '.join(faint)} was found"] if faint else []
-    return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > 0 else doubts
+    return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > MUCH_FILLED_S else doubts
 
 
 def _together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:

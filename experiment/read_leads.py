@@ -9,7 +9,7 @@ from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.furniture import PULSE_MV
 from ecg_generator_with_train_src.geometry import Placement
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import binary_dilation, binary_opening, label, uniform_filter1d
+from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, uniform_filter1d
 
 from experiment.find_layout import SEPARATOR_MM, FoundLayout
 from experiment.lead_relations import fill_hidden
@@ -22,7 +22,7 @@ REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
 HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
 STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
-GAP_PX = 4  # of columns without ink that count as a gap
+GAP_PX = 4  # of columns without ink, or hidden, that count as a gap
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
 BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
@@ -42,7 +42,9 @@ class LeadSignal:
     signal_mv: np.ndarray  # at place.samples(fs_hz)
     y_px: np.ndarray  # the same as canvas heights of the rectified page
     confidence: float  # mean probability of the ink along it, 0 to 1
-    gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in, for want of ink
+    gaps_s: tuple[
+        tuple[float, float], ...
+    ]  # times of the record that are hidden or have no ink, and were filled in
 
 
 def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
@@ -84,11 +86,17 @@ def _without_gaps(
             found, lead.place.row, x_px
         )
     filled = fill_hidden(signal_mv, seen, fs_hz)
-    drawn = [row[lead.place.samples(fs_hz)] for row, lead in zip(filled, leads, strict=True)]
     return [
-        replace(lead, signal_mv=row, y_px=lead.place.y_px_of_mv(row))
-        for row, lead in zip(drawn, leads, strict=True)
+        _with_filled(lead, row[lead.place.samples(fs_hz)], read[lead.place.samples(fs_hz)], fs_hz)
+        for lead, row, read in zip(leads, filled, seen, strict=True)
     ]
+
+
+def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> LeadSignal:
+    place = lead.place
+    time_s = np.arange(place.samples(fs_hz).start, place.samples(fs_hz).stop) / fs_hz
+    gaps_s = _gaps(time_s, seen, GAP_PX / place.px_per_s)
+    return replace(lead, signal_mv=signal_mv, y_px=place.y_px_of_mv(signal_mv), gaps_s=gaps_s)
 
 
 def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
@@ -223,18 +231,11 @@ def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray,
     own = (x_px > nodes.first_x_px) & (x_px < nodes.last_x_px)
     if (every := _every(place, fs_hz)) > 1:
         y_px = CubicSpline(np.arange(len(y_px)) * every, y_px)(number)
-    gaps = _gaps(x_px[own], track.seen[own], place)
     confidence = float(track.seen[own].mean()) if own.any() else 0.0
-    return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, gaps)
+    return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, ())
 
 
-def _gaps(x_px: np.ndarray, seen: np.ndarray, place: Placement) -> tuple[tuple[float, float], ...]:
-    """Start and end in s of the runs of columns without ink."""
-    runs, number = label(seen <= 0)
-    gaps = []
-    for run in range(1, number + 1):
-        columns = np.flatnonzero(runs == run)
-        if len(columns) >= GAP_PX:
-            ends = place.s_of_x_px(x_px[columns[[0, -1]]])
-            gaps.append((round(float(ends[0]), 3), round(float(ends[1]), 3)))
-    return tuple(gaps)
+def _gaps(time_s: np.ndarray, seen: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:
+    """First and last times of the runs of samples that were not seen."""
+    ends = [time_s[run][[0, -1]] for (run,) in find_objects(label(~seen)[0])]
+    return tuple((round(float(a), 3), round(float(b), 3)) for a, b in ends if b - a >= shortest_s)
