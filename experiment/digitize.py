@@ -191,8 +191,9 @@ def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[
     seconds = time.perf_counter() - started
     read = len(signals) - len(report.reasons.keys() & signals.keys())
     speed = seconds / max(len(signals), 1)
+    made = " and ".join(map(str, filter(None, (arguments.output_dir, arguments.submission))))
     print(
-        f"read {read} of {len(signals)} pages -> {arguments.output_dir} in {seconds:.1f} s "
+        f"read {read} of {len(signals)} pages -> {made} in {seconds:.1f} s "
         f"({speed:.2f} s a page, {workers} workers)"
     )
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
@@ -210,8 +211,9 @@ def seen_pages(
         for name, image in _pages_of(path, report):
             fs_hz, source = rates.of(path, id_of(name, rates.by_id))
             if source == "assumed" or (rates.by_id and source != "table"):
-                told = "is not in the given table; " if rates.by_id else ""
-                told += "no train.csv tells its sampling rate; " if source == "assumed" else ""
+                told = (
+                    "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
+                )
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
             seen = None if image is None else predictor.page_probability(image, arguments.px_per_mm)
             yield SeenPage(path, name, seen, fs_hz, source)

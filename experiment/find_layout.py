@@ -116,8 +116,11 @@ def _find_rows(ink: np.ndarray, layout: Layout | None) -> Rows:
         len(columns) < MIN_ROW_COLUMNS * max((counts > 0).sum(), 1)
         or len(columns) < END_WINDOW_MM * PX_PER_MM
     ):
-        said = f"no {number} rows as layout {layout.name} has" if layout else "no rows of a known layout"
-        raise InputError(f"{said} are seen")
+        raise InputError(
+            f"no {number} rows as layout {layout.name} has are seen; --layout auto finds the layout"
+            if layout
+            else "no rows of a known layout are seen"
+        )
     top = np.nonzero(steps[:, columns].T == 1)[1].reshape(-1, number)
     bottom = np.nonzero(steps[:, columns].T == -1)[1].reshape(-1, number)
     return Rows(columns, (top + bottom) / 2)

@@ -22,7 +22,8 @@ REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
 HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
 STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
-GAP_PX = 4  # of columns without ink, or hidden, that count as a gap
+GAP_PX = 4  # of columns without ink that count as a gap
+SHORTEST_GAP_PX = 3.0  # that is reported: what half a separator hides
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
 BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
@@ -95,7 +96,7 @@ def _without_gaps(
 def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> LeadSignal:
     place = lead.place
     time_s = np.arange(place.samples(fs_hz).start, place.samples(fs_hz).stop) / fs_hz
-    gaps_s = _gaps(time_s, seen, GAP_PX / place.px_per_s)
+    gaps_s = _gaps(time_s, seen, SHORTEST_GAP_PX / place.px_per_s)
     return replace(lead, signal_mv=signal_mv, y_px=place.y_px_of_mv(signal_mv), gaps_s=gaps_s)
 
 
@@ -237,5 +238,6 @@ def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray,
 
 def _gaps(time_s: np.ndarray, seen: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:
     """First and last times of the runs of samples that were not seen."""
+    step_s = time_s[1] - time_s[0]
     ends = [time_s[run][[0, -1]] for (run,) in find_objects(label(~seen)[0])]
-    return tuple((round(float(a), 3), round(float(b), 3)) for a, b in ends if b - a >= shortest_s)
+    return tuple((round(float(a), 3), round(float(b), 3)) for a, b in ends if b - a + step_s >= shortest_s)

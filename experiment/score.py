@@ -149,7 +149,10 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
     """
     if truth_mv.shape != predicted_mv.shape:
         wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
-        raise InputError(f"{path}: {there} rows, its truth has {wanted}; tell digitize.py the sampling rate")
+        raise InputError(
+            f"{path}: {there} rows, its truth has {wanted}; "
+            "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
+        )
     wanted = np.isfinite(truth_mv)
     if (wanted.mean(axis=1) > 0.5).all():  # a full record, of which the page may show a part
         wanted &= shown_part(path, predicted_mv)

@@ -19,7 +19,7 @@ from scipy import sparse
 from scipy.linalg import solveh_banded
 
 SUBCOLUMNS = 4
-REACHES_PX = (*[15] * 9, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
+REACHES_PX = (*[15] * 6, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
 SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
 REFERENCE_STEP_PX = 0.4
 MARGIN_PX = 60  # by which curves may leave the heights they start from

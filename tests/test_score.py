@@ -158,7 +158,7 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
         expected = {
             "17-0003": f"{readings / '17-0003.csv'}: lead II, row 601: no finite value",
             "17-0004": f"{readings / '17-0004.csv'}: 500 rows, its truth has 1000; "
-            "tell digitize.py the sampling rate",
+            "tell digitize.py the sampling rate (--fs-hz or --train-csv)",
             "17-0005": f"{readings / '17-0005.csv'}: lead V6 is missing; expected the columns {','.join(LEADS)}",
             "17-0006": f"{readings / '17-0006.csv'}: lead II, row 3: no finite value",
             "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 0 values; a page shows 125 at least",
