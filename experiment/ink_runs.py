@@ -1,10 +1,13 @@
-"""Ink in the columns of a page: where it lies in runs, and how it looks from states of a few pixels."""
+"""Ink in a page's columns: its runs, how states of a few pixels see it, and what paths through them pay."""
 
 import numpy as np
 
 INK = 0.35  # coverage from which a pixel belongs to a trace
 FAINT_INK = 0.2  # to which its run in a column is followed
 STATE_PX = 2  # rows of pixels a state
+NO_INK = 1.5  # cost of a column outside ink
+CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state passed outside and inside ink
+START = 0.05  # cost of each state between where a lead starts and its zero line
 
 
 def ink_of_states(page: np.ndarray, top: int, states: int) -> np.ndarray:
@@ -15,12 +18,18 @@ def ink_of_states(page: np.ndarray, top: int, states: int) -> np.ndarray:
     return np.pad(inside, (missing, (0, 0))).reshape(states, STATE_PX, -1).max(axis=1)
 
 
-def runs_on(inked: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last row of the ink (H, W) around `path` in each column; equal where there is none."""
+def cost_of_climbing(ink: np.ndarray) -> np.ndarray:
+    """Cost of passing each state, of which so much is ink, 0 to 1."""
+    return CLIMB + (CLIMB_IN_INK - CLIMB) * ink
+
+
+def runs_on(inked: np.ndarray, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last row of the ink (H, W) around each of some paths (paths, W) in each column; equal
+    where there is none."""
     columns = np.arange(inked.shape[1])
-    last_clear, next_clear = (clear[path, columns] for clear in _clear_beside(inked))
+    last_clear, next_clear = (clear[paths, columns] for clear in _clear_beside(inked))
     top = (last_clear + 1).astype(float)
-    return top, np.where(inked[path, columns], next_clear, top).astype(float)
+    return top, np.where(inked[paths, columns], next_clear, top).astype(float)
 
 
 def run_lengths(inked: np.ndarray) -> np.ndarray:

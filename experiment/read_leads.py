@@ -22,7 +22,7 @@ REACH_MM = 42.0  # how far a trace may leave its zero line
 BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
 HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
 STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
-GAP_PX = 4  # of columns without ink that count as a gap
+BLANK_COLUMNS = 2  # without ink, next to one another, that a trace is not seen in
 SHORTEST_GAP_PX = 3.0  # that is reported: what half a separator hides
 APERTURE_PX = 1.8  # blur of a network's plane, resampled
 BAR_INK = 0.2
@@ -43,9 +43,7 @@ class LeadSignal:
     signal_mv: np.ndarray  # at place.samples(fs_hz)
     y_px: np.ndarray  # the same as canvas heights of the rectified page
     confidence: float  # mean probability of the ink along it, 0 to 1
-    gaps_s: tuple[
-        tuple[float, float], ...
-    ]  # times of the record that are hidden or have no ink, and were filled in
+    gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in: hidden, or without ink
 
 
 def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
@@ -219,7 +217,7 @@ def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarra
 
 def _inked(track: Track, x_px: np.ndarray) -> np.ndarray:
     """Which places have ink on the track, and are not among scraps of faint ink: what handwriting leaves of a trace."""
-    blank = binary_opening(track.seen <= 0, np.ones(GAP_PX // 2))
+    blank = binary_opening(track.seen <= 0, np.ones(BLANK_COLUMNS))
     usual = np.median(track.seen[track.seen > 0]) if (track.seen > 0).any() else 1.0
     blank |= uniform_filter1d(track.seen, round(SCRAPS_MM * PX_PER_MM)) < SCRAPS_INK * usual
     return np.interp(x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0

@@ -10,11 +10,12 @@ strokes, then with suppler ones.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
 
-from experiment.ink_runs import FAINT_INK, INK, STATE_PX, ink_of_states, runs_on
+from experiment.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
 
 TALL_PX = 10  # a run of ink that two rows share and that is lower is their crossing, no knot
 JOIN_COLUMNS = 6  # knots of which no more columns lie between are one
@@ -27,10 +28,7 @@ UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
 BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
 STIFFNESS = (8.0, 4.0, 2.0, 1.0)  # of the paths, in turn, in parts of that
 SWEEPS = 2  # over the rows, with each stiffness
-NO_INK = 1.5  # cost of a column outside ink
-CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state passed outside and inside ink
 ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
-START = 0.05  # the same where a new lead starts within it and its zero line
 WORTH_WHILE = 0.05  # by so much a new path must be cheaper
 CHORD = 0.9  # share of the pen's width that inks a column well
 SLACK = 0.6  # states beyond a stroke's edge that it explains
@@ -50,16 +48,32 @@ class Knot:
     starts: tuple[tuple[int, ...], ...]  # for each row the columns, from the first, where a new lead starts
     pen: float  # diameter, states
 
+    @cached_property
+    def stay(self) -> np.ndarray:
+        """Cost (columns, states) of a path's being there."""
+        return NO_INK * (1 - self.ink)
+
+    @cached_property
+    def climb(self) -> np.ndarray:
+        """Cost (columns, states) of passing all states from the first to the middle of each."""
+        return _to_middles(cost_of_climbing(self.ink))
+
 
 def untie(
-    page: np.ndarray, paths: np.ndarray, zero_y_px: np.ndarray, starts: list[list[int]], pen_px: float
+    page: np.ndarray,
+    paths: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    zero_y_px: np.ndarray,
+    starts: list[list[int]],
+    pen_px: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Better heights for the paths (rows, columns) of a page's rows where their ink runs together, and where that is.
 
-    page (H, columns): ink, 0 to 1; starts: for each row the columns where a new lead starts and the trace may jump.
+    page (H, columns): ink, 0 to 1; runs: first and one past the last row of the ink around each path; starts: for each
+    row the columns where a new lead starts and the trace may jump.
     """
     heights_px, tied = paths + 0.5, np.zeros(paths.shape, bool)
-    for knot in _find_knots(page, paths, zero_y_px, starts, pen_px):
+    for knot in _find_knots(page, paths, runs, zero_y_px, starts, pen_px):
         first, last = knot.columns.start, knot.columns.stop
         states = np.stack([(paths[row, knot.columns] - knot.top_px) // STATE_PX for row in knot.rows])
         for row, path in zip(knot.rows, _untied(knot, states), strict=True):
@@ -69,10 +83,14 @@ def untie(
 
 
 def _find_knots(
-    page: np.ndarray, paths: np.ndarray, zero_y_px: np.ndarray, starts: list[list[int]], pen_px: float
+    page: np.ndarray,
+    paths: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    zero_y_px: np.ndarray,
+    starts: list[list[int]],
+    pen_px: float,
 ) -> Iterator[Knot]:
-    inked = page > FAINT_INK
-    top, bottom = (np.stack(ends) for ends in zip(*(runs_on(inked, path) for path in paths), strict=True))
+    top, bottom = runs
     for stretch, tied in _shared_stretches(top, bottom):
         rows = list(tied)
         columns = slice(
@@ -153,8 +171,8 @@ def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
     """What a path costs by itself."""
     slopes = np.diff(path)
     slopes[[at - 1 for at in knot.starts[row]]] = 0
-    stay = NO_INK * (1 - knot.ink[np.arange(len(path)), path]).sum()
-    climb = _climb(knot.ink)
+    stay = knot.stay[np.arange(len(path)), path].sum()
+    climb = knot.climb
     column = np.arange(1, len(path))
     before, after = path[1:] - slopes, path[1:]
     middle = (before + after) // 2
@@ -163,10 +181,9 @@ def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
     return float(stay + passed.sum() + bend * np.abs(np.diff(slopes)).sum())
 
 
-def _climb(ink: np.ndarray, reward: np.ndarray | float = 0.0) -> np.ndarray:
-    """Cost (columns, states) of passing all states from the first to the middle of each."""
-    each = CLIMB + (CLIMB_IN_INK - CLIMB) * ink - reward
-    return np.cumsum(each, axis=1) - each / 2
+def _to_middles(cost: np.ndarray) -> np.ndarray:
+    """From each state's cost (columns, states) that of all from the first to the middle of each."""
+    return np.cumsum(cost, axis=1) - cost / 2
 
 
 def _reward(knot: Knot, explained: np.ndarray) -> np.ndarray:
@@ -181,8 +198,8 @@ def _cheapest_path(knot: Knot, row: int, explained: np.ndarray, bend: float) -> 
     A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
     """
     columns, states = knot.ink.shape
-    climb = _climb(knot.ink, _reward(knot, explained)).astype(np.float32)
-    stay = (NO_INK * (1 - knot.ink)).astype(np.float32)
+    climb = _to_middles(cost_of_climbing(knot.ink) - _reward(knot, explained))
+    stay = knot.stay
     to = np.arange(states)
     before = to - SLOPES[:, None]  # slopes, states
     possible = (before >= 0) & (before < states)

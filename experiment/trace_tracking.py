@@ -13,18 +13,25 @@ import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from experiment.ink_runs import FAINT_INK, INK, STATE_PX, ink_of_states, run_lengths, runs_on
+from experiment.ink_runs import (
+    FAINT_INK,
+    INK,
+    NO_INK,
+    START,
+    STATE_PX,
+    cost_of_climbing,
+    ink_of_states,
+    run_lengths,
+    runs_on,
+)
 from experiment.trace_knots import untie
 
-NO_INK = 1.5  # cost of a column outside ink
-CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state outside and inside ink
 SHORT = 0.3  # cost of a column in a run of ink of next to no height
 TALL_PX = 30.0  # height of a run from which it costs nothing
 PULL = 0.03  # cost of a column at another row's zero line
 ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
 NEAR = 0.2  # of the rows' distance: so near it
 NEAR_ROOT = 0.25  # of the rows' distance: tall ink that comes no nearer to a zero line is no spike
-START = 0.05  # cost of each state between a lead's start, beside a separator, and its zero line
 HOME = 0.5  # of the rows' distance: so near its zero line a path's ink is its own
 OWN_PX = 3  # on either side of the path
 MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
@@ -65,8 +72,9 @@ def track_rows(
         ]
         paths = _paths(own, rooted, zero_y_px, starts, reach_px)
     at_home = np.abs(paths - zero_y_px[:, None]) < HOME * spacing_px
-    tracks = [_track(page, paths, at_home, row, columns.start, pen_px) for row in range(len(paths))]
-    untied_y_px, tied = untie(page, paths, zero_y_px, starts, pen_px)
+    runs = runs_on(page > FAINT_INK, paths)
+    tracks = [_track(page, paths, runs, at_home, row, columns.start, pen_px) for row in range(len(paths))]
+    untied_y_px, tied = untie(page, paths, runs, zero_y_px, starts, pen_px)
     return [
         replace(track, y_px=np.where(where, y_px, track.y_px))
         for track, y_px, where in zip(tracks, untied_y_px, tied, strict=True)
@@ -113,7 +121,7 @@ def _paths(
         1 - np.minimum(run_lengths(spikes & (ink >= 1)) * STATE_PX / TALL_PX, 1)
     )
     stay += _cost_of_place(y_px, zero_y_px, _spacing(zero_y_px, reach_px))
-    climb = np.cumsum(CLIMB + (CLIMB_IN_INK - CLIMB) * ink, axis=2)
+    climb = np.cumsum(cost_of_climbing(ink), axis=2)
     for row, columns in enumerate(breaks):
         begins = [at for at in columns if 0 <= at < len(climb)]
         climb[begins, row] = 0
@@ -171,7 +179,13 @@ def _cheapest(cost: np.ndarray, climb: np.ndarray) -> np.ndarray:
 
 
 def _track(
-    page: np.ndarray, paths: np.ndarray, at_home: np.ndarray, row: int, first_column: int, pen_px: float
+    page: np.ndarray,
+    paths: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    at_home: np.ndarray,
+    row: int,
+    first_column: int,
+    pen_px: float,
 ) -> Track:
     """Heights from the run of ink on a row's path: its middle, or the tip of the pen at spikes; the path itself where
     another row's spike crosses it."""
@@ -180,7 +194,7 @@ def _track(
     others = np.delete(paths, row, axis=0)
     above = np.where(others < path, others, -1).max(axis=0, initial=-1)
     below = np.where(others > path, others, height).min(axis=0, initial=height)
-    top, bottom = runs_on(page > FAINT_INK, path)
+    top, bottom = (ends[row] for ends in runs)
     found = bottom > top
     crossing = ~np.delete(at_home, row, axis=0) & (others >= top) & (others < bottom)
     crossed = at_home[row] & crossing.any(axis=0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.stroke import lay_over, stroke
+from experiment.ink_runs import FAINT_INK, runs_on
 from experiment.trace_knots import untie
 from experiment.trace_tracking import track_rows
 
@@ -52,7 +53,8 @@ def test_a_spike_goes_on_through_another_rows_though_it_could_turn_there():
 
 def test_rows_that_share_no_ink_are_left_alone():
     paths = np.stack([np.full(SHAPE[1], int(zero)) for zero in ZEROS])
-    heights_px, tied = untie(page(*(zero + 0 * X for zero in ZEROS)), paths, ZEROS, STARTS, PEN_PX)
+    ink = page(*(zero + 0 * X for zero in ZEROS))
+    heights_px, tied = untie(ink, paths, runs_on(ink > FAINT_INK, paths), ZEROS, STARTS, PEN_PX)
     assert not tied.any()
     assert (heights_px == paths + 0.5).all()
 
