@@ -12,11 +12,14 @@ length t, so that model and page stay exactly comparable.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from scipy import sparse
 from scipy.linalg import solveh_banded
+
+from experiment.compiled import compiled
 
 SUBCOLUMNS = 4
 REACHES_PX = (*[15] * 6, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
@@ -46,20 +49,27 @@ class Nodes:
         return self.first_x_px + self.step_px * (self.count - 1)
 
 
-@dataclass(frozen=True)
-class Touch:
-    """What the pen can touch from each subcolumn: arrays (shifts, cells, SUBCOLUMNS).
+class Touch(NamedTuple):
+    """What the pen can touch from each subcolumn of each cell: a cell is one column of pixels of one stretch.
 
-    A cell is one column of pixels of one stretch. The curve at a shift is node `node` and the one after, with the
-    shares 1 - share and share; `chord_px` is how far the pen reaches from there, -inf beyond the stretch's end.
+    The curve at a shift is node `node` and the one after, with the shares 1 - share and share.
     """
 
     column: np.ndarray  # (cells,) of the page
     same_column: np.ndarray  # (cells, most a column): the cells that share it, -1 for none
     trust: np.ndarray  # (cells,) 0 where there is no ink, else 1
+    node: np.ndarray  # (cells, SUBCOLUMNS, shifts), -1 beyond the stretch's ends
+    share: np.ndarray  # (cells, SUBCOLUMNS, shifts)
+    chord_px: np.ndarray  # (shifts,) how far up and down the pen reaches from there
+
+
+class Edges(NamedTuple):
+    """The inked interval's two ends in each subcolumn, and the place of the curve on which each hangs: arrays
+    (cells, SUBCOLUMNS, 2)."""
+
+    y_px: np.ndarray  # +inf where nothing is inked
     node: np.ndarray
     share: np.ndarray
-    chord_px: np.ndarray
 
 
 def decode(
@@ -83,15 +93,14 @@ def decode(
     touch = _touch(stretches, known, pen_px, aperture_px, ink.shape[1])
     held = HOLD * ~np.concatenate(known)
     prior = SMOOTHNESS * _bending(stretches) + sparse.diags(held + DAMPING)
+    reach_nodes = int((pen_px + aperture_px) / min(nodes.step_px for nodes in stretches)) + 2
+    prior_bands = _bands(prior, reach_nodes)
     y_px = start
     for reach in REACHES_PX:
         seen = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
-        edges, hang = _edges(touch, y_px)
-        residual, slope = _residuals(seen, touch, edges, reach, max(reach, aperture_px))
-        jacobian = slope @ hang
-        pull = (prior @ y_px) - held * start - DAMPING * y_px
-        normal = (jacobian.T @ jacobian + prior).todia()
-        y_px = y_px - np.clip(_solve_banded(normal, jacobian.T @ residual + pull), -reach, reach)
+        bands, pull = prior_bands.copy(), (prior @ y_px) - held * start - DAMPING * y_px
+        _add_pixels(seen, touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
+        y_px = y_px - np.clip(solveh_banded(bands.T, pull, lower=True), -reach, reach)
     return np.split(y_px + top, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
 
@@ -101,23 +110,21 @@ def _touch(
     radius = pen_px / 2
     inner = np.arange(-int(radius * SUBCOLUMNS), int(radius * SUBCOLUMNS) + 1) / SUBCOLUMNS
     shifts = np.concatenate([[-radius], inner, [radius]])
-    chords = np.sqrt(np.maximum(radius**2 - shifts**2, 0))
+    spread = (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS - 0.5
     parts, first_node = [], 0
     for nodes, has_ink in zip(stretches, known, strict=True):
         left, right = int(nodes.first_x_px - radius), int(nodes.last_x_px + radius)
         column = np.arange(max(left, 0), min(right + 1, width))
-        spread = (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS - 0.5
-        centre = column[:, None] + 0.5 + aperture_px * spread
-        place = (centre + shifts[:, None, None] - nodes.first_x_px) / nodes.step_px
-        beyond = (place < 0) | (place > nodes.count - 1)
-        node = np.clip(np.floor(place).astype(np.int32), 0, nodes.count - 2)
-        chord = np.where(beyond, -np.inf, chords[:, None, None])
         trust = np.interp(column + 0.5, nodes.x_px, has_ink.astype(float))
-        parts.append((column, trust, node + first_node, np.clip(place - node, 0, 1), chord))
+        centre = column[:, None] + 0.5 + aperture_px * spread
+        place = (centre[..., None] + shifts - nodes.first_x_px) / nodes.step_px
+        node = np.clip(np.floor(place).astype(np.int32), 0, nodes.count - 2)
+        beyond = (place < 0) | (place > nodes.count - 1)
+        parts.append((column, trust, np.where(beyond, -1, node + first_node), np.clip(place - node, 0, 1)))
         first_node += nodes.count
-    cells = [np.concatenate([part[k] for part in parts]) for k in (0, 1)]
-    places = (np.concatenate([part[k] for part in parts], axis=1) for k in (2, 3, 4))
-    return Touch(cells[0], _same_column(cells[0]), cells[1], *places)
+    column, trust, node, share = (np.concatenate(part) for part in zip(*parts, strict=True))
+    chord_px = np.sqrt(np.maximum(radius**2 - shifts**2, 0))
+    return Touch(column, _same_column(column), trust, node, share, chord_px)
 
 
 def _same_column(column: np.ndarray) -> np.ndarray:
@@ -140,76 +147,139 @@ def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
     return sparse.block_diag(blocks, format="csr")
 
 
-def _edges(touch: Touch, y_px: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """The inked interval (2, cells, SUBCOLUMNS) of each subcolumn, +inf where there is none, and how it hangs on the
-    nodes (edges, nodes)."""
-    curve = y_px[touch.node] * (1 - touch.share) + y_px[touch.node + 1] * touch.share
-    edges, nodes, shares = [], [], []
-    for sign in (-1, 1):
-        reached = sign * curve + touch.chord_px
-        touched = reached.argmax(axis=0)[None]
-        edge = np.take_along_axis(reached, touched, 0)[0]
-        edges.append(np.where(np.isfinite(edge), sign * edge, np.inf))
-        nodes.append(np.take_along_axis(touch.node, touched, 0)[0])
-        shares.append(np.take_along_axis(touch.share, touched, 0)[0])
-    node, share = np.stack(nodes).ravel(), np.stack(shares).ravel()
-    number = np.arange(len(node))
-    hang = sparse.csr_matrix(
-        (np.concatenate([1 - share, share]), (np.tile(number, 2), np.concatenate([node, node + 1]))),
-        shape=(len(node), len(y_px)),
-    )
-    return np.stack(edges), hang
+def _bands(matrix: sparse.spmatrix, reach: int) -> np.ndarray:
+    """The diagonal of a symmetric matrix and those below it (size, reach + 1): entry [j, k] is that of row j + k."""
+    bands = np.zeros((matrix.shape[0], reach + 1))
+    for k in range(reach + 1):
+        bands[: len(bands) - k, k] = matrix.diagonal(-k)
+    return bands
 
 
-def _residuals(
-    seen: np.ndarray, touch: Touch, edges: np.ndarray, reach: int, ramp_px: float
-) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """For the pixels that edges cross: coverage as drawn less coverage as seen, and its slope (pixels, edges)."""
-    height = len(seen)
-    trust = touch.trust
-    row = np.floor(edges - reach / 2 + 0.5) + np.arange(reach)[:, None, None, None]
-    crossed = np.isfinite(row) & (row >= 0) & (row < height) & (trust > 0)[:, None]
-    cell = np.broadcast_to(np.arange(len(trust))[:, None], row.shape)
-    key, pixel = np.unique(cell[crossed] * height + row[crossed].astype(np.int64), return_inverse=True)
-    cell, row_of = key // height, key % height
-    drawn = _drawn(edges[:, cell], row_of, ramp_px)
-    others = _drawn_by_others(touch, edges, cell, row_of, ramp_px)
-    number = np.broadcast_to(np.arange(edges.size).reshape(edges.shape), row.shape)[crossed]
-    sign = np.where(number < edges.size // 2, -1.0, 1.0)
-    slope = sparse.csr_matrix(
-        (sign * (trust[cell] * (1 - others))[pixel] / (SUBCOLUMNS * ramp_px), (pixel, number)),
-        shape=(len(key), edges.size),
-    )
-    return trust[cell] * (drawn + others * (1 - drawn) - seen[row_of, touch.column[cell]]), slope
+@compiled
+def _edges(touch: Touch, y_px: np.ndarray) -> Edges:
+    cells, subcolumns, shifts = touch.node.shape
+    size = cells, subcolumns, 2
+    edges = Edges(np.full(size, np.inf), np.zeros(size, np.int64), np.zeros(size))
+    for cell, subcolumn, side in np.ndindex(size):
+        sign = 2 * side - 1
+        furthest = -np.inf
+        for shift in range(shifts):
+            node, share = touch.node[cell, subcolumn, shift], touch.share[cell, subcolumn, shift]
+            if node < 0:
+                continue
+            reached = sign * (y_px[node] * (1 - share) + y_px[node + 1] * share) + touch.chord_px[shift]
+            if reached > furthest:
+                furthest = reached
+                edges.y_px[cell, subcolumn, side] = sign * reached
+                edges.node[cell, subcolumn, side] = node
+                edges.share[cell, subcolumn, side] = share
+    return edges
 
 
-def _drawn(edges: np.ndarray, row: np.ndarray, ramp_px: float) -> np.ndarray:
-    """A stretch's own coverage of pixels (n,) in the given rows; edges (2, n, SUBCOLUMNS)."""
-    centre = row[:, None] + 0.5
-    return (_ramp(centre - edges[0], ramp_px) - _ramp(centre - edges[1], ramp_px)).mean(axis=1)
+@compiled
+def _add_pixels(
+    seen: np.ndarray,
+    touch: Touch,
+    edges: Edges,
+    reach: int,
+    ramp_px: float,
+    bands: np.ndarray,
+    pull: np.ndarray,
+) -> None:
+    """Add to the normal equations the pixels that edges cross, of residual r, coverage as drawn less coverage as seen,
+    and slopes J: J'J to the bands (nodes, reach of nodes + 1), J'r to the pull (nodes,)."""
+    ends_px, first_nodes = _extents(edges)
+    slopes = np.zeros(bands.shape[1])
+    for cell in range(len(touch.column)):
+        trust, first_node = touch.trust[cell], first_nodes[cell]
+        if trust == 0 or ends_px[cell, 0] == np.inf:
+            continue
+        first_row, last_row = (
+            _first_row(ends_px[cell, 0], reach),
+            _first_row(ends_px[cell, 1], reach) + reach - 1,
+        )
+        for row in range(max(first_row, 0), min(last_row + 1, len(seen))):
+            if not _crossed(edges, cell, row, reach, first_node, slopes):
+                continue
+            others = _drawn_by_others(touch, edges, ends_px, cell, row, ramp_px)
+            drawn = _drawn(edges, cell, row, ramp_px)
+            residual = trust * (drawn + others * (1 - drawn) - seen[row, touch.column[cell]])
+            slopes *= trust * (1 - others) / (SUBCOLUMNS * ramp_px)
+            for i in range(len(slopes)):
+                if slopes[i] == 0:
+                    continue
+                pull[first_node + i] += slopes[i] * residual
+                for j in range(i, len(slopes)):
+                    bands[first_node + i, j - i] += slopes[i] * slopes[j]
 
 
+@compiled
+def _extents(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
+    """For each cell the top and the bottom of what is inked (cells, 2), +inf for nothing, and the first node on which
+    its edges hang (cells,)."""
+    cells = len(edges.y_px)
+    ends_px, first_node = np.full((cells, 2), np.inf), np.full(cells, 2**30)
+    for cell, subcolumn, side in np.ndindex(edges.y_px.shape):
+        y_px = edges.y_px[cell, subcolumn, side]
+        if y_px < np.inf:
+            ends_px[cell, 0] = min(ends_px[cell, 0], y_px)
+            ends_px[cell, 1] = y_px if ends_px[cell, 1] == np.inf else max(ends_px[cell, 1], y_px)
+            first_node[cell] = min(first_node[cell], edges.node[cell, subcolumn, side])
+    return ends_px, first_node
+
+
+@compiled
+def _first_row(edge: float, reach: int) -> int:
+    """The first of the rows of pixels that an edge crosses."""
+    return int(np.floor(edge - reach / 2 + 0.5))
+
+
+@compiled
+def _crossed(edges: Edges, cell: int, row: int, reach: int, first_node: int, slopes: np.ndarray) -> bool:
+    """Whether edges of a cell cross a pixel; fills in by how many whole edges it is covered more for each pixel that a
+    node, from the first on, moves down."""
+    slopes[:] = 0
+    crossed = False
+    for subcolumn in range(SUBCOLUMNS):
+        for side in range(2):
+            edge = edges.y_px[cell, subcolumn, side]
+            if edge < np.inf and 0 <= row - _first_row(edge, reach) < reach:
+                crossed = True
+                node, share = (
+                    edges.node[cell, subcolumn, side] - first_node,
+                    edges.share[cell, subcolumn, side],
+                )
+                sign = 2 * side - 1
+                slopes[node] += sign * (1 - share)
+                slopes[node + 1] += sign * share
+    return crossed
+
+
+@compiled
+def _drawn(edges: Edges, cell: int, row: int, ramp_px: float) -> float:
+    """A stretch's own coverage of a pixel."""
+    total = 0.0
+    for subcolumn in range(SUBCOLUMNS):
+        total += _ramp(row + 0.5 - edges.y_px[cell, subcolumn, 0], ramp_px)
+        total -= _ramp(row + 0.5 - edges.y_px[cell, subcolumn, 1], ramp_px)
+    return total / SUBCOLUMNS
+
+
+@compiled
 def _drawn_by_others(
-    touch: Touch, edges: np.ndarray, cell: np.ndarray, row: np.ndarray, ramp_px: float
-) -> np.ndarray:
-    """Coverage of pixels (n,) of some cells by the other stretches in their columns: their sum, 1 at most."""
-    top, bottom = edges[0].min(axis=1), edges[1].max(axis=1)
-    total = np.zeros(len(cell))
-    for other in touch.same_column[cell].T:
-        reached = (row + 1 + ramp_px / 2 > top[other]) & (row - ramp_px / 2 < bottom[other])
-        reached = np.flatnonzero(reached & (other >= 0) & (other != cell))
-        total[reached] += _drawn(edges[:, other[reached]], row[reached], ramp_px)
-    return np.clip(total, 0, 1)
+    touch: Touch, edges: Edges, ends_px: np.ndarray, cell: int, row: int, ramp_px: float
+) -> float:
+    """Coverage of a cell's pixel by the other stretches in its column: their sum, 1 at most."""
+    total = 0.0
+    for number in range(touch.same_column.shape[1]):
+        other = touch.same_column[cell, number]
+        if other < 0 or other == cell:
+            continue
+        if ends_px[other, 0] - ramp_px / 2 < row + 0.5 < ends_px[other, 1] + ramp_px / 2:
+            total += _drawn(edges, other, row, ramp_px)
+    return min(total, 1.0)
 
 
-def _ramp(distance: np.ndarray, length: float) -> np.ndarray:
-    return np.clip(distance / length + 0.5, 0, 1)
-
-
-def _solve_banded(matrix: sparse.dia_matrix, right: np.ndarray) -> np.ndarray:
-    """Solve with a symmetric positive definite band matrix."""
-    width = int(matrix.offsets.max())
-    band = np.zeros((width + 1, len(right)))
-    for k in range(width + 1):
-        band[k, : len(right) - k] = matrix.diagonal(k)
-    return solveh_banded(band, right, lower=True)
+@compiled
+def _ramp(distance: float, length: float) -> float:
+    return min(max(distance / length + 0.5, 0.0), 1.0)

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
 
+from experiment.compiled import compiled
 from experiment.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
 
 TALL_PX = 10  # a run of ink that two rows share and that is lower is their crossing, no knot
@@ -32,7 +33,6 @@ ENDS = 1.0  # cost of each state between a path's ends and where its row enters 
 WORTH_WHILE = 0.05  # by so much a new path must be cheaper
 CHORD = 0.9  # share of the pen's width that inks a column well
 SLACK = 0.6  # states beyond a stroke's edge that it explains
-IMPOSSIBLE = np.float32(1e6)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Knot:
     ink: np.ndarray  # (columns, states), 0 to 1
     ends: np.ndarray  # (rows, 2) states at which each row enters and leaves it
     homes: np.ndarray  # (rows,) states of the zero lines
-    starts: tuple[tuple[int, ...], ...]  # for each row the columns, from the first, where a new lead starts
+    starts: np.ndarray  # (rows, columns) whether a new lead starts there
     pen: float  # diameter, states
 
     @cached_property
@@ -98,7 +98,8 @@ def _find_knots(
         )
         upper, lower = top[rows, columns].min(), bottom[rows, columns].max()
         top_px, states = int(upper) - MARGIN_PX, int(lower - upper + 2 * MARGIN_PX) // STATE_PX + 1
-        inside = range(columns.start + 1, columns.stop)
+        starting = np.stack([np.isin(np.arange(columns.start, columns.stop), starts[row]) for row in rows])
+        starting[:, 0] = False
         yield Knot(
             columns=columns,
             rows=tied,
@@ -106,7 +107,7 @@ def _find_knots(
             ink=np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1),
             ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
             homes=(zero_y_px[rows] - top_px) / STATE_PX,
-            starts=tuple(tuple(at - columns.start for at in starts[row] if at in inside) for row in rows),
+            starts=starting,
             pen=pen_px / STATE_PX,
         )
 
@@ -170,7 +171,7 @@ def _unexplained(knot: Knot, explained: np.ndarray) -> float:
 def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
     """What a path costs by itself."""
     slopes = np.diff(path)
-    slopes[[at - 1 for at in knot.starts[row]]] = 0
+    slopes[knot.starts[row, 1:]] = 0
     stay = knot.stay[np.arange(len(path)), path].sum()
     climb = knot.climb
     column = np.arange(1, len(path))
@@ -197,42 +198,74 @@ def _cheapest_path(knot: Knot, row: int, explained: np.ndarray, bend: float) -> 
 
     A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
     """
-    columns, states = knot.ink.shape
     climb = _to_middles(cost_of_climbing(knot.ink) - _reward(knot, explained))
-    stay = knot.stay
-    to = np.arange(states)
-    before = to - SLOPES[:, None]  # slopes, states
-    possible = (before >= 0) & (before < states)
-    before = np.clip(before, 0, states - 1)
-    middle = (before + to) // 2
-    down = np.where(SLOPES >= 0, 1, -1).astype(np.float32)[:, None]
-    turn = (bend * SLOPES).astype(np.float32)[:, None]
-    slope = np.arange(len(SLOPES))[:, None]
-    cost = np.empty((columns, len(SLOPES), states), np.float32)
-    cost[0] = ENDS * np.abs(to - knot.ends[row, 0])
+    states = np.arange(knot.ink.shape[1])
+    start, end = (ENDS * np.abs(states - at) for at in knot.ends[row])
+    home = START * np.abs(states - knot.homes[row])
+    cost = _costs(knot.stay, climb, start, home, knot.starts[row], bend)
+    cost[-1] += end
+    return _traced_back(cost, knot.starts[row], bend)
+
+
+@compiled
+def _costs(
+    stay: np.ndarray,
+    climb: np.ndarray,
+    start: np.ndarray,
+    home: np.ndarray,
+    starts: np.ndarray,
+    bend: float,
+) -> np.ndarray:
+    """The cost (columns, slopes, states) of the cheapest path to each state with each slope; stay, climb (columns,
+    states), start, home (states,): of beginning in the first column, and a new lead in those of `starts`."""
+    columns, states = stay.shape
+    cost, turned = np.full((columns, len(SLOPES), states), np.inf), np.empty((len(SLOPES), states))
+    for state in range(states):
+        cost[0, :, state] = start[state]
     for column in range(1, columns):
-        last = cost[column - 1]
-        if column in knot.starts[row]:
-            cost[column] = last.min() + stay[column] + START * np.abs(to - knot.homes[row])
+        if starts[column]:
+            begun = cost[column - 1].min()
+            for state in range(states):
+                cost[column, :, state] = begun + stay[column, state] + home[state]
             continue
-        from_up = np.minimum.accumulate(last - turn, axis=0) + turn
-        from_down = np.minimum.accumulate((last + turn)[::-1], axis=0)[::-1] - turn
-        turned = np.minimum(from_up, from_down) - down * climb[column - 1]
-        passed = (climb[column - 1] - climb[column])[middle] + climb[column]
-        cost[column] = np.where(possible, turned[slope, before] + down * passed + stay[column], IMPOSSIBLE)
-    cost[-1] += ENDS * np.abs(to - knot.ends[row, 1]).astype(np.float32)
-    return _traced_back(knot, row, cost, bend)
+        _turn(cost, column - 1, bend, turned)
+        for number in range(len(SLOPES)):
+            slope = SLOPES[number]
+            down = 1 if slope >= 0 else -1
+            for state in range(max(slope, 0), min(states + slope, states)):
+                before, middle = state - slope, (2 * state - slope) // 2
+                passed = climb[column - 1, middle] - climb[column - 1, before]
+                passed += climb[column, state] - climb[column, middle]
+                cost[column, number, state] = turned[number, before] + down * passed + stay[column, state]
+    return cost
 
 
-def _traced_back(knot: Knot, row: int, cost: np.ndarray, bend: float) -> np.ndarray:
-    """The path whose last column is the cheapest; cost (columns, slopes, states)."""
-    path = np.empty(len(cost), int)
-    slope, path[-1] = np.unravel_index(cost[-1].argmin(), cost[-1].shape)
-    for column in range(len(cost) - 1, 0, -1):
-        if column in knot.starts[row]:
-            slope, path[column - 1] = np.unravel_index(cost[column - 1].argmin(), cost[column - 1].shape)
-            continue
-        path[column - 1] = path[column] - SLOPES[slope]
-        turned = cost[column - 1, :, path[column - 1]] + bend * np.abs(SLOPES - SLOPES[slope])
-        slope = int(turned.argmin())
+@compiled
+def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> None:
+    """The least cost (slopes, states) of each state of a column with each slope after a turn from any other."""
+    slopes, states = turned.shape
+    turned[:] = cost[column]
+    for number in range(1, slopes):
+        turn = bend * (SLOPES[number] - SLOPES[number - 1])
+        for state in range(states):
+            turned[number, state] = min(turned[number, state], turned[number - 1, state] + turn)
+    for number in range(slopes - 2, -1, -1):
+        turn = bend * (SLOPES[number + 1] - SLOPES[number])
+        for state in range(states):
+            turned[number, state] = min(turned[number, state], turned[number + 1, state] + turn)
+
+
+@compiled
+def _traced_back(cost: np.ndarray, starts: np.ndarray, bend: float) -> np.ndarray:
+    """The path (columns,) whose last column is the cheapest; cost (columns, slopes, states)."""
+    columns, _, states = cost.shape
+    path = np.empty(columns, np.int64)
+    slope, state = divmod(cost[-1].argmin(), states)
+    for column in range(columns - 1, -1, -1):
+        path[column] = state
+        if starts[column]:
+            slope, state = divmod(cost[column - 1].argmin(), states)
+        elif column > 0:
+            state -= SLOPES[slope]
+            slope = (cost[column - 1, :, state] + bend * np.abs(SLOPES - SLOPES[slope])).argmin()
     return path

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
+from experiment.compiled import compiled
 from experiment.ink_runs import (
     FAINT_INK,
     INK,
@@ -156,26 +157,37 @@ def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -
     return (PULL * np.square(away[rows, :, rows]) + ABROAD * near.any(axis=2)).astype(np.float32)
 
 
+@compiled
 def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
-    """The states (columns, rows) of the paths of least cost; stay, climb (columns, rows, states)."""
-    cost = np.empty_like(stay)
-    cost[0] = stay[0]
-    for k in range(1, len(stay)):
-        cost[k] = stay[k] + _cheapest(cost[k - 1], climb[k])
-    state = np.empty(stay.shape[:2], int)
-    rows = np.arange(stay.shape[1])
-    state[-1] = cost[-1].argmin(axis=1)
-    for k in range(len(stay) - 1, 0, -1):
-        here = climb[k][rows, state[k]][:, None]
-        state[k - 1] = (cost[k - 1] + np.abs(climb[k] - here)).argmin(axis=1)
-    return state
+    """The states (columns, rows) of the paths of least cost; stay, climb (columns, rows, states), climb rising."""
+    columns, rows, _ = stay.shape
+    cost, path = stay.copy(), np.empty((columns, rows), np.int64)
+    for column in range(1, columns):
+        for row in range(rows):
+            _add_cheapest(cost, climb, column, row)
+    for row in range(rows):
+        state = path[-1, row] = cost[-1, row].argmin()
+        for column in range(columns - 1, 0, -1):
+            passed = np.abs(climb[column, row] - climb[column, row, state])
+            state = path[column - 1, row] = (cost[column - 1, row] + passed).argmin()
+    return path
 
 
-def _cheapest(cost: np.ndarray, climb: np.ndarray) -> np.ndarray:
-    """min over states k of cost[k] + |climb[k] - climb[state]|, climb rising; arrays (rows, states)."""
-    from_above = np.minimum.accumulate(cost - climb, axis=1) + climb
-    from_below = np.minimum.accumulate((cost + climb)[:, ::-1], axis=1)[:, ::-1] - climb
-    return np.minimum(from_above, from_below)
+@compiled
+def _add_cheapest(cost: np.ndarray, climb: np.ndarray, column: int, row: int) -> None:
+    """To the cost of each state of a column add the least, over states of the one before, of what that costs and of
+    what climbing from there costs."""
+    states = cost.shape[2]
+    least = np.full(states, np.float32(np.inf))
+    for downward in (False, True):
+        cheapest = np.float32(np.inf)
+        for number in range(states):
+            state = states - 1 - number if downward else number
+            height = -climb[column, row, state] if downward else climb[column, row, state]
+            cheapest = min(cheapest, cost[column - 1, row, state] - height)
+            least[state] = min(least[state], cheapest + height)
+    for state in range(states):
+        cost[column, row, state] += least[state]
 
 
 def _track(
