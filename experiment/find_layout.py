@@ -39,6 +39,8 @@ DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separato
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
+PULSE_SHIFT_PX = 16  # by which pulses may stand off their zero line
+_BESIDE_PX = np.arange(-6, 7)  # across a line and what is beside it
 SPEEDS_MM_S, GAINS_MM_MV = (25.0, 50.0), (10.0, 5.0, 20.0)
 BOUNDARIES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # of a row, where leads start in one of the layouts
 
@@ -282,24 +284,27 @@ def _pulse_contrast(
     dark: np.ndarray, zero_y_px: np.ndarray, left_px: float, width_px: float, height_px: float
 ) -> float:
     """Median over the rows of how dark a pulse's top and sides are against what is beside them."""
-    left, right = int(left_px), int(left_px + width_px)
-    if left < 8 or right + 8 >= dark.shape[1]:
+    left, right, height = int(left_px), int(left_px + width_px), int(height_px)
+    if left < 8 or right + 8 >= dark.shape[1] or height + 16 >= len(dark):
         return 0.0
-    contrasts = []
-    for zero in zero_y_px:
-        best = 0.0
-        for base in range(int(zero) - 16, int(zero) + 17, 1):
-            top = base - int(height_px)
-            if top < 8 or base + 8 >= len(dark):
-                continue
-            plateau = dark[top - 6 : top + 7, left + 4 : right - 4].mean(axis=1)
-            sides = [dark[top + 6 : base - 6, at - 6 : at + 7].mean(axis=0) for at in (left, right)]
-            line = min(
-                plateau[5:8].max() - np.median(plateau), *(s[3:10].max() - np.median(s) for s in sides)
-            )
-            best = max(best, float(line))
-        contrasts.append(best)
-    return float(np.median(contrasts))
+    base = zero_y_px.astype(int)[:, None] + np.arange(-PULSE_SHIFT_PX, PULSE_SHIFT_PX + 1)  # rows, shifts
+    inside = (base - height >= 8) & (base + 8 < len(dark))
+    base = np.where(inside, base, height + 8)
+    top = base - height
+    plateau = dark[:, left + 4 : right - 4].mean(axis=1)
+    contrasts = [_line_contrast(plateau[top[..., None] + _BESIDE_PX], off_px=1)]
+    for at in (left, right):
+        summed = np.pad(np.cumsum(dark[:, at + _BESIDE_PX], axis=0, dtype=float), ((1, 0), (0, 0)))
+        side = (summed[base - 6] - summed[top + 6]) / (height - 12)
+        contrasts.append(_line_contrast(side, off_px=3))
+    contrast = np.where(inside, np.min(contrasts, axis=0), 0)
+    return float(np.median(contrast.max(axis=1, initial=0)))
+
+
+def _line_contrast(across: np.ndarray, off_px: int) -> np.ndarray:
+    """How much darker a line that is off its place by so much at most is than what is beside it; across
+    (…, _BESIDE_PX)."""
+    return across[..., abs(_BESIDE_PX) <= off_px].max(axis=-1) - np.median(across, axis=-1)
 
 
 def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:

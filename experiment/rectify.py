@@ -68,15 +68,24 @@ class PaperField:
         return self.u.ev(y_px, x_px), self.v.ev(y_px, x_px)
 
     def image_of_paper(self, u_mm: np.ndarray, v_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Canvas points that show (u, v): Newton's method from the field's mean."""
+        """Canvas points that show (u, v): Newton's method from where they were if the paper lay flat."""
         height, width = (STEP_PX * size for size in self.weight.shape)
-        x_px, y_px = np.full(u_mm.shape, width / 2), np.full(u_mm.shape, height / 2)
+        some_x_px, some_y_px = (at.ravel() for at in np.mgrid[0:width:9j, 0:height:9j])
+        some = np.stack([*self.paper_of_image(some_x_px, some_y_px), np.ones(81)], axis=1)
+        flat, *_ = np.linalg.lstsq(some, np.stack([some_x_px, some_y_px], axis=1))
+        x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ flat, -1, 0)
         for _ in range(8):
-            miss_u, miss_v = u_mm - self.u.ev(y_px, x_px), v_mm - self.v.ev(y_px, x_px)
+            in_x_px, in_y_px = (
+                np.clip(x_px, 0, width),
+                np.clip(y_px, 0, height),
+            )  # beyond it the paper lies flat
+            u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
+            v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
+            out_x_px, out_y_px = x_px - in_x_px, y_px - in_y_px
+            miss_u = u_mm - self.u.ev(in_y_px, in_x_px) - u_x * out_x_px - u_y * out_y_px
+            miss_v = v_mm - self.v.ev(in_y_px, in_x_px) - v_x * out_x_px - v_y * out_y_px
             if max(np.abs(miss_u).max(), np.abs(miss_v).max()) < CLOSE_MM:
                 break
-            u_x, u_y = self.u.ev(y_px, x_px, dy=1), self.u.ev(y_px, x_px, dx=1)
-            v_x, v_y = self.v.ev(y_px, x_px, dy=1), self.v.ev(y_px, x_px, dx=1)
             area = u_x * v_y - u_y * v_x
             x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
             y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
