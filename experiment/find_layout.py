@@ -23,9 +23,8 @@ from ecg_generator_with_train_src.layouts import (
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from experiment.model import PX_PER_MM
-from experiment.rectify import RectifiedPage
+from experiment.rectify import INKED, RectifiedPage
 
-INK = 0.5
 MIN_ROW_COLUMNS = 0.15  # share of a page's columns that must have as many rows as it has
 END_WINDOW_MM = 4.0  # ink must go on so far from where a row is said to start
 END_SHARE = 0.6
@@ -108,7 +107,7 @@ def find_layout(
 
 def _find_rows(ink: np.ndarray, layout: Layout | None) -> Rows:
     """Count the runs of ink of each column; keep the columns that have the page's number."""
-    inked = np.pad(ink > INK, ((1, 1), (0, 0))).astype(np.int8)
+    inked = np.pad(ink > INKED, ((1, 1), (0, 0))).astype(np.int8)
     steps = np.diff(inked, axis=0)
     counts = (steps == 1).sum(axis=0)
     possible = {row_count(layout)} if layout else {row_count(known) for known in LAYOUTS.values()}
@@ -188,8 +187,8 @@ def _bars_at(bars: np.ndarray, start_px: float, columns: int) -> float:
 
 def _first(has_ink: np.ndarray, reach: int) -> float:
     """Where ink starts that goes on, from the share of the first pixel that is covered."""
-    going_on = uniform_filter1d((has_ink > INK).astype(float), reach, origin=-(reach // 2), mode="constant")
-    starts = np.flatnonzero((has_ink > INK) & (going_on > END_SHARE))
+    going_on = uniform_filter1d((has_ink > INKED).astype(float), reach, origin=-(reach // 2), mode="constant")
+    starts = np.flatnonzero((has_ink > INKED) & (going_on > END_SHARE))
     return float(starts[0]) if len(starts) else np.nan
 
 
@@ -244,7 +243,7 @@ def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
     reach = int(SEPARATOR_MM * PX_PER_MM)
     top = max(int(zero_y_px) - reach, 0)
     band = page.darkness[top : top + 2 * reach] * (1 - page.ink[top : top + 2 * reach])
-    band = np.minimum(band, np.percentile(page.darkness[page.ink > INK], 50))
+    band = np.minimum(band, page.darkness_of_ink)
     level = np.percentile(band, 30, axis=0)  # dark over most of its height
     bar = uniform_filter1d(level, 3)
     return bar - np.maximum(np.roll(bar, 7), np.roll(bar, -7))

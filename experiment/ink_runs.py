@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from experiment.compiled import compiled
+
 INK = 0.35  # coverage from which a pixel belongs to a trace
 FAINT_INK = 0.2  # to which its run in a column is followed
 STATE_PX = 2  # rows of pixels a state
@@ -23,26 +25,31 @@ def cost_of_climbing(ink: np.ndarray) -> np.ndarray:
     return CLIMB + (CLIMB_IN_INK - CLIMB) * ink
 
 
+@compiled
 def runs_on(inked: np.ndarray, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and one past the last row of the ink (H, W) around each of some paths (paths, W) in each column; equal
     where there is none."""
-    columns = np.arange(inked.shape[1])
-    last_clear, next_clear = (clear[paths, columns] for clear in _clear_beside(inked))
-    top = (last_clear + 1).astype(float)
-    return top, np.where(inked[paths, columns], next_clear, top).astype(float)
+    top, bottom = np.empty(paths.shape), np.empty(paths.shape)
+    for number, column in np.ndindex(paths.shape):
+        first = last = paths[number, column]
+        if inked[first, column]:
+            while first > 0 and inked[first - 1, column]:
+                first -= 1
+            while last < len(inked) and inked[last, column]:
+                last += 1
+        top[number, column], bottom[number, column] = first, last
+    return top, bottom
 
 
+@compiled
 def run_lengths(inked: np.ndarray) -> np.ndarray:
-    """Of how many inked places along the last axis each is one; 0 where there is no ink."""
-    last_clear, next_clear = _clear_beside(inked.swapaxes(0, -1))
-    return np.where(inked, (next_clear - last_clear - 1).swapaxes(0, -1), 0).astype(np.float32)
-
-
-def _clear_beside(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of (H, …) the last and the next along the first axis without ink, itself included; -1 and H where
-    there is none."""
-    height = len(inked)
-    place = np.arange(height, dtype=np.int32).reshape(-1, *[1] * (inked.ndim - 1))
-    last_clear = np.maximum.accumulate(np.where(inked, np.int32(-1), place), axis=0)
-    next_clear = np.minimum.accumulate(np.where(inked, np.int32(height), place)[::-1], axis=0)[::-1]
-    return last_clear, next_clear
+    """Of how many inked places along the last axis of (columns, rows, states) each is one; 0 where there is no ink."""
+    lengths = np.zeros(inked.shape, np.float32)
+    columns, rows, states = inked.shape
+    for column, row in np.ndindex((columns, rows)):
+        first = 0
+        for state in range(states + 1):
+            if state == states or not inked[column, row, state]:
+                lengths[column, row, first:state] = state - first
+                first = state + 1
+    return lengths

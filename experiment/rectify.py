@@ -9,9 +9,11 @@ complex field and the weights of a robust fit; across them the field is carried 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
+from scipy import fft
 from scipy.interpolate import BSpline, RectBivariateSpline
 from scipy.optimize import least_squares
 
@@ -31,6 +33,7 @@ SOUND_MM = 0.08  # residual up to which a field fits
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # of the plane that must be grid
 MARGIN_MM = 2.0  # of the rectified page about what shows a grid
+INKED = 0.5  # coverage of a pixel that a trace holds
 CLOSE_MM = 1e-4  # to which a point of the paper is found in the image
 MAP_STEP_PX = 16  # the map from paper to image is computed this densely
 
@@ -107,6 +110,12 @@ class RectifiedPage:
     to_image: (
         np.ndarray
     )  # (rows, columns, 2): canvas points (x, y) of the image every MAP_STEP_PX, from the corner on
+
+    @cached_property
+    def darkness_of_ink(self) -> float:
+        """Its median; 0 where there is no ink."""
+        inked = self.ink > INKED
+        return float(np.median(self.darkness[inked])) if inked.any() else 0.0
 
 
 def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedPage:
@@ -219,7 +228,7 @@ def _perspective_slopes(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) ->
 
 def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres (tiles, 2) in canvas pixels and power spectra (tiles, TILE_PX, TILE_PX), 0 in their middle."""
-    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX))
+    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX)).astype(np.float32)
     padded = np.pad(grid, [(0, max(TILE_PX - size, 0)) for size in grid.shape])
     corners = [
         (top, left)
@@ -229,8 +238,8 @@ def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spectra = []
     for top, left in corners:
         tile = padded[top : top + TILE_PX, left : left + TILE_PX]
-        power = np.abs(np.fft.fftshift(np.fft.fft2((tile - tile.mean()) * window))) ** 2
-        spectra.append(cv2.GaussianBlur(power.astype(np.float32), (0, 0), 1.0))
+        power = np.abs(fft.fftshift(fft.fft2((tile - tile.mean()) * window))) ** 2
+        spectra.append(cv2.GaussianBlur(power, (0, 0), 1.0))
     return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
 
 
