@@ -114,10 +114,9 @@ def _paths(
     for a spike where it is tall."""
     states = 2 * int(reach_px / STATE_PX) + 1
     first = np.rint(zero_y_px).astype(int) - (states // 2) * STATE_PX
-    bands = [ink_of_states(page, top, states) for page, top in zip(pages, first, strict=True)]
-    ink = np.clip(np.stack(bands).transpose(2, 0, 1) / INK, 0, 1)  # columns, rows, states
+    ink = np.clip(_bands(pages, first, states) / INK, 0, 1)
     y_px = first[:, None] + (np.arange(states) + 0.5) * STATE_PX  # rows, states
-    spikes = np.stack([ink_of_states(rooted, top, states) for top in first]).transpose(2, 0, 1) > 0
+    spikes = _bands([rooted] * len(first), first, states) > 0
     stay = NO_INK * (1 - ink) + SHORT * (
         1 - np.minimum(run_lengths(spikes & (ink >= 1)) * STATE_PX / TALL_PX, 1)
     )
@@ -135,6 +134,12 @@ def _paths(
         for page, top in zip(pages, upper, strict=True)
     ]
     return upper + np.stack(darker)
+
+
+def _bands(pages: list[np.ndarray], first: np.ndarray, states: int) -> np.ndarray:
+    """The states (columns, rows, states) of each row's page from its first row of pixels on."""
+    bands = [ink_of_states(page, top, states) for page, top in zip(pages, first, strict=True)]
+    return np.ascontiguousarray(np.stack(bands).transpose(2, 0, 1))
 
 
 def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:

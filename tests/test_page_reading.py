@@ -99,6 +99,18 @@ def test_where_faint_ends_hide_where_time_starts_separators_tell():
     assert find_layout(replace(whole, ink=ink)).start_x_px == pytest.approx(start_px, abs=0.5)
 
 
+def test_lines_across_rows_of_one_lead_are_no_separators():
+    setup = PageSetup(layout=LAYOUTS["12x1"])
+    seen = page_of(setup)
+    start_px = found_on(setup).start_x_px
+    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    darkness = page.darkness.copy()
+    for line_mm in (250 / 4 + 5, 250 / 2 + 5, 250 * 3 / 4 + 5):
+        at = round(start_px + line_mm * PX_PER_MM)
+        darkness[:, at - 1 : at + 2] = 150
+    assert find_layout(replace(page, darkness=darkness)).start_x_px == pytest.approx(start_px, abs=0.5)
+
+
 def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
     reading = read_page(page_of(setup), FS_HZ, options)
     truth_mv = heart_mv()[list(LEADS)].to_numpy()
