@@ -7,7 +7,6 @@ least cost beside the others (dynamic programming over height and slope), first 
 strokes, then with suppler ones.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +26,13 @@ _SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
 SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states a column
 UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
 BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
-STIFFNESS = (8.0, 4.0, 2.0, 1.0)  # of the paths, in turn, in parts of that
+ANYWHERE = np.inf
+# How a knot is untied, in two ways: the paths' stiffness in turn, in parts of BEND, and how far from its zero line, in
+# parts of the rows' distance, a row looks for ink to explain. One begins with large strokes, one with near ones
+WAYS = (
+    ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE)),
+    ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE)),
+)
 SWEEPS = 2  # over the rows, with each stiffness
 ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
 WORTH_WHILE = 0.05  # by so much a new path must be cheaper
@@ -138,20 +143,40 @@ def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
 
 
 def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
-    """The states (rows, columns) of the knot's paths, from first ones."""
+    """The states (rows, columns) of the knot's paths, from first ones: the cheapest that any way leads to."""
+    found = [_along(way, knot, paths) for way in WAYS]
+    return min(found, key=lambda paths: _cost_of_all(knot, paths))
+
+
+def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) -> np.ndarray:
     paths = paths.copy()
     drawn = np.stack([_drawn(knot, path) for path in paths])
-    for stiffness, _ in itertools.product(STIFFNESS, range(SWEEPS)):
-        bend = BEND * stiffness
-        for row in range(len(paths)):
-            explained = np.delete(drawn, row, axis=0).any(axis=0)
-            path = _cheapest_path(knot, row, explained, bend)
-            now_drawn = _drawn(knot, path)
-            before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
-            after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
-            if after < before - WORTH_WHILE:
-                paths[row], drawn[row] = path, now_drawn
+    for stiffness, reach in way:
+        for _ in range(SWEEPS):
+            if not _sweep(knot, paths, drawn, BEND * stiffness, reach):
+                break
     return paths
+
+
+def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach: float) -> bool:
+    """Put each row in turn on a better path beside the others, if there is one; whether there was for any."""
+    changed = False
+    for row in range(len(paths)):
+        explained = np.delete(drawn, row, axis=0).any(axis=0)
+        path = _cheapest_path(knot, row, _reward(knot, row, explained, reach), bend)
+        now_drawn = _drawn(knot, path)
+        before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
+        after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
+        if after < before - WORTH_WHILE:
+            paths[row], drawn[row] = path, now_drawn
+            changed = True
+    return changed
+
+
+def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
+    drawn = np.stack([_drawn(knot, path) for path in paths])
+    alone = sum(_cost(knot, row, path, BEND) for row, path in enumerate(paths))
+    return alone + _unexplained(knot, drawn.any(axis=0))
 
 
 def _drawn(knot: Knot, path: np.ndarray) -> np.ndarray:
@@ -187,21 +212,25 @@ def _to_middles(cost: np.ndarray) -> np.ndarray:
     return np.cumsum(cost, axis=1) - cost / 2
 
 
-def _reward(knot: Knot, explained: np.ndarray) -> np.ndarray:
-    """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'."""
-    saved = UNEXPLAINED * knot.ink * ~explained
+def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
+    """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'.
+
+    Ink farther from the row's zero line than `reach`, in parts of the rows' distance, counts for less.
+    """
+    away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
+    saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))
     return uniform_filter1d(saved, 3, axis=0, mode="constant") * 3 * (knot.ink > 0)
 
 
-def _cheapest_path(knot: Knot, row: int, explained: np.ndarray, bend: float) -> np.ndarray:
+def _cheapest_path(knot: Knot, row: int, reward: np.ndarray, bend: float) -> np.ndarray:
     """The states (columns,) of a row's path of least cost, less what it saves by explaining more ink.
 
     A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
     """
-    climb = _to_middles(cost_of_climbing(knot.ink) - _reward(knot, explained))
+    climb = _to_middles(cost_of_climbing(knot.ink) - reward).astype(np.float32)
     states = np.arange(knot.ink.shape[1])
-    start, end = (ENDS * np.abs(states - at) for at in knot.ends[row])
-    home = START * np.abs(states - knot.homes[row])
+    start, end = ((ENDS * np.abs(states - at)).astype(np.float32) for at in knot.ends[row])
+    home = (START * np.abs(states - knot.homes[row])).astype(np.float32)
     cost = _costs(knot.stay, climb, start, home, knot.starts[row], bend)
     cost[-1] += end
     return _traced_back(cost, knot.starts[row], bend)
@@ -219,7 +248,8 @@ def _costs(
     """The cost (columns, slopes, states) of the cheapest path to each state with each slope; stay, climb (columns,
     states), start, home (states,): of beginning in the first column, and a new lead in those of `starts`."""
     columns, states = stay.shape
-    cost, turned = np.full((columns, len(SLOPES), states), np.inf), np.empty((len(SLOPES), states))
+    cost = np.full((columns, len(SLOPES), states), np.float32(np.inf))
+    turned = np.empty((len(SLOPES), states), np.float32)
     for state in range(states):
         cost[0, :, state] = start[state]
     for column in range(1, columns):
@@ -231,9 +261,9 @@ def _costs(
         _turn(cost, column - 1, bend, turned)
         for number in range(len(SLOPES)):
             slope = SLOPES[number]
-            down = 1 if slope >= 0 else -1
+            down, half = np.float32(1 if slope >= 0 else -1), -slope // 2
             for state in range(max(slope, 0), min(states + slope, states)):
-                before, middle = state - slope, (2 * state - slope) // 2
+                before, middle = state - slope, state + half
                 passed = climb[column - 1, middle] - climb[column - 1, before]
                 passed += climb[column, state] - climb[column, middle]
                 cost[column, number, state] = turned[number, before] + down * passed + stay[column, state]
@@ -246,11 +276,11 @@ def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> Non
     slopes, states = turned.shape
     turned[:] = cost[column]
     for number in range(1, slopes):
-        turn = bend * (SLOPES[number] - SLOPES[number - 1])
+        turn = np.float32(bend * (SLOPES[number] - SLOPES[number - 1]))
         for state in range(states):
             turned[number, state] = min(turned[number, state], turned[number - 1, state] + turn)
     for number in range(slopes - 2, -1, -1):
-        turn = bend * (SLOPES[number + 1] - SLOPES[number])
+        turn = np.float32(bend * (SLOPES[number + 1] - SLOPES[number]))
         for state in range(states):
             turned[number, state] = min(turned[number, state], turned[number + 1, state] + turn)
 
