@@ -51,6 +51,24 @@ def test_a_spike_goes_on_through_another_rows_though_it_could_turn_there():
     assert abs(upper.y_px.min() - curves[0].min()) < 12
 
 
+def test_a_calm_row_does_not_take_the_large_strokes_of_those_below():
+    """Four rows' complexes in one blot; looked at row by row, the topmost could explain most of the ink."""
+    zeros = 150 + 114 * np.arange(4.0)
+    up_px, down_px, at = (10, 89, 83, 130), (50, 80, 157, 127), (150.4, 150.2, 150.5, 150.0)
+    curves = [
+        zero + spike(up, middle, 3) - spike(down, middle + 5, 2.5)
+        for zero, up, down, middle in zip(zeros, up_px, down_px, at, strict=True)
+    ]
+    ink = np.zeros((700, SHAPE[1]), np.float32)
+    for curve in curves:
+        lay_over(ink, stroke(X, curve, PEN_PX, ink.shape))
+    for track, curve in zip(
+        track_rows(ink, zeros, slice(12, 288), [[]] * 4, 300, PEN_PX), curves, strict=True
+    ):
+        assert abs(track.y_px.min() - curve.min()) < 16
+        assert abs(track.y_px.max() - curve.max()) < 16
+
+
 def test_rows_that_share_no_ink_are_left_alone():
     paths = np.stack([np.full(SHAPE[1], int(zero)) for zero in ZEROS])
     ink = page(*(zero + 0 * X for zero in ZEROS))
