@@ -6,6 +6,7 @@ steps grow with records and workers. The records are copied under new names unti
 pages a second and core of every degradation profile, reading and encoding included.
 `train`: what the input costs the training loop, and how far its step is from the device's peak.
 `predict`: what a scanned page and a 12-megapixel photo cost beside the network alone, and memory.
+`read`: what the signals of a page cost beside predict.py on the same pages, and memory.
 """
 
 import argparse
@@ -38,6 +39,8 @@ GRID = SCRIPTS.parent / "ecg_generator_with_train_src" / "export" / "clean_ecg_g
 MASK = SCRIPTS.parent / "image_data" / "complete_mask.png"
 PRETRAINED = SCRIPTS.parent / "runs" / "pretrained" / "grid_wave_net.safetensors"
 PREDICT = SCRIPTS.parent / "experiment" / "predict.py"
+DIGITIZE = SCRIPTS.parent / "experiment" / "digitize.py"
+COMPETITION = "3x4+1"
 PHOTO_SIZE_PX = (4000, 3000)
 PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
 PEER_WORN_PAGES_A_SECOND = 0.18  # the same with wrinkles and augmentation
@@ -48,7 +51,9 @@ MIB = 2**20
 def main(argv: list[str] | None = None) -> None:
     """Run one benchmark."""
     parser = make_parser(__doc__)
-    commands = parser.add_subparsers(dest="benchmark", required=True, metavar="render|degrade|train|predict")
+    commands = parser.add_subparsers(
+        dest="benchmark", required=True, metavar="render|degrade|train|predict|read"
+    )
     render = commands.add_parser(
         "render", help="drawing and building pages", description=benchmark_render.__doc__
     )
@@ -72,12 +77,21 @@ def main(argv: list[str] | None = None) -> None:
     train.add_argument("--num-steps", type=positive_int, default=30, help="steps timed at a time")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     train.set_defaults(run=benchmark_train)
-    predict = commands.add_parser("predict", help="labelling pages", description=benchmark_predict.__doc__)
-    predict.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
-    predict.add_argument("--num-pages", type=positive_int, default=6, help="pages of each size")
-    predict.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to predict with")
-    predict.add_argument("--device", default="auto", help="where to predict: auto, tpu, xla-cpu, cuda or cpu")
-    predict.set_defaults(run=benchmark_predict)
+    for name, about, pages, benchmark in (
+        ("predict", "labelling pages", 6, benchmark_predict),
+        ("read", "reading signals back", 12, benchmark_read),
+    ):
+        command = commands.add_parser(name, help=about, description=benchmark.__doc__)
+        command.add_argument(
+            "--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw"
+        )
+        command.add_argument("--num-pages", type=positive_int, default=pages, help="pages of each kind")
+        command.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to use")
+        command.add_argument("--device", default="auto", help="where: auto, tpu, xla-cpu, cuda or cpu")
+        command.set_defaults(run=benchmark)
+    command.add_argument(
+        "--layouts", nargs="+", default=[COMPETITION], help="12x1, for one, takes full records"
+    )
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
@@ -149,12 +163,12 @@ def copy_records(csv_root: Path, target: Path, count: int) -> None:
     (target / "train.csv").write_text("\n".join(rows) + "\n")
 
 
-def run_render(work: Path, count: int, workers: int) -> Run:
+def run_render(work: Path, count: int, workers: int, layout: str = COMPETITION) -> Run:
     """batch_render_waveforms.py, all pages anew."""
     return timed_command(
         "batch_render_waveforms.py",
         *("--csv-root", work / f"records{count}", "--grid", GRID, "--image-dir", work / f"images{count}"),
-        *("--mask-dir", work / f"masks{count}", "--num-workers", workers, "--overwrite"),
+        *("--mask-dir", work / f"masks{count}", "--num-workers", workers, "--overwrite", "--layouts", layout),
     )
 
 
@@ -349,21 +363,49 @@ def benchmark_predict(args: argparse.Namespace) -> None:
             )
 
 
+def benchmark_read(args: argparse.Namespace) -> None:
+    """Read --num-pages pages of each layout on all cores; speeds are those that digitize.py and predict.py
+    print, start-up left out. Run twice: the first run on a machine compiles."""
+    for layout in args.layouts:
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            records = work / f"records{args.num_pages}"
+            copy_records(args.csv_root, records, args.num_pages)
+            run_render(work, args.num_pages, available_cores(), layout)
+            run_build(work, args.num_pages, available_cores())
+            images = work / f"dataset{args.num_pages}" / "train" / "images"
+            predict_s, _ = run_on_images(PREDICT, images, work / "predictions", args)
+            read_s, peak_mib = run_on_images(
+                DIGITIZE, images, work / "readings", args, "--train-csv", records / "train.csv"
+            )
+            print(
+                f"{layout}: {read_s:.2f} s a page, {read_s / predict_s:.2f} of predict.py's {predict_s:.2f} s, "
+                f"peak memory of a process {peak_mib:.0f} MiB"
+            )
+
+
 def run_predict(folder: Path, image: np.ndarray, args: argparse.Namespace) -> tuple[float, float]:
     """Seconds a page and peak memory in MiB of predict.py on --num-pages files of one image."""
     folder.mkdir()
     data = image_files.encode_jpeg(image, 92)
     for number in range(args.num_pages):
         (folder / f"page{number}.jpg").write_bytes(data)
-    printed = folder / "printed.txt"
+    return run_on_images(PREDICT, folder, folder / "predictions", args)
+
+
+def run_on_images(
+    script: Path, images: Path, output: Path, args: argparse.Namespace, *flags
+) -> tuple[float, float]:
+    """The seconds a page that a script prints, and its peak memory in MiB."""
+    printed = output.with_suffix(".txt")
     with printed.open("w") as stdout:
         run = timed_command(
-            PREDICT,
-            *("--images", folder, "--output-dir", folder / "predictions"),
-            *("--checkpoint", args.checkpoint, "--device", args.device),
+            script,
+            *("--images", images, "--output-dir", output),
+            *("--checkpoint", args.checkpoint, "--device", args.device, *flags),
             stdout=stdout,
         )
-    return float(re.findall(r"\(([\d.]+) s a page\)", printed.read_text())[-1]), run.peak_mib
+    return float(re.findall(r"\(([\d.]+) s a page", printed.read_text())[-1]), run.peak_mib
 
 
 def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:

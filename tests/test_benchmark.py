@@ -48,7 +48,7 @@ def test_train_prints_the_loop_beside_the_step(tiny_dataset):
     assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times its [\d.]+ GFLOP", result.stdout, re.MULTILINE)
 
 
-def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
+def write_tiny_network(path) -> None:
     config = check_config(
         {
             "run": {"name": "r"},
@@ -58,7 +58,11 @@ def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_
         "test",
     )
     state = TrainingState(GridWaveNet(config.model).state_dict(), {}, {"step": 0, "scores": {}})
-    write_weights(tmp_path / "net.safetensors", state, config)
+    write_weights(path, state, config)
+
+
+def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
+    write_tiny_network(tmp_path / "net.safetensors")
     result = run_script(
         "scripts/benchmark.py",
         *("predict", "--csv-root", sample_records, "--num-pages", 1, "--device", "cpu"),
@@ -67,3 +71,14 @@ def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_
     assert result.returncode == 0, result.stderr
     lines = re.findall(r"^(scan 2200x1700|photo 4000x3000): [\d.]+ s a page, ", result.stdout, re.MULTILINE)
     assert lines == ["scan 2200x1700", "photo 4000x3000"]
+
+
+def test_read_prints_a_line_a_layout(sample_records):
+    result = run_script(
+        "scripts/benchmark.py",
+        *("read", "--csv-root", sample_records, "--num-pages", 1, "--device", "cpu"),
+        *("--layouts", "3x4+1", "3x4"),
+    )
+    assert result.returncode == 0, result.stderr
+    lines = re.findall(r"^(\S+): [\d.]+ s a page, [\d.]+ of predict.py's ", result.stdout, re.MULTILINE)
+    assert lines == ["3x4+1", "3x4"]
