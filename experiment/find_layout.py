@@ -301,8 +301,7 @@ def _pulse_contrast(
 
 
 def _line_contrast(across: np.ndarray, off_px: int) -> np.ndarray:
-    """How much darker a line that is off its place by so much at most is than what is beside it; across
-    (…, _BESIDE_PX)."""
+    """How much darker than its surroundings (…, _BESIDE_PX) a line is that lies `off_px` from its place at most."""
     return across[..., abs(_BESIDE_PX) <= off_px].max(axis=-1) - np.median(across, axis=-1)
 
 

@@ -73,15 +73,14 @@ class PaperField:
     def image_of_paper(self, u_mm: np.ndarray, v_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Canvas points that show (u, v): Newton's method from where they were if the paper lay flat."""
         height, width = (STEP_PX * size for size in self.weight.shape)
-        some_x_px, some_y_px = (at.ravel() for at in np.mgrid[0:width:9j, 0:height:9j])
-        some = np.stack([*self.paper_of_image(some_x_px, some_y_px), np.ones(81)], axis=1)
-        flat, *_ = np.linalg.lstsq(some, np.stack([some_x_px, some_y_px], axis=1))
-        x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ flat, -1, 0)
+        image_px = np.mgrid[0:width:9j, 0:height:9j].reshape(2, -1)
+        paper_mm = np.stack([*self.paper_of_image(*image_px), np.ones(image_px.shape[1])])
+        affine, *_ = np.linalg.lstsq(paper_mm.T, image_px.T)
+        x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ affine, -1, 0)
         for _ in range(8):
-            in_x_px, in_y_px = (
-                np.clip(x_px, 0, width),
-                np.clip(y_px, 0, height),
-            )  # beyond it the paper lies flat
+            # beyond the lattice the paper lies flat
+            in_x_px = np.clip(x_px, STEP_PX / 2, width - STEP_PX / 2)
+            in_y_px = np.clip(y_px, STEP_PX / 2, height - STEP_PX / 2)
             u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
             v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
             out_x_px, out_y_px = x_px - in_x_px, y_px - in_y_px
@@ -107,13 +106,12 @@ class RectifiedPage:
     image: np.ndarray  # (H, W, 3) uint8
     left_mm: int  # paper coordinates of the upper left corner
     top_mm: int
-    to_image: (
-        np.ndarray
-    )  # (rows, columns, 2): canvas points (x, y) of the image every MAP_STEP_PX, from the corner on
+    # (rows, columns, 2): canvas points (x, y) of the image every MAP_STEP_PX, from the corner on
+    to_image: np.ndarray
 
     @cached_property
     def darkness_of_ink(self) -> float:
-        """Its median; 0 where there is no ink."""
+        """The median where there is ink, 0 without any."""
         inked = self.ink > INKED
         return float(np.median(self.darkness[inked])) if inked.any() else 0.0
 

@@ -150,13 +150,14 @@ def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
 def _bands(matrix: sparse.spmatrix, reach: int) -> np.ndarray:
     """The diagonal of a symmetric matrix and those below it (size, reach + 1): entry [j, k] is that of row j + k."""
     bands = np.zeros((matrix.shape[0], reach + 1))
-    for k in range(reach + 1):
+    for k in range(min(reach + 1, len(bands))):
         bands[: len(bands) - k, k] = matrix.diagonal(-k)
     return bands
 
 
 @compiled
 def _edges(touch: Touch, y_px: np.ndarray) -> Edges:
+    """What the pen inks on a curve (nodes,)."""
     cells, subcolumns, shifts = touch.node.shape
     size = cells, subcolumns, 2
     edges = Edges(np.full(size, np.inf), np.zeros(size, np.int64), np.zeros(size))
@@ -194,10 +195,8 @@ def _add_pixels(
         trust, first_node = touch.trust[cell], first_nodes[cell]
         if trust == 0 or ends_px[cell, 0] == np.inf:
             continue
-        first_row, last_row = (
-            _first_row(ends_px[cell, 0], reach),
-            _first_row(ends_px[cell, 1], reach) + reach - 1,
-        )
+        first_row = _first_row(ends_px[cell, 0], reach)
+        last_row = _first_row(ends_px[cell, 1], reach) + reach - 1
         for row in range(max(first_row, 0), min(last_row + 1, len(seen))):
             if not _crossed(edges, cell, row, reach, first_node, slopes):
                 continue
@@ -245,11 +244,8 @@ def _crossed(edges: Edges, cell: int, row: int, reach: int, first_node: int, slo
             edge = edges.y_px[cell, subcolumn, side]
             if edge < np.inf and 0 <= row - _first_row(edge, reach) < reach:
                 crossed = True
-                node, share = (
-                    edges.node[cell, subcolumn, side] - first_node,
-                    edges.share[cell, subcolumn, side],
-                )
-                sign = 2 * side - 1
+                node = edges.node[cell, subcolumn, side] - first_node
+                share, sign = edges.share[cell, subcolumn, side], 2 * side - 1
                 slopes[node] += sign * (1 - share)
                 slopes[node + 1] += sign * share
     return crossed

@@ -4,7 +4,8 @@ Where spikes are taller than the distance of the rows, strokes of several leads 
 tell them apart. A stroke goes straight on, and all strokes together must explain the ink: a spike that turned before
 its ink ends would leave some that no trace has drawn. A knot is untied one row after another, each taking the path of
 least cost beside the others (dynamic programming over height and slope), first with stiff paths, which find the large
-strokes, then with suppler ones.
+strokes, then with suppler ones. Where calm rows would take the strokes of others that way, it is untied in a second
+one, in which each row looks for ink near its zero line first; of two results the cheaper is taken.
 """
 
 from collections.abc import Iterator
@@ -27,12 +28,11 @@ SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # st
 UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
 BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
 ANYWHERE = np.inf
-# How a knot is untied, in two ways: the paths' stiffness in turn, in parts of BEND, and how far from its zero line, in
-# parts of the rows' distance, a row looks for ink to explain. One begins with large strokes, one with near ones
-WAYS = (
-    ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE)),
-    ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE)),
-)
+# How a knot is untied: the paths' stiffness in turn, in parts of BEND, and how far from its zero line, in parts of the
+# distance of the knot's rows, a row looks for ink to explain
+LARGE_FIRST = ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
+NEAR_FIRST = ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
+CLEARLY = 2.0  # by so much the second way's result must be cheaper
 SWEEPS = 2  # over the rows, with each stiffness
 ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
 WORTH_WHILE = 0.05  # by so much a new path must be cheaper
@@ -109,7 +109,7 @@ def _find_knots(
             columns=columns,
             rows=tied,
             top_px=top_px,
-            ink=np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1),
+            ink=np.ascontiguousarray(np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1)),
             ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
             homes=(zero_y_px[rows] - top_px) / STATE_PX,
             starts=starting,
@@ -143,9 +143,9 @@ def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
 
 
 def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
-    """The states (rows, columns) of the knot's paths, from first ones: the cheapest that any way leads to."""
-    found = [_along(way, knot, paths) for way in WAYS]
-    return min(found, key=lambda paths: _cost_of_all(knot, paths))
+    """The states (rows, columns) of the knot's paths, from first ones."""
+    large, near = (_along(way, knot, paths) for way in (LARGE_FIRST, NEAR_FIRST))
+    return near if _cost_of_all(knot, near) < _cost_of_all(knot, large) - CLEARLY else large
 
 
 def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) -> np.ndarray:
@@ -215,7 +215,8 @@ def _to_middles(cost: np.ndarray) -> np.ndarray:
 def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
     """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'.
 
-    Ink farther from the row's zero line than `reach`, in parts of the rows' distance, counts for less.
+    Ink farther from the row's zero line than `reach`, in parts of the least distance of the knot's rows, counts for
+    less.
     """
     away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
     saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))

@@ -31,6 +31,7 @@ from ecg_generator_with_train_src import image_files
 from ecg_generator_with_train_src.command_line import available_cores, make_parser, positive_int, run
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.layouts import LAYOUTS
 from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES
 from ecg_generator_with_train_src.records import find_records, read_record_table
 
@@ -89,9 +90,14 @@ def main(argv: list[str] | None = None) -> None:
         command.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to use")
         command.add_argument("--device", default="auto", help="where: auto, tpu, xla-cpu, cuda or cpu")
         command.set_defaults(run=benchmark)
-    command.add_argument(
-        "--layouts", nargs="+", default=[COMPETITION], help="12x1, for one, takes full records"
-    )
+        if benchmark is benchmark_read:
+            command.add_argument(
+                "--layouts",
+                nargs="+",
+                choices=LAYOUTS,
+                default=[COMPETITION],
+                help="of the pages; 12x1, for one, takes full records",
+            )
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
@@ -365,7 +371,7 @@ def benchmark_predict(args: argparse.Namespace) -> None:
 
 def benchmark_read(args: argparse.Namespace) -> None:
     """Read --num-pages pages of each layout on all cores; speeds are those that digitize.py and predict.py
-    print, start-up left out. Run twice: the first run on a machine compiles."""
+    print, start-up left out but for digitize's workers. Run it twice: the first run on a machine compiles."""
     for layout in args.layouts:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)

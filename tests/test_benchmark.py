@@ -48,7 +48,7 @@ def test_train_prints_the_loop_beside_the_step(tiny_dataset):
     assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times its [\d.]+ GFLOP", result.stdout, re.MULTILINE)
 
 
-def write_tiny_network(path) -> None:
+def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
     config = check_config(
         {
             "run": {"name": "r"},
@@ -58,11 +58,7 @@ def write_tiny_network(path) -> None:
         "test",
     )
     state = TrainingState(GridWaveNet(config.model).state_dict(), {}, {"step": 0, "scores": {}})
-    write_weights(path, state, config)
-
-
-def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
-    write_tiny_network(tmp_path / "net.safetensors")
+    write_weights(tmp_path / "net.safetensors", state, config)
     result = run_script(
         "scripts/benchmark.py",
         *("predict", "--csv-root", sample_records, "--num-pages", 1, "--device", "cpu"),

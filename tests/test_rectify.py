@@ -59,6 +59,17 @@ def test_points_of_the_paper_are_found(page_map, limit_px):
     assert off.max() < limit_px
 
 
+def test_the_map_reaches_the_images_border_and_beyond():
+    field = fit_paper(seen(PageMap(homography=STRAIGHT, **FLAT), grid_plane()))
+    x_px, y_px = np.meshgrid(np.linspace(40, 960, 24), np.linspace(40, 720, 18))
+    u_mm, v_mm = field.paper_of_image(x_px, y_px)
+    at_zero = np.median(u_mm - x_px / PX_PER_MM), np.median(v_mm - y_px / PX_PER_MM)
+    border_px = np.array([-6.0, 0.5, 2.0, 4.0, 996.0, 998.5, 1006.0])
+    found = field.image_of_paper(border_px / PX_PER_MM + at_zero[0], np.full(7, 300 / PX_PER_MM + at_zero[1]))
+    assert np.abs(found[0] - border_px).max() < 0.8
+    assert np.abs(found[1] - 300).max() < 0.3
+
+
 def test_dotted_minor_lines_will_do():
     page_map = PageMap(homography=STRAIGHT, waves=WAVES, **FLAT)
     assert np.percentile(errors_px(page_map, seen(page_map, grid_plane("dotted"))), 99) < 1

@@ -32,7 +32,7 @@ def test_a_spike_across_another_row_is_followed_to_its_tip():
     spike = 160 * np.exp(-np.square((X - 200) / 3))
     upper, lower = ZEROS[0] + 0 * X, ZEROS[1] - spike
     first, second = tracks(page(upper, lower))
-    assert abs(second.y_px.min() - (ZEROS[1] - 160)) < 8  # the decoding's first steps see 15 px
+    assert abs(second.y_px.min() - (ZEROS[1] - 160)) < 4
     assert (
         np.abs(first.y_px - ZEROS[0]) > 4
     ).sum() <= 4  # beside the crossing the spike's flanks widen its ink
