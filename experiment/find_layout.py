@@ -82,7 +82,7 @@ def find_layout(
     bars = _bars(page, rows.zero_y_px)
     possible = [layout] if layout else _with_rows(len(rows.zero_y_px))
     columns = {known.columns for known in possible}
-    start_px = _snap(_time_zero(page, bars, columns, seen_start_px, end_px))
+    start_px = _snap(_time_zero(page, rows.zero_y_px, bars, columns, seen_start_px, end_px))
     length_px = ROW_LENGTH_MM * PX_PER_MM
     warnings = []
     if abs(end_px - start_px - length_px) > LENGTH_TOLERANCE_MM * PX_PER_MM:
@@ -92,7 +92,8 @@ def find_layout(
         )
     if layout is None:
         layout = _likeliest(possible, page, rows, start_px)
-    pulse, speed, gain, clearness = _find_pulse(page, rows.zero_y_px, start_px, end_px)
+    row_end_px = min(end_px, start_px + length_px)
+    pulse, speed, gain, clearness = _find_pulse(page, rows.zero_y_px, start_px, row_end_px)
     setup = PageSetup(
         layout=layout,
         separators=_bars_at(bars, start_px, layout.columns) > CLEAR_BARS,
@@ -150,12 +151,17 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
 
 
 def _time_zero(
-    page: RectifiedPage, bars: np.ndarray, columns: set[int], start_px: float, end_px: float
+    page: RectifiedPage,
+    zero_y_px: np.ndarray,
+    bars: np.ndarray,
+    columns: set[int],
+    start_px: float,
+    end_px: float,
 ) -> float:
     """Canvas x where the rows start: near where their ink does, or near a row's length before it ends, the grid line
     that has separators behind it where rows of one of these numbers of columns have them; pulses that were taken for
     traces move the former, a page cut on the right the latter, and faint traces both. Without separators the ink's
-    start, if its end agrees."""
+    start, unless the ink is longer than a row: then the one of both that has pulses beside it."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
     seen = np.array([start_px, end_px - length_px])
     reach = np.array([seen.min(), seen.max()]) + np.array([-SEARCH_MM, SEARCH_MM]) * PX_PER_MM
@@ -166,9 +172,13 @@ def _time_zero(
     scores -= DISTANCE_COST * away_mm
     if scores.max() > CLEAR_BARS:
         return float(candidates[scores.argmax()])
-    agree = abs(seen[0] - seen[1]) < TIME_ZERO_MM * PX_PER_MM
+    if seen[1] - seen[0] < TIME_ZERO_MM * PX_PER_MM:
+        return start_px
+    clear = [_find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px)[3] for at in seen]
+    if max(clear) > 0:
+        return float(seen[np.argmax(clear)])
     cut = end_px > page.ink.shape[1] - length_px / 10
-    return float(start_px if agree or cut else seen.max())
+    return float(start_px if cut else seen[1])
 
 
 def _bars(page: RectifiedPage, zero_y_px: np.ndarray) -> np.ndarray:

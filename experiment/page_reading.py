@@ -15,6 +15,8 @@ from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
+TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
+DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
 
@@ -44,10 +46,26 @@ class PageReading:
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    """Read a page at `fs_hz`; one that may stand on its head both ways, of which the one with limb leads that fit
-    together better is taken. Raises InputError, naming no file, if no grid or no layout is found on it."""
-    if UNSURE_OF_UP not in seen.warnings:
-        return _read_as_it_stands(seen, fs_hz, options)
+    """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
+    together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
+    file, if no grid or no layout is found on it."""
+    if UNSURE_OF_UP in seen.warnings:
+        return _better_of_both_ways(seen, fs_hz, options)
+    reading = _read_as_it_stands(seen, fs_hz, options)
+    misfit = _misfit(list(reading.leads))
+    if misfit < DOUBTFUL_MISFIT:
+        return reading
+    try:
+        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
+    except InputError:
+        return reading
+    in_order = turned.found.setup.lead_order == (options.lead_order or reading.found.setup.lead_order)
+    if not in_order or _misfit(list(turned.leads)) > misfit / 2:
+        return reading
+    return replace(turned, warnings=(*turned.warnings, TURNED))
+
+
+def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     readings, problems = [], []
     for way in (seen, seen.upside_down()):
         try:

@@ -13,7 +13,7 @@ from ecg_generator_with_train_src.pages import PageRequest, describe_page, draw_
 from ecg_generator_with_train_src.records import LEADS
 from experiment.find_layout import find_layout
 from experiment.model import PX_PER_MM
-from experiment.page_reading import ReadingOptions, flat_page, read_page
+from experiment.page_reading import TURNED, ReadingOptions, flat_page, read_page
 from experiment.prediction import UNSURE_OF_UP, PageProbability
 from experiment.rectify import fit_paper, rectify
 from experiment.signal_metric import score_db, score_page
@@ -111,6 +111,22 @@ def test_lines_across_rows_of_one_lead_are_no_separators():
     assert find_layout(replace(page, darkness=darkness)).start_x_px == pytest.approx(start_px, abs=0.5)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pulses_that_were_taken_for_traces_do_not_move_time_zero(side):
+    setup = PageSetup(layout=LAYOUTS["12x1"], pulse=side)
+    seen = page_of(setup)
+    found = found_on(setup)
+    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    ink = page.ink.copy()
+    pulse_px = 5 * PX_PER_MM
+    first_px = found.start_x_px - pulse_px if side == "left" else found.end_x_px
+    for zero in found.zero_y_px:
+        ink[round(zero) - 1 : round(zero) + 1, round(first_px) : round(first_px + pulse_px)] = 1
+    again = find_layout(replace(page, ink=ink))
+    assert again.start_x_px == pytest.approx(found.start_x_px, abs=0.5)
+    assert again.setup.pulse == side
+
+
 def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
     reading = read_page(page_of(setup), FS_HZ, options)
     truth_mv = heart_mv()[list(LEADS)].to_numpy()
@@ -137,6 +153,15 @@ def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fi
     first, second = (read_page(page, FS_HZ, ReadingOptions()) for page in asked)
     assert np.array_equal(first.signal_mv, second.signal_mv, equal_nan=True)
     assert first.seen.rotation_deg == second.seen.rotation_deg == 0
+
+
+def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
+    upright = page_of(PageSetup())
+    expected = read_page(upright, FS_HZ, ReadingOptions())
+    assert TURNED not in expected.warnings
+    reading = read_page(upright.upside_down(), FS_HZ, ReadingOptions())
+    assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
+    assert TURNED in reading.warnings
 
 
 def test_cabrera_order_is_told_by_the_limb_leads():
