@@ -1,5 +1,6 @@
 """One page, from the network's planes to the leads: rectify, find the layout, read the signals, put them together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,7 +53,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     if UNSURE_OF_UP in seen.warnings:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
-    misfit = _misfit(list(reading.leads))
+    misfit = _misfit(reading.leads)
     if misfit < DOUBTFUL_MISFIT:
         return reading
     try:
@@ -60,7 +61,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     except InputError:
         return reading
     in_order = turned.found.setup.lead_order == (options.lead_order or reading.found.setup.lead_order)
-    if not in_order or _misfit(list(turned.leads)) > misfit / 2:
+    if not in_order or _misfit(turned.leads) > misfit / 2:
         return reading
     return replace(turned, warnings=(*turned.warnings, TURNED))
 
@@ -74,7 +75,7 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
             problems.append(error)
     if not readings:
         raise problems[0]
-    return min(readings, key=lambda reading: _misfit(list(reading.leads)))
+    return min(readings, key=lambda reading: _misfit(reading.leads))
 
 
 def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
@@ -126,7 +127,7 @@ def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[Lead
     return renamed
 
 
-def _misfit(leads: list[LeadSignal]) -> float:
+def _misfit(leads: Sequence[LeadSignal]) -> float:
     """Mean square of what Einthoven's and Goldberger's relations leave of the limb leads that stand at one time,
     against the leads' own; 1 where no three of them do."""
     limb = {lead.place.lead: lead for lead in leads if lead.place.lead in LEAD_ORDERS["standard"][:6]}

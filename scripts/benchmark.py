@@ -78,29 +78,31 @@ def main(argv: list[str] | None = None) -> None:
     train.add_argument("--num-steps", type=positive_int, default=30, help="steps timed at a time")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     train.set_defaults(run=benchmark_train)
-    for name, about, pages, benchmark in (
-        ("predict", "labelling pages", 6, benchmark_predict),
-        ("read", "reading signals back", 12, benchmark_read),
-    ):
-        command = commands.add_parser(name, help=about, description=benchmark.__doc__)
-        command.add_argument(
-            "--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw"
-        )
-        command.add_argument("--num-pages", type=positive_int, default=pages, help="pages of each kind")
-        command.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to use")
-        command.add_argument("--device", default="auto", help="where: auto, tpu, xla-cpu, cuda or cpu")
-        command.set_defaults(run=benchmark)
-        if benchmark is benchmark_read:
-            command.add_argument(
-                "--layouts",
-                nargs="+",
-                choices=LAYOUTS,
-                default=[COMPETITION],
-                help="of the pages; 12x1, for one, takes full records",
-            )
+    add_network_benchmark(commands, "predict", "labelling pages", 6, benchmark_predict)
+    read = add_network_benchmark(commands, "read", "reading signals back", 12, benchmark_read)
+    read.add_argument(
+        "--layouts",
+        nargs="+",
+        choices=LAYOUTS,
+        default=[COMPETITION],
+        help="of the pages; 12x1, for one, takes full records",
+    )
     args = parser.parse_args(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
+
+
+def add_network_benchmark(
+    commands: argparse._SubParsersAction, name: str, about: str, num_pages: int, benchmark: Callable
+) -> argparse.ArgumentParser:
+    """A benchmark that draws pages and runs the network on them."""
+    command = commands.add_parser(name, help=about, description=benchmark.__doc__)
+    command.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
+    command.add_argument("--num-pages", type=positive_int, default=num_pages, help="pages of each kind")
+    command.add_argument("--checkpoint", type=Path, default=PRETRAINED, help="weights to use")
+    command.add_argument("--device", default="auto", help="where: auto, tpu, xla-cpu, cuda or cpu")
+    command.set_defaults(run=benchmark)
+    return command
 
 
 @dataclass(frozen=True)
