@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import cv2
 from tqdm import tqdm
 
-from .errors import InputError, describe_os_error
+from .errors import InputError, describe_os_error, item_fault
 
 ITEMS_IN_FLIGHT = 4  # a worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -84,13 +84,22 @@ def is_temporary(path: Path) -> bool:
 
 @dataclass
 class SkipReport:
-    """What a batch step left out and why; written beside its output."""
+    """What a batch step left out and why; written beside its output, and stack traces to a .log beside it."""
 
     path: Path
     reasons: dict[str, str] = field(default_factory=dict)
+    traces: list[str] = field(default_factory=list)
 
-    def add(self, name: str, reason: str) -> None:
-        """Note one skipped item and say so on stderr at once."""
+    @property
+    def log_path(self) -> Path:
+        """The file of the stack traces."""
+        return self.path.with_suffix(".log")
+
+    def add(self, name: str, reason: str, trace: str = "") -> None:
+        """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+        if trace:
+            self.traces.append(f"{name}\n{trace}")
+            reason += f"; stack trace in {self.log_path}"
         self.reasons[name] = reason
         tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 
@@ -100,16 +109,18 @@ class SkipReport:
         """What went well of run_batch's outcomes; the other items are added under their names."""
         for item, outcome in outcomes:
             if isinstance(outcome, InputError):
-                self.add(name(item), str(outcome))
+                self.add(name(item), str(outcome), outcome.trace)
             else:
                 yield item, outcome
 
     def write(self) -> None:
-        """Write the report, one `name<TAB>reason` a line; an empty report removes an old one."""
-        if self.reasons:
-            write_text(self.path, "".join(f"{name}\t{why}\n" for name, why in sorted(self.reasons.items())))
-        else:
-            self.path.unlink(missing_ok=True)
+        """Write the report, one `name<TAB>reason` a line, and the log; an empty one removes what an old run left."""
+        lines = [f"{name}\t{why}\n" for name, why in sorted(self.reasons.items())]
+        for path, texts in ((self.path, lines), (self.log_path, self.traces)):
+            if texts:
+                write_text(path, "".join(texts))
+            else:
+                path.unlink(missing_ok=True)
 
 
 def run_batch(
@@ -120,11 +131,11 @@ def run_batch(
     description: str,
     dask_scheduler: str | None = None,
 ) -> Iterator[tuple[Item, Result | InputError]]:
-    """Yield `(item, result)` as they come; an InputError of one item is yielded in its place.
+    """Yield `(item, result)` as they come; an error of one item is yielded in its place, as an InputError.
 
     `function` and the items are pickled to worker processes, or to the workers of a Dask scheduler; with one worker
     all runs in this process. Items that are made on the way, such as a generator's, are fetched a few ahead of the
-    work. Any other exception ends the batch. Progress is shown on a terminal only.
+    work. A full disk ends the batch. Progress is shown on a terminal only.
     """
     number = len(items) if isinstance(items, Sized) else None
     num_workers = min(num_workers, max(number, 1)) if number is not None else num_workers
@@ -137,18 +148,23 @@ def run_batch(
     yield from tqdm(outcomes, total=number, desc=description, unit="item", disable=None)
 
 
-def _outcome(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+def outcome_of(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+    """The result for one item, or its error; only what ends the whole batch, such as a full disk, is raised."""
     try:
         return function(item)
     except InputError as error:
         return error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:  # a full disk ends the batch
         return InputError(describe_os_error(error))
+    except OSError:
+        raise
+    except Exception as error:
+        return item_fault(error)
 
 
 def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
     for item in items:
-        yield item, _outcome(function, item)
+        yield item, outcome_of(function, item)
 
 
 def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
@@ -160,7 +176,7 @@ def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> 
         while True:
             for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
                 with _interrupts_held(), _single_threaded():
-                    in_flight[executor.submit(_outcome, function, item)] = item
+                    in_flight[executor.submit(outcome_of, function, item)] = item
             if not in_flight:
                 return
             for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -212,7 +228,7 @@ def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tupl
     while True:
         threads = max(sum(client.nthreads().values()), 1)
         for item in itertools.islice(waiting, max(ITEMS_IN_FLIGHT * threads - len(in_flight), 0)):
-            future = client.submit(_outcome, function, item, pure=False)
+            future = client.submit(outcome_of, function, item, pure=False)
             in_flight[future.key] = item
             completed.add(future)
         if not in_flight:

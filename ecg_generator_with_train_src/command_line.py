@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from .errors import InputError, describe_os_error
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # something of the work was left out and named
 EXIT_USAGE = 2
+EXIT_FAULT = 70  # of the program itself
 EXIT_INTERRUPTED = 130
 
 
@@ -84,7 +86,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Exit with `main`'s code.
 
     An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
-    Ctrl-C one line and exit 130.
+    Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
     """
     try:
         code = main() or EXIT_DONE
@@ -97,4 +99,8 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
         code = EXIT_INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
+        code = EXIT_FAULT
     sys.exit(code)

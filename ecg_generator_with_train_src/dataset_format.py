@@ -12,10 +12,10 @@ Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
 
 from .errors import InputError, first_problem
 
@@ -25,6 +25,23 @@ CLASS_NAMES = ("background", "grid", "waveform")
 REAL_PREFIX = "real-"  # of the profile of a real page; its type follows
 
 Split = Literal["train", "val"]
+
+
+def _inside(text: str) -> str:
+    """The path itself; refused if it could lead out of the dataset's folder, from which listed files are removed."""
+    path = PurePosixPath(text)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or PureWindowsPath(text).drive
+        or ".." in path.parts
+        or "\0" in text
+    ):
+        raise ValueError(f"{text!r} is no path inside the dataset's folder")
+    return text
+
+
+InnerPath = Annotated[str, AfterValidator(_inside)]
 
 
 class Sample(BaseModel):
@@ -38,10 +55,10 @@ class Sample(BaseModel):
     recording: str
     profile: str
     seed: int
-    image: str
-    mask: str
-    coverage: str
-    truth: str
+    image: InnerPath
+    mask: InnerPath
+    coverage: InnerPath
+    truth: InnerPath
     width_px: int
     height_px: int
     px_per_mm: float

@@ -1,10 +1,25 @@
-"""The one error that users see as a line instead of a stack trace."""
+"""The errors that users see as a line instead of a stack trace."""
+
+import traceback
 
 from pydantic import ValidationError
 
 
 class InputError(Exception):
-    """Bad input or usage that the user can mend; the message is one line that names the file and the remedy."""
+    """Bad input or usage that the user can mend; the message is one line that names the file and the remedy.
+
+    `trace` is empty but for what `item_fault` makes: an unforeseen exception that costs one item of a batch.
+    """
+
+    trace: str = ""
+
+
+def item_fault(error: Exception) -> InputError:
+    """An unforeseen exception as one line, its stack trace kept for the log."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    fault = InputError(f"a fault of this program, please report it: {what}")
+    fault.trace = "".join(traceback.format_exception(error))
+    return fault
 
 
 def describe_os_error(error: OSError) -> str:

@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_bytes, write_json, write_text
+from ecg_generator_with_train_src.batch import (
+    SkipReport,
+    outcome_of,
+    run_batch,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -36,7 +43,7 @@ from ecg_generator_with_train_src.records import LEADS, check_fs, read_record_ta
 from tqdm import tqdm
 
 from experiment.backends import Backend, LaunchOptions, launch
-from experiment.page_files import PDF_SUFFIX, read_pages
+from experiment.page_files import PDF_SUFFIX, readable_pages
 from experiment.page_reading import ReadingOptions, flat_page, read_page
 from experiment.predict import add_network_arguments, find_images, load_predictor
 from experiment.prediction import PageProbability, Predictor
@@ -159,11 +166,11 @@ def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
 
 @dataclass(frozen=True)
 class SeenPage:
-    """What the network saw of a page; None where the file cannot be read."""
+    """What the network saw of a page, or why it saw nothing."""
 
     path: Path
     name: str
-    seen: PageProbability | None
+    seen: PageProbability | InputError
     fs_hz: float
     fs_from: str
 
@@ -177,14 +184,15 @@ def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[
     if workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
     started = time.perf_counter()
-    pages = seen_pages(predictor, paths, arguments, rates, report)
+    pages = seen_pages(predictor, paths, arguments, rates)
     work = functools.partial(read_and_write, arguments=arguments)
     for page, outcome in run_batch(work, pages, num_workers=workers, description="digitize"):
         if isinstance(outcome, InputError):  # its files could not be written
             raise outcome
         signals[page.name], problem = outcome
-        if problem and page.seen is not None:
-            report.add(page.name, f"{page.path}: {problem}; a flat line is written")
+        if problem:
+            why = str(problem).removeprefix(f"{page.path}: ")
+            report.add(page.name, f"{page.path}: {why}; a flat line is written", problem.trace)
     report.write()
     if arguments.submission:
         _submit(arguments.submission, signals, rates)
@@ -204,43 +212,40 @@ def seen_pages(
     paths: list[Path],
     arguments: argparse.Namespace,
     rates: Rates,
-    report: SkipReport,
 ) -> Iterator[SeenPage]:
-    """The pages of all files as the network sees them; a file that cannot be read goes to the report."""
+    """The pages of all files as the network sees them."""
+    see = functools.partial(predictor.page_probability, px_per_mm=arguments.px_per_mm)
     for path in paths:
-        for name, image in _pages_of(path, report):
+        for name, image in _pages_of(path):
             fs_hz, source = rates.of(path, id_of(name, rates.by_id))
             if source == "assumed" or (rates.by_id and source != "table"):
                 told = (
                     "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
                 )
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
-            seen = None if image is None else predictor.page_probability(image, arguments.px_per_mm)
+            seen = image if isinstance(image, InputError) else outcome_of(see, image)
             yield SeenPage(path, name, seen, fs_hz, source)
 
 
-def _pages_of(path: Path, report: SkipReport) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Name and image of each page of a file; None for the image of one that cannot be read."""
+def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
+    """Name and image of each page of a file; the error for the image of one that cannot be read."""
     try:
-        yield from read_pages(path)
+        yield from readable_pages(path)
     except InputError as error:
-        report.add(path.stem, f"{error}; a flat line is written")
-        yield path.stem, None
+        yield path.stem, error
 
 
-def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.ndarray, str | None]:
+def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.ndarray, InputError | None]:
     """Read one page and write its files: its signals (samples, 12) in mV, and why they are flat if they are."""
     layout = LAYOUTS.get(arguments.layout)
     order = None if arguments.lead_order == AUTO else arguments.lead_order
     options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
     about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from}
     output, problem = arguments.output_dir, None
-    try:
-        if page.seen is None:
-            raise InputError("the file cannot be read")
-        reading = read_page(page.seen, page.fs_hz, options)
-    except InputError as error:
-        problem, signal_mv = str(error), flat_page(page.fs_hz, layout)
+    read = functools.partial(read_page, fs_hz=page.fs_hz, options=options)
+    reading = page.seen if isinstance(page.seen, InputError) else outcome_of(read, page.seen)
+    if isinstance(reading, InputError):
+        problem, signal_mv = reading, flat_page(page.fs_hz, layout)
         about |= {"read": False, "warnings": [f"{problem}; a flat line is written"]}
         (output / f"{page.name}_traces.png").unlink(missing_ok=True)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pypdfium2
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.errors import InputError, item_fault
 from ecg_generator_with_train_src.geometry import POINTS_PER_INCH
 from ecg_generator_with_train_src.image_files import opened
 from PIL import Image, ImageOps, ImageSequence
@@ -24,6 +24,16 @@ def read_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     so on. Raises InputError naming a file that is missing, damaged, encrypted or no such file.
     """
     yield from _pdf_pages(path) if path.suffix.lower() == PDF_SUFFIX else _image_pages(path)
+
+
+def readable_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The same; what no one foresaw in a damaged file is raised as an error of this file too."""
+    try:
+        yield from read_pages(path)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise item_fault(error) from error
 
 
 def _image_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:

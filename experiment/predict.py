@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ecg_generator_with_train_src.batch import SkipReport, write_bytes, write_json, write_text
+from ecg_generator_with_train_src.batch import SkipReport, outcome_of, write_bytes, write_json, write_text
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -35,7 +35,7 @@ from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
 from experiment.checkpoints import load_model
 from experiment.metrics import mean_foreground_dice
 from experiment.overlays import overlay
-from experiment.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, read_pages
+from experiment.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
 from experiment.page_scores import Tally, score_page
 from experiment.page_truth import ReadTruth, find_truth
 from experiment.prediction import Prediction, Predictor
@@ -186,11 +186,14 @@ def predict_pages(
 
     try:
         pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), report)
-        for result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+        for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+            if isinstance(result, InputError):
+                report.add(str(page.path), str(result), result.trace)
+                continue
             results.add(result)
-            gallery.add(result.page.name, result.line, result.pictures)
+            gallery.add(page.name, result.line, result.pictures)
             if result.problem:
-                report.add(str(result.page.path), result.problem)
+                report.add(str(page.path), result.problem)
     finally:  # Ctrl-C leaves what is done
         results.write(arguments.output_dir, gallery, report)
     seconds = time.perf_counter() - started
@@ -220,7 +223,7 @@ def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
     seen: set[str] = set()
     for path in paths:
         try:
-            for name, image in read_pages(path):
+            for name, image in readable_pages(path):
                 if name in seen:
                     raise InputError(
                         f"{path}: another page is called {name} as well; rename one of the files"
@@ -228,21 +231,23 @@ def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
                 seen.add(name)
                 yield PageImage(path, name, image)
         except InputError as error:
-            report.add(str(path), str(error).removeprefix(f"{path}: "))
+            report.add(str(path), str(error).removeprefix(f"{path}: "), error.trace)
 
 
 def in_order(
     work: Callable[[PageImage], PageResult], pages: Iterator[PageImage], workers: int
-) -> Iterator[PageResult]:
-    """The results of `work`, in the pages' order: some pages are read, labelled and written at the same time."""
+) -> Iterator[tuple[PageImage, PageResult | InputError]]:
+    """Each page with the result of `work`, or with the error that it met, in the pages' order: some pages are read,
+    labelled and written at the same time."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future] = deque()
+        waiting: deque[tuple[PageImage, Future]] = deque()
         for page in pages:
-            waiting.append(pool.submit(work, page))
+            waiting.append((page, pool.submit(outcome_of, work, page)))
             if len(waiting) > workers - 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+                page, future = waiting.popleft()
+                yield page, future.result()
+        for page, future in waiting:
+            yield page, future.result()
 
 
 def predict_page(

@@ -21,7 +21,7 @@ from ecg_generator_with_train_src.batch import (
     write_text,
 )
 from ecg_generator_with_train_src.command_line import run
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.errors import InputError, item_fault
 
 from helpers import files_below
 
@@ -113,6 +113,21 @@ def test_what_went_well_is_sifted_from_what_is_skipped(tmp_path, capsys):
     assert capsys.readouterr().err == "skipped page 2: 2.csv: bad\n"
 
 
+def test_stack_traces_of_faults_go_to_a_log_beside_the_report(tmp_path, capsys):
+    report = SkipReport(tmp_path / "skipped.tsv")
+    fault = item_fault(ValueError("two\nlines"))
+    assert list(report.sift([(7, fault)], "page {}".format)) == []
+    line = (
+        f"a fault of this program, please report it: ValueError: two lines; stack trace in {report.log_path}"
+    )
+    assert capsys.readouterr().err == f"skipped page 7: {line}\n"
+    report.write()
+    assert report.path.read_text() == f"page 7\t{line}\n"
+    assert report.log_path.read_text() == "page 7\nValueError: two\nlines\n"
+    SkipReport(report.path).write()
+    assert files_below(tmp_path) == {}
+
+
 # --- work (functions of this module, for the workers to find)
 
 
@@ -176,12 +191,18 @@ def test_a_file_that_is_gone_is_an_items_error(workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(
-    ("function", "error"), [(fail_at_three, ZeroDivisionError), (fill_the_disk, OSError)]
-)
-def test_bugs_and_full_disks_end_the_batch(workers, function, error):
-    with pytest.raises(error):
-        list(run_batch(function, range(8), num_workers=workers, description="test"))
+def test_a_bug_costs_one_item_and_its_stack_trace_is_kept(workers):
+    outcomes = dict(run_batch(fail_at_three, range(8), num_workers=workers, description="test"))
+    fault = outcomes.pop(3)
+    assert outcomes == {number: number for number in range(8) if number != 3}
+    assert str(fault) == "a fault of this program, please report it: ZeroDivisionError: a bug"
+    assert "in fail_at_three" in fault.trace
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_ends_the_batch(workers):
+    with pytest.raises(OSError, match="No space left"):
+        list(run_batch(fill_the_disk, range(8), num_workers=workers, description="test"))
 
 
 def test_a_worker_that_is_killed_ends_the_batch_with_advice():
@@ -265,6 +286,6 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
         assert capsys.readouterr().err == line
 
 
-def test_a_bug_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run(raising(ZeroDivisionError()))
+def test_a_bug_shows_its_stack_trace_and_ends_with_a_code_of_its_own(capsys):
+    assert ends_with(raising(ZeroDivisionError("a bug"))) == 70
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().err

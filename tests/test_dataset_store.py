@@ -186,3 +186,28 @@ def test_names_of_any_script_are_listed(tmp_path):
     build(tmp_path, [name], "old")
     assert [line.name for line in read_manifest(tmp_path)] == [name]
     assert build(tmp_path, [name], "old") == 0
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("place", ["manifest.jsonl", "manifest.partial.jsonl"])
+def test_no_manifest_names_a_file_outside_the_dataset_to_remove(tmp_path, place, overwrite):
+    root, precious = tmp_path / "dataset", tmp_path / "precious.txt"
+    precious.write_text("mine")
+    build(root, "ab", "1", overwrite=True)
+    lines = (root / "manifest.jsonl").read_text().replace("train/truth/a.npz", "../precious.txt")
+    if place == "manifest.jsonl":
+        (root / place).write_text(lines)
+    else:
+        (root / place).write_text(('{"version": "1"}\n' if overwrite else "{}\n") + lines)
+        (root / "dataset.json").unlink()
+    try:
+        build(root, "b", "2", overwrite=overwrite)
+    except InputError as error:
+        assert "'../precious.txt' is no path inside the dataset's folder" in str(error)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../a", "a/../../b", "", "C:/a", "a\0b"])
+def test_a_samples_files_lie_inside_its_dataset(path):
+    with pytest.raises(ValueError, match="no path inside"):
+        Sample.model_validate(sample("a", "1").model_dump() | {"mask": path})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.errors import InputError
-from experiment.page_files import read_pages
+from experiment.page_files import read_pages, readable_pages
 from PIL import Image
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
@@ -90,3 +90,19 @@ def test_a_file_that_is_something_else_or_nothing(tmp_path, name):
     path.write_bytes(b"%PDF-1.4 and no more")
     with pytest.raises(InputError, match=rf"{name}: (no PDF|not a whole image)"):
         list(read_pages(path))
+
+
+def test_a_damaged_later_page_of_a_tiff_is_an_error_of_that_file(tmp_path):
+    path = tmp_path / "scan.tiff"
+    frames = [Image.fromarray(np.full((40, 30), grey, np.uint8)) for grey in (10, 90)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    second = data.rindex(
+        (256).to_bytes(2, "little") + (3).to_bytes(2, "little")
+    )  # the tag of the page's width
+    data[second : second + 2] = (700).to_bytes(2, "little")
+    path.write_bytes(data)
+    pages = readable_pages(path)
+    assert next(pages)[0] == "scan-p1"
+    with pytest.raises(InputError):
+        next(pages)
