@@ -14,10 +14,13 @@ class InputError(Exception):
     trace: str = ""
 
 
-def item_fault(error: Exception) -> InputError:
+FAULT = "a fault of this program, please report it"
+
+
+def item_fault(error: Exception, why: str = FAULT) -> InputError:
     """An unforeseen exception as one line, its stack trace kept for the log."""
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    fault = InputError(f"a fault of this program, please report it: {what}")
+    fault = InputError(f"{why} ({what})")
     fault.trace = "".join(traceback.format_exception(error))
     return fault
 

@@ -33,7 +33,8 @@ def readable_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        raise item_fault(error) from error
+        fault = item_fault(error, f"{path}: damaged in a way that is not foreseen; save it anew")
+        raise fault from error
 
 
 def _image_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:

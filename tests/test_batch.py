@@ -118,7 +118,7 @@ def test_stack_traces_of_faults_go_to_a_log_beside_the_report(tmp_path, capsys):
     fault = item_fault(ValueError("two\nlines"))
     assert list(report.sift([(7, fault)], "page {}".format)) == []
     line = (
-        f"a fault of this program, please report it: ValueError: two lines; stack trace in {report.log_path}"
+        f"a fault of this program, please report it (ValueError: two lines); stack trace in {report.log_path}"
     )
     assert capsys.readouterr().err == f"skipped page 7: {line}\n"
     report.write()
@@ -195,7 +195,7 @@ def test_a_bug_costs_one_item_and_its_stack_trace_is_kept(workers):
     outcomes = dict(run_batch(fail_at_three, range(8), num_workers=workers, description="test"))
     fault = outcomes.pop(3)
     assert outcomes == {number: number for number in range(8) if number != 3}
-    assert str(fault) == "a fault of this program, please report it: ZeroDivisionError: a bug"
+    assert str(fault) == "a fault of this program, please report it (ZeroDivisionError: a bug)"
     assert "in fail_at_three" in fault.trace
 
 
