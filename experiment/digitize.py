@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
+
 from ecg_generator_with_train_src.batch import (
     SkipReport,
     outcome_of,
@@ -40,15 +42,13 @@ from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import encode_rgb
 from ecg_generator_with_train_src.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.records import LEADS, check_fs, read_record_table
-from tqdm import tqdm
-
-from experiment.backends import Backend, LaunchOptions, launch
-from experiment.page_files import PDF_SUFFIX, readable_pages
-from experiment.page_reading import ReadingOptions, flat_page, read_page
+from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
+from experiment.labelling.predictor import PageProbability, Predictor
 from experiment.predict import add_network_arguments, find_images, load_predictor
-from experiment.prediction import PageProbability, Predictor
-from experiment.reading_files import picture, reading_summary, signals_csv
-from experiment.submission import write_submission
+from experiment.reading.output_files import picture, reading_summary, signals_csv
+from experiment.reading.read_page import ReadingOptions, flat_page, read_page
+from experiment.scoring.submission import write_submission
 
 AUTO = "auto"
 ASSUMED_FS_HZ = 500.0

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 import yaml
+from safetensors.torch import save
+
 from ecg_generator_with_train_src.batch import write_bytes, write_text
 from ecg_generator_with_train_src.command_line import EXIT_DONE, make_parser, run
 from ecg_generator_with_train_src.errors import InputError
-from safetensors.torch import save
-
-from experiment.checkpoints import load_model, read_safetensors
-from experiment.model import count_parameters
+from experiment.network.checkpoints import load_model, read_safetensors
+from experiment.network.model import count_parameters
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
+
 from ecg_generator_with_train_src.batch import SkipReport, outcome_of, write_bytes, write_json, write_text
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
@@ -29,17 +31,11 @@ from ecg_generator_with_train_src.command_line import (
 from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import encode_classes, encode_rgb
-from tqdm import tqdm
-
-from experiment.backends import DEVICE_CHOICES, Backend, LaunchOptions, launch
-from experiment.checkpoints import load_model
-from experiment.metrics import mean_foreground_dice
-from experiment.overlays import overlay
-from experiment.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
-from experiment.page_scores import Tally, score_page
-from experiment.page_truth import ReadTruth, find_truth
-from experiment.prediction import Prediction, Predictor
-from experiment.prediction_report import (
+from experiment.backend.launch import DEVICE_CHOICES, Backend, LaunchOptions, launch
+from experiment.labelling.overlays import overlay
+from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
+from experiment.labelling.predictor import Prediction, Predictor
+from experiment.labelling.report_html import (
     Gallery,
     Pictures,
     make_pictures,
@@ -47,6 +43,10 @@ from experiment.prediction_report import (
     score_header,
     score_rows,
 )
+from experiment.network.checkpoints import load_model
+from experiment.scoring.dice import mean_foreground_dice
+from experiment.scoring.page_scores import Tally, score_page
+from experiment.scoring.page_truth import ReadTruth, find_truth
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "runs" / "pretrained" / "grid_wave_net.safetensors"
 DEFAULT_TILE = 512

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
+
 from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch
 from ecg_generator_with_train_src.command_line import (
     EXIT_DONE,
@@ -29,10 +31,8 @@ from ecg_generator_with_train_src.command_line import (
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S, find_records, read_signal_mv
-from tqdm import tqdm
-
-from experiment.signal_metric import PageScore, score_db, score_page
-from experiment.submission import read_submission
+from experiment.scoring.signal_metric import PageScore, score_db, score_page
+from experiment.scoring.submission import read_submission
 
 LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
 SUBMITTED = "submission"  # the type of its pages

@@ -9,16 +9,19 @@ import os
 from pathlib import Path
 
 from ecg_generator_with_train_src.command_line import make_parser, positive_int
-
-from experiment import supervisor
+from experiment.training import supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train in this process; returns the exit code: 0, or 3 if the loss stopped being finite."""
-    from experiment.backends import DEVICE_CHOICES, LaunchOptions, launch  # torch: not in the supervisor
+    from experiment.backend.launch import (  # torch: not in the supervisor
+        DEVICE_CHOICES,
+        LaunchOptions,
+        launch,
+    )
     from experiment.config import load_config
-    from experiment.run_folder import RESUME_CHOICES
-    from experiment.training import run_training
+    from experiment.training.run_folder import RESUME_CHOICES
+    from experiment.training.trainer import run_training
 
     parser = make_parser(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")

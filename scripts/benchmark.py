@@ -284,9 +284,9 @@ def median_s(function: Callable[[], object]) -> float:
 
 def benchmark_train(args: argparse.Namespace) -> None:
     """Time the training loop with real data beside the same step on one batch that stays on the device."""
-    from experiment.backends import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.backend.launch import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.backend.prefetch import DEPTH
     from experiment.config import load_config
-    from experiment.prefetch import DEPTH
 
     steps = f"run.steps_per_epoch={DEPTH + 1 + args.num_steps}"
     config = load_config(args.config, [*args.overrides, steps])
@@ -296,7 +296,7 @@ def benchmark_train(args: argparse.Namespace) -> None:
 def measure_training(backend, config, num_steps: int) -> int:
     """On one rank: several epochs, and as many steps on a cached batch after each."""
     from ecg_generator_with_train_src.dataset_format import read_dataset_info
-    from experiment.training import Trainer
+    from experiment.training.trainer import Trainer
 
     trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))
     meter = trainer.new_meter()
@@ -418,14 +418,14 @@ def run_on_images(
 
 def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
     """Seconds that the network takes for the tiles of a page, and nothing else."""
-    from experiment.backends import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.backend.launch import LaunchOptions, launch  # torch: for this benchmark only
 
     found: list[float] = []
 
     def measure(backend) -> int:
-        from experiment.model import PX_PER_MM
+        from experiment.labelling.predictor import page_scale, tile_starts
+        from experiment.network.model import PX_PER_MM
         from experiment.predict import load_predictor
-        from experiment.prediction import page_scale, tile_starts
 
         predictor = load_predictor(backend, args.checkpoint)
         scale = PX_PER_MM / page_scale(image, None)[0]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ecg_generator_with_train_src.pages import PageDescription, read_page_description
 
 REPOSITORY = Path(__file__).resolve().parents[1]

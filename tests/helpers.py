@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.records import LEADS, Record
 
 from conftest import GRID, MASK, REPOSITORY, run_script

@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import torch
+
 from ecg_generator_with_train_src.dataset_format import read_dataset_info
 from ecg_generator_with_train_src.errors import InputError
-from experiment.backends import Choice, LaunchOptions, launch
+from experiment.backend.launch import Choice, LaunchOptions, launch
 from experiment.config import check_config
-from experiment.data import DataSource
-from experiment.model import GridWaveNet
-from experiment.training import Meter, Trainer
+from experiment.network.model import GridWaveNet
+from experiment.training.loaders import DataSource
+from experiment.training.trainer import Meter, Trainer
 
 
 def say(found: dict) -> None:
@@ -126,12 +127,12 @@ def main(names: str, device: str, *argument: str) -> int:
     """Run programs on a device; `ranks` stands for the ranks that torch_xla.launch starts."""
     if device == "ranks" or "cached" in names:
         os.environ["PJRT_DEVICE"] = "CPU"
-        from experiment import backends_xla
+        from experiment.backend import xla
     if "cached" in names:
-        backends_xla.open_cache(Path(*argument) / "xla_cache")
+        xla.open_cache(Path(*argument) / "xla_cache")
     if device == "ranks":
         call = (Choice("xla-cpu", "test", None), LaunchOptions("xla-cpu"), several, (names, *argument))
-        return backends_xla.launch_ranks(*call)
+        return xla.launch_ranks(*call)
     return launch(LaunchOptions(device), several, names, *argument)
 
 

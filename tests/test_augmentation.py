@@ -3,9 +3,18 @@
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.stroke import stroke
-from experiment.augmentation import PLAIN_CHANCE, SCALE_CHANCE, SCALES, Page, augment, draw_scale, resize_page
+from experiment.training.augmentation import (
+    PLAIN_CHANCE,
+    SCALE_CHANCE,
+    SCALES,
+    Page,
+    augment,
+    draw_scale,
+    resize_page,
+)
 
 SIZE = 128
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from ecg_generator_with_train_src.errors import InputError
-from experiment.backends import Choice, LaunchOptions, choose, launch, resolve_precision
-from experiment.prefetch import DEPTH, prefetched
+from experiment.backend.launch import Choice, LaunchOptions, choose, launch, resolve_precision
+from experiment.backend.prefetch import DEPTH, prefetched
+from test_training import arguments, environment, metrics_of, plain_environment
 
 import rank_programs
 from conftest import REPOSITORY, run_script
-from test_training import arguments, environment, metrics_of, plain_environment
 
 PROGRAMS = "tests/rank_programs.py"
 __all__ = ["plain_environment"]  # a fixture that every test here uses
@@ -99,7 +100,7 @@ def test_the_bf16_variables_are_taken_out_of_the_environment(monkeypatch, value,
     ],
 )
 def test_core_counts(asked, here, expected):
-    resolve_cores = pytest.importorskip("experiment.backends_xla").resolve_cores
+    resolve_cores = pytest.importorskip("experiment.backend.xla").resolve_cores
     assert resolve_cores(asked, here) == expected
 
 
@@ -118,7 +119,7 @@ def test_plain_torch_says_that_it_drives_one_device(capsys):
 
 def test_plain_torch_never_loads_torch_xla():
     code = (
-        "import sys; from experiment.backends import LaunchOptions, launch; import experiment.training;"
+        "import sys; from experiment.backend.launch import LaunchOptions, launch; import experiment.training.trainer;"
         "launch(LaunchOptions('cpu'), lambda backend: print('torch_xla' in sys.modules))"
     )
     command = [sys.executable, "-c", code]

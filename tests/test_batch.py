@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ecg_generator_with_train_src.batch import (
     ITEMS_IN_FLIGHT,
     THREAD_VARIABLES,

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from ecg_generator_with_train_src.batch import remove_stale_temporaries
 
 from conftest import GRID, MASK, run_script, succeed

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.image_files import encode_rgb, read_grey, read_ink_alpha
 from ecg_generator_with_train_src.pages import draw_traces, read_page_description
 from ecg_generator_with_train_src.records import read_record

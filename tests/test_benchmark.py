@@ -3,9 +3,9 @@
 import re
 
 from ecg_generator_with_train_src.profiles import PROFILE_NAMES
-from experiment.checkpoints import TrainingState, write_weights
 from experiment.config import check_config
-from experiment.model import GridWaveNet
+from experiment.network.checkpoints import TrainingState, write_weights
+from experiment.network.model import GridWaveNet
 
 from conftest import run_script
 

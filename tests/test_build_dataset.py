@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import (
     Sample,
     read_dataset_info,

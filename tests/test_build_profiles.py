@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import WAVEFORM, read_dataset_info, read_manifest, sha256_of
 from ecg_generator_with_train_src.degradation import Degradation
 from ecg_generator_with_train_src.degrade import place_points

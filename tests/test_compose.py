@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.compose import compose
 
 PULSE = (629, 98)  # row, column in the middle of the first row's calibration pulse

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ecg_generator_with_train_src.errors import InputError
 from experiment.config import Config, differing_key, dump_config, load_config
 

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from experiment.crisp_edges import with_crisp_edges
+
+from experiment.labelling.crisp_edges import with_crisp_edges
 
 PAPER, LINES, PEN = (250, 248, 245), (240, 170, 175), (20, 25, 30)
 SIDE = 128

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from ecg_generator_with_train_src.dataset_format import IGNORED, read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from experiment.config import Config, check_config
-from experiment.data import (
+from experiment.training.loaders import (
     DataSource,
     cut,
     page_order,
@@ -21,7 +23,6 @@ from experiment.data import (
     tiles_of,
     validation_tiles,
 )
-from PIL import Image
 
 
 def config_for(root: Path, **data) -> Config:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import Sample, read_dataset_info, read_manifest
 from ecg_generator_with_train_src.dataset_store import DatasetStore
 from ecg_generator_with_train_src.errors import InputError

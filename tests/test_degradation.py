@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
+
 from ecg_generator_with_train_src.compose import compose
 from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degradation import Degradation, sample_degradation, sample_effects
@@ -17,7 +19,6 @@ from ecg_generator_with_train_src.random_stream import random_stream
 from ecg_generator_with_train_src.records import read_record
 from ecg_generator_with_train_src.stroke import lay_over, stroke
 from ecg_generator_with_train_src.warp import PageMap, place_on_image
-from scipy.spatial import cKDTree
 
 PEN_PX = 2.083
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from ecg_generator_with_train_src.image_files import encode_rgb
 from ecg_generator_with_train_src.records import LEADS
-from experiment.checkpoints import TrainingState, write_weights
 from experiment.config import check_config
 from experiment.digitize import Rates, id_of
-from experiment.model import GridWaveNet
-from experiment.submission import read_submission
+from experiment.network.checkpoints import TrainingState, write_weights
+from experiment.network.model import GridWaveNet
+from experiment.scoring.submission import read_submission
 
 from helpers import refusal, run_here
 

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import find_records, read_record_table
 

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.grid_file import read_grid

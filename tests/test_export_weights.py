@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from experiment.checkpoints import TrainingState, load_model, write_weights
+
 from experiment.config import check_config, load_config
-from experiment.model import GridWaveNet
+from experiment.network.checkpoints import TrainingState, load_model, write_weights
+from experiment.network.model import GridWaveNet
 
 from conftest import run_script
 

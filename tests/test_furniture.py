@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.compose import compose
 from ecg_generator_with_train_src.pages import PageDescription
 

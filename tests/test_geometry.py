@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.geometry import PageGeometry, PaperGeometry, Placement
 
 RNG = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.export_clean_grid import main as export_clean_grid
 from ecg_generator_with_train_src.geometry import PaperGeometry

@@ -5,11 +5,12 @@ import math
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.geometry import PaperGeometry
 from ecg_generator_with_train_src.grid import draw_grid
 from ecg_generator_with_train_src.image_files import read_rgb
-from experiment.grid_scale import find_grid
+from experiment.labelling.grid_scale import find_grid
 
 
 def ruled(px_per_mm: float, width_mm: float = 250, height_mm: float = 100) -> np.ndarray:

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+
 from ecg_generator_with_train_src.batch import write_bytes
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import (
@@ -16,7 +18,6 @@ from ecg_generator_with_train_src.image_files import (
     read_ink_alpha,
     read_rgb,
 )
-from PIL import Image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (33, 47), dtype=np.uint8)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import wfdb
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import LEADS, read_record, read_record_ids, read_record_table
 

@@ -1,7 +1,8 @@
 """Runs of ink in columns."""
 
 import numpy as np
-from experiment.ink_runs import ink_of_states, run_lengths, runs_on
+
+from experiment.reading.ink_runs import ink_of_states, run_lengths, runs_on
 
 
 def test_the_length_of_a_run_is_counted_along_the_last_axis():

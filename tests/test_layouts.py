@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.pages import PageDescription
 from ecg_generator_with_train_src.records import LEADS

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from experiment.lead_relations import fill_hidden
+
+from experiment.reading.lead_relations import fill_hidden
 
 FS_HZ = 500.0
 TIME_S = np.arange(0, 2.5, 1 / FS_HZ)

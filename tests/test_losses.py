@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+
 from experiment.config import LossConfig
-from experiment.losses import (
+from experiment.training.losses import (
     class_shares,
     class_weights,
     cross_entropy_per_image,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.records import LEADS, read_record, read_record_table
 
 from conftest import succeed

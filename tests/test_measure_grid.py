@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.geometry import MAJOR_MM
 from ecg_generator_with_train_src.grid import draw_grid

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from experiment.metrics import confusion_matrix, likeliest, mean_foreground_dice, scores
-from experiment.page_scores import count_confusion
+
+from experiment.scoring.dice import confusion_matrix, likeliest, mean_foreground_dice, scores
+from experiment.scoring.page_scores import count_confusion
 
 LABELS = np.array([[0, 0, 1, 1], [2, 2, 255, 0]], np.uint8)
 FOUND = np.array([[0, 1, 1, 1], [2, 0, 2, 0]], np.uint8)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+
 from experiment.config import ModelConfig, load_config
-from experiment.model import GridWaveNet, count_parameters
+from experiment.network.model import GridWaveNet, count_parameters
 
 from conftest import REPOSITORY
 

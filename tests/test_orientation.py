@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import WAVEFORM, read_manifest
 from ecg_generator_with_train_src.image_files import read_classes, read_rgb
-from experiment.orientation import runs_down, upside_down
+from experiment.labelling.orientation import runs_down, upside_down
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from ecg_generator_with_train_src.errors import InputError
-from experiment.page_files import read_pages, readable_pages
 from PIL import Image
+
+from ecg_generator_with_train_src.errors import InputError
+from experiment.labelling.page_files import read_pages, readable_pages
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
 
@@ -100,6 +101,6 @@ def test_a_tiff_damaged_in_a_way_that_no_one_foresaw_is_an_error_of_that_file(tm
     second = data.rindex(b"\0\1\4\0")  # the tag of the page's width, a long number
     data[second : second + 2] = (700).to_bytes(2, "little")
     path.write_bytes(data)
-    with pytest.raises(InputError, match="scan.tiff: damaged") as refused:
+    with pytest.raises(InputError, match=r"scan\.tiff: damaged") as refused:
         list(readable_pages(path))
     assert "Traceback" in refused.value.trace

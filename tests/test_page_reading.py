@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.compose import compose
 from ecg_generator_with_train_src.dataset_format import GRID, WAVEFORM
 from ecg_generator_with_train_src.errors import InputError
@@ -11,12 +12,12 @@ from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.pages import PageRequest, describe_page, draw_traces
 from ecg_generator_with_train_src.records import LEADS
-from experiment.find_layout import find_layout
-from experiment.model import PX_PER_MM
-from experiment.page_reading import TURNED, ReadingOptions, flat_page, read_page
-from experiment.prediction import UNSURE_OF_UP, PageProbability
-from experiment.rectify import fit_paper, rectify
-from experiment.signal_metric import score_db, score_page
+from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
+from experiment.network.model import PX_PER_MM
+from experiment.reading.find_layout import find_layout
+from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
+from experiment.reading.rectify import fit_paper, rectify
+from experiment.scoring.signal_metric import score_db, score_page
 
 from helpers import record_of, waves_mv
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import IGNORED, WAVEFORM, read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import read_classes, read_rgb
 from ecg_generator_with_train_src.pages import TracePoints
-from experiment.page_scores import Tally, score_page
-from experiment.page_truth import PageTruth, curve_of, find_truth
+from experiment.scoring.page_scores import Tally, score_page
+from experiment.scoring.page_truth import PageTruth, curve_of, find_truth
 
 SHAPE = (40, 100)
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.pages import (
     PageDescription,

@@ -9,19 +9,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from ecg_generator_with_train_src.dataset_format import WAVEFORM, read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.image_files import encode_classes
 from experiment import predict
-from experiment.backends import LaunchOptions, launch
-from experiment.checkpoints import TrainingState, write_weights
+from experiment.backend.launch import LaunchOptions, launch
 from experiment.config import check_config
-from experiment.data import read_label, read_rgb
-from experiment.metrics import scores
-from experiment.model import PX_PER_MM, GridWaveNet
-from experiment.page_scores import count_confusion
-from experiment.prediction import Predictor, blend, input_of_upright, page_scale, tile_starts
-from PIL import Image
+from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
+from experiment.network.checkpoints import TrainingState, write_weights
+from experiment.network.model import PX_PER_MM, GridWaveNet
+from experiment.scoring.dice import scores
+from experiment.scoring.page_scores import count_confusion
+from experiment.training.loaders import read_label, read_rgb
 
 from conftest import run_script
 
@@ -212,7 +213,7 @@ def test_truth_gives_scores_that_can_be_counted_again(checkpoint, tiny_dataset, 
 
 
 def test_the_overlay_shows_the_classes_over_the_page():
-    from experiment.overlays import WAVEFORM_RGB, overlay
+    from experiment.labelling.overlays import WAVEFORM_RGB, overlay
 
     image = np.full((1, 3, 3), 200, np.uint8)
     found = overlay(image, np.array([[0, 1, 2]], np.uint8))

@@ -6,10 +6,11 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-from experiment.page_scores import score_page
-from experiment.page_truth import PageTruth
-from experiment.prediction_report import Gallery, make_pictures, report_html
 from PIL import Image
+
+from experiment.labelling.report_html import Gallery, make_pictures, report_html
+from experiment.scoring.page_scores import score_page
+from experiment.scoring.page_truth import PageTruth
 
 VOID = {"meta", "img", "br"}
 

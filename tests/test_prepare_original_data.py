@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import LEADS, find_records
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+
 from ecg_generator_with_train_src.dataset_format import read_manifest
 from ecg_generator_with_train_src.records import read_signal_mv
-from experiment.checkpoints import load_model
-from experiment.model import count_parameters
+from experiment.network.checkpoints import load_model
+from experiment.network.model import count_parameters
 from experiment.predict import PRETRAINED
 
 from conftest import run_script

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
-from experiment.read_leads import _inked, _risen_from_level, _start
-from experiment.trace_decoding import Nodes
-from experiment.trace_tracking import Track
+from experiment.reading.read_leads import _inked, _risen_from_level, _start
+from experiment.reading.trace_decoding import Nodes
+from experiment.reading.trace_tracking import Track
 
 LEVEL_PX, HIDDEN_PX = 100.0, 6
 

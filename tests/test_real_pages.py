@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.compose import compose
 from ecg_generator_with_train_src.dataset_format import (
     REAL_PREFIX,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import (
     LEADS,

@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.geometry import PaperGeometry
 from ecg_generator_with_train_src.grid import GridStyle, draw_grid_mask
 from ecg_generator_with_train_src.warp import Crease, PageMap, Wave, dense_index, place_on_image
-from experiment.model import PX_PER_MM
-from experiment.rectify import fit_paper, rectify
+from experiment.network.model import PX_PER_MM
+from experiment.reading.rectify import fit_paper, rectify
 
 PAPER = PaperGeometry(
     width_px=1000, height_px=760, px_per_mm_x=PX_PER_MM, px_per_mm_y=PX_PER_MM, major_x_px=0, major_y_px=0

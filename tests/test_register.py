@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.compose import compose
 from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degradation import sample_degradation

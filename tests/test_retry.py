@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from experiment.checkpoints import load_training_state, read_safetensors
-from experiment.data import DataSource
+
+from experiment.network.checkpoints import load_training_state, read_safetensors
+from experiment.training.loaders import DataSource
+from test_training import metrics_of, plain_environment, train_on_cpu
 
 from helpers import PowerCut
-from test_training import metrics_of, plain_environment, train_on_cpu
 
 __all__ = ["plain_environment"]  # a fixture that every test here uses
 # four steps an epoch, a log line every two

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from ecg_generator_with_train_src.errors import InputError
-from experiment.checkpoints import newest_whole, read_safetensors
-from experiment.data import DataSource
-from experiment.run_folder import RunFolder, cut_events
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from ecg_generator_with_train_src.errors import InputError
+from experiment.network.checkpoints import newest_whole, read_safetensors
+from experiment.training.loaders import DataSource
+from experiment.training.run_folder import RunFolder, cut_events
+from test_training import arguments, environment, metrics_of, plain_environment, train_on_cpu
+
 from conftest import REPOSITORY
 from helpers import PowerCut, wait_for
-from test_training import arguments, environment, metrics_of, plain_environment, train_on_cpu
 
 __all__ = ["plain_environment"]  # a fixture that every test here uses
 # a log line every three steps, which the ends of epochs of five do not meet
@@ -99,8 +100,8 @@ def test_stopped_within_an_epoch_and_resumed_it_ends_like_the_unbroken_run(
         patch.setattr(DataSource, "val_batches", watched_val)
         if step != 5:
             patch.setattr(DataSource, "train_batches", watched)
-        patch.setattr("experiment.supervisor.stop_asked", lambda: asked["now"])
-        patch.setattr("experiment.prefetch.DEPTH", 1)
+        patch.setattr("experiment.training.supervisor.stop_asked", lambda: asked["now"])
+        patch.setattr("experiment.backend.prefetch.DEPTH", 1)
         assert train(tiny_dataset, tmp_path) == 0
     record = json.loads((tmp_path / "small/checkpoints/last.json").read_text())
     assert record["epoch_step"] > 0 and record["step"] <= step

@@ -3,8 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.records import LEADS
+from test_signal_metric import FS_HZ, KNOWN_MV
+from test_submission import submission_table
+from test_submission import write as write_submission
 
 from conftest import succeed
 from helpers import (
@@ -17,9 +21,6 @@ from helpers import (
     waves_mv,
     write_csv,
 )
-from test_signal_metric import FS_HZ, KNOWN_MV
-from test_submission import submission_table
-from test_submission import write as write_submission
 
 SCRIPT = "experiment/score.py"
 QUARTERS = (0, 250, 500, 750, 1000)

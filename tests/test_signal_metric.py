@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.records import LEADS
-from experiment.signal_metric import best_shift, power_ratio, score_db, score_page
+from experiment.scoring.signal_metric import best_shift, power_ratio, score_db, score_page
 
 KNOWN_MV = {  # the example of the competition's metric, fs 1
     "I": [0.1, 0.3, 0.4],

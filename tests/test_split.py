@@ -1,6 +1,7 @@
 """The split: recordings and patients stay whole."""
 
 import pytest
+
 from ecg_generator_with_train_src.split import group_records, split_groups
 
 

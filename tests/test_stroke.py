@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.stroke import lay_over, stroke
 
 PAGE = 60, 80

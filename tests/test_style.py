@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.dataset_format import GRID, WAVEFORM, read_manifest
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.geometry import PaperGeometry

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.records import LEADS
-from experiment.submission import read_submission
+from experiment.scoring.submission import read_submission
 
 TYPES = ("csv", "parquet")
 

@@ -9,12 +9,13 @@ import uuid
 from pathlib import Path
 
 import pytest
+
 from ecg_generator_with_train_src.errors import InputError
-from experiment.supervisor import holders, refuse_held_devices
+from experiment.training.supervisor import holders, refuse_held_devices
+from test_training import arguments, environment
 
 from conftest import REPOSITORY
 from helpers import linux_only, wait_for
-from test_training import arguments, environment
 
 pytestmark = linux_only
 
@@ -189,7 +190,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(family):
 
 SCRIPT = """
 import sys, time
-from experiment import supervisor
+from experiment.training import supervisor
 
 supervisor.GRACE_S = 1
 

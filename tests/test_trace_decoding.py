@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.stroke import lay_over, stroke
-from experiment.trace_decoding import Nodes, decode
+from experiment.reading.trace_decoding import Nodes, decode
 
 SHAPE = (200, 300)
 NODES = Nodes(first_x_px=10.3, step_px=0.4, count=680)

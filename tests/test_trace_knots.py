@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.stroke import lay_over, stroke
-from experiment.ink_runs import FAINT_INK, runs_on
-from experiment.trace_knots import untie
-from experiment.trace_tracking import track_rows
+from experiment.reading.ink_runs import FAINT_INK, runs_on
+from experiment.reading.trace_knots import untie
+from experiment.reading.trace_tracking import track_rows
 
 SHAPE = (420, 300)
 ZEROS = np.array([110.0, 240.0])

@@ -1,8 +1,9 @@
 """Paths through the rows' ink."""
 
 import numpy as np
+
 from ecg_generator_with_train_src.stroke import lay_over, stroke
-from experiment.trace_tracking import track_rows
+from experiment.reading.trace_tracking import track_rows
 
 SHAPE = (320, 400)
 ZEROS = np.array([100.0, 220.0])

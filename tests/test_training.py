@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from ecg_generator_with_train_src.errors import InputError
 from experiment import train_tpu
-from experiment.checkpoints import load_model, load_training_state, read_safetensors
 from experiment.config import ModelConfig, OptimizerConfig
-from experiment.model import GridWaveNet
-from experiment.optimizer import GuardedAdamW
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from experiment.network.checkpoints import load_model, load_training_state, read_safetensors
+from experiment.network.model import GridWaveNet
+from experiment.training.optimizer import GuardedAdamW
 
 from conftest import REPOSITORY, run_script
 

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+
 from ecg_generator_with_train_src import transfers
 from ecg_generator_with_train_src.batch import SkipReport
 from ecg_generator_with_train_src.errors import InputError

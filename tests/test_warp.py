@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from ecg_generator_with_train_src.degradation import sample_degradation
 from ecg_generator_with_train_src.layouts import PageSetup
 from ecg_generator_with_train_src.profiles import PROFILES

@@ -1,0 +1,1 @@
+"""Where the network runs: the interface, the launcher, plain torch, XLA."""

@@ -1,0 +1,1 @@
+"""Pages labelled with a trained network: scale, orientation, tiles, pictures, reports."""

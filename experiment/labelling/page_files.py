@@ -1,0 +1,90 @@
+"""Pages out of image and PDF files, as a scanner, a phone or an office program leaves them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+from PIL import Image, ImageOps, ImageSequence
+
+from ecg_generator_with_train_src.errors import InputError, item_fault
+from ecg_generator_with_train_src.geometry import POINTS_PER_INCH
+from ecg_generator_with_train_src.image_files import opened
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
+PDF_SUFFIX = ".pdf"
+PDF_DPI = 200  # the network's own scale, where the PDF's page has the paper's size
+PDF_MAX_SIDE_PX = 4500  # where it is larger
+
+
+def read_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and RGB image (H, W, 3) uint8 of each page of a file, one at a time.
+
+    An image file's page has the file's stem for a name; pages of a PDF, and of a TIFF of several, are `<stem>-p1` and
+    so on. Raises InputError naming a file that is missing, damaged, encrypted or no such file.
+    """
+    yield from _pdf_pages(path) if path.suffix.lower() == PDF_SUFFIX else _image_pages(path)
+
+
+def readable_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The same; what no one foresaw in a damaged file is raised as an error of this file too."""
+    try:
+        yield from read_pages(path)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        fault = item_fault(error, f"{path}: damaged in a way that is not foreseen; save it anew")
+        raise fault from error
+
+
+def _image_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with opened(path) as image:
+        if image.format != "TIFF" or image.n_frames == 1:
+            yield path.stem, _rgb(image)
+            return
+        for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
+            yield f"{path.stem}-p{number}", _rgb(frame)
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Turned as its EXIF data say, 8 bits a channel, transparency laid on white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Grey values of 16 or 32 bits as uint8: of the type's full range, or of their own if it is not known."""
+    full = 65535 if values.dtype.itemsize == 2 or values.max(initial=0) > 255 else 255
+    full = max(full, float(values.max(initial=0)))
+    return np.rint(np.clip(values, 0, None) * (255 / full)).astype(np.uint8)
+
+
+def _pdf_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise InputError(f"{path}: no PDF that can be read ({error})") from error
+    with contextlib.closing(document):
+        if len(document) == 0:
+            raise InputError(f"{path}: a PDF without pages")
+        for number in range(len(document)):
+            yield f"{path.stem}-p{number + 1}", _rendered(document, number, path)
+
+
+def _rendered(document: pypdfium2.PdfDocument, number: int, path: Path) -> np.ndarray:
+    try:
+        page = document[number]
+        scale = min(PDF_DPI / POINTS_PER_INCH, PDF_MAX_SIDE_PX / max(page.get_size())) * (
+            1 - 1e-6
+        )  # is rounded up
+        return np.array(page.render(scale=scale).to_pil().convert("RGB"))
+    except pypdfium2.PdfiumError as error:
+        raise InputError(f"{path}: page {number + 1} cannot be drawn ({error})") from error

@@ -1,0 +1,189 @@
+"""Checkpoints: weights that stand alone, and beside them what a broken-off run needs to go on.
+
+    <name>.safetensors            the weights; their header holds the configuration, classes, step and scores
+    <name>.json                   position, scheduler and scores, and which state file belongs to them
+    <name>.state-<step>-<digest>.safetensors   the weights again, and the optimizer's tensors
+
+The JSON file is renamed into place last but one, before the weights, and names the state file by its digest:
+whenever a run is killed, the JSON file and the state file it names are whole and of one step. Random numbers need
+no state: crops are drawn from (seed, epoch, visit), and the position is in the JSON file. Nothing is ever unpickled.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+
+from ecg_generator_with_train_src.batch import write_bytes, write_json
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, sha256_of
+from ecg_generator_with_train_src.errors import InputError
+from experiment.backend.launch import Backend
+from experiment.config import Config, check_model_config
+from experiment.network.model import PX_PER_MM, GridWaveNet
+
+FORMAT_VERSION = 1
+NAMES = ("last", "best", "best_loss")
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What `<name>.json` and its state file hold."""
+
+    weights: Tensors
+    optimizer: Tensors
+    record: dict[str, Any]  # plain values: epoch, step, scheduler, scores, …
+
+    @property
+    def tensors(self) -> Tensors:
+        """All tensors, as the state file has them."""
+        tensors = {f"model.{key}": value for key, value in self.weights.items()}
+        return tensors | {f"optimizer.{key}": value for key, value in self.optimizer.items()}
+
+
+def save_checkpoint(folder: Path, name: str, state: TrainingState, config: Config) -> None:
+    """Write `state`, whose tensors are on the CPU, as the checkpoint `name` of `folder`."""
+    data = save(state.tensors)
+    digest = sha256_of(data)
+    # The digest in the name: a state of the same step, after a retry, does not replace the one still named.
+    state_path = folder / f"{name}.state-{state.record['step']:08d}-{digest[:8]}.safetensors"
+    write_bytes(state_path, data)
+    link = {"state_file": state_path.name, "state_sha256": digest}
+    write_json(folder / f"{name}.json", {"format_version": FORMAT_VERSION, **link, **state.record})
+    write_weights(folder / f"{name}.safetensors", state, config)
+    for path in folder.glob(f"{name}.state-*.safetensors"):
+        if path != state_path:
+            path.unlink()
+
+
+def write_weights(path: Path, state: TrainingState, config: Config) -> None:
+    """Write the weights with all that prediction needs to know in the header."""
+    header = {
+        "format_version": str(FORMAT_VERSION),
+        "classes": json.dumps(CLASS_NAMES),
+        "px_per_mm": str(PX_PER_MM),
+        "step": str(state.record["step"]),
+        "scores": json.dumps(state.record["scores"]),
+        "config": json.dumps(config.model_dump(mode="json")),
+    }
+    write_bytes(path, save(state.weights, metadata=header))
+
+
+def load_training_state(folder: Path, name: str) -> TrainingState | None:
+    """The checkpoint `name` of `folder`; None if there is none. Raises InputError for a damaged one."""
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        state_path = folder / record.pop("state_file")
+        digest = record.pop("state_sha256")
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); start afresh with --resume none") from error
+    if not state_path.is_file() or sha256_of(state_path.read_bytes()) != digest:
+        raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
+    tensors, _ = read_safetensors(state_path)
+    return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)
+
+
+def newest_whole(folder: Path) -> TrainingState | None:
+    """The checkpoint of `folder` with the most steps that is whole; None if there is none at all.
+
+    A damaged one is passed over with a line. Raises InputError if all are damaged.
+    """
+    states, problems = [], []
+    for name in NAMES:
+        try:
+            states.append(load_training_state(folder, name))
+        except InputError as error:
+            problems.append(error)
+    found = [state for state in states if state is not None]
+    if problems and not found:
+        raise problems[0]
+    for problem in problems:
+        print(f"warning: {str(problem).partition(';')[0]}; going on with another checkpoint", file=sys.stderr)
+    return max(found, key=lambda state: state.record["step"], default=None)
+
+
+def from_rank_0(backend: Backend, find: Callable[[], TrainingState | None]) -> TrainingState | None:
+    """What `find` gives on rank 0, on every rank, whether or not they share its files. So is its InputError."""
+    if backend.world_size == 1:
+        return find()
+    data = _message(find) if backend.is_main else None
+    data = backend.broadcast_bytes(data)
+    if data[:1] == _ERROR:
+        raise InputError(data[1:].decode())
+    return _unpack(data[1:]) if data[:1] == _STATE else None
+
+
+_STATE, _ERROR, _NOTHING = b"S", b"E", b"N"
+
+
+def _message(find: Callable[[], TrainingState | None]) -> bytes:
+    try:
+        state = find()
+    except InputError as error:
+        return _ERROR + str(error).encode()
+    return _NOTHING if state is None else _STATE + _pack(state)
+
+
+def _pack(state: TrainingState) -> bytes:
+    record = json.dumps(state.record).encode()
+    return len(record).to_bytes(8, "little") + record + save(state.tensors)
+
+
+def _unpack(data: bytes) -> TrainingState:
+    end = 8 + int.from_bytes(data[:8], "little")
+    tensors = load(data[end:])
+    return TrainingState(
+        _under("model.", tensors), _under("optimizer.", tensors), json.loads(data[8:end].decode())
+    )
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """Tensors and header of a file. Raises InputError if it is missing or no safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: no whole safetensors file ({error})") from error
+
+
+def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
+    """The network of a weights file, ready to predict on the CPU, and the configuration that it was trained with.
+
+    Of that, only the network's shape must be one that is known today: weights outlive the keys of training.
+
+    Raises InputError if the file is missing, damaged or not one of GridWaveNet.
+    """
+    tensors, header = read_safetensors(path)
+    if "config" not in header:
+        raise InputError(f"{path}: is no checkpoint of train_tpu.py (its header has no config)")
+    config = _json_of(header["config"], path)
+    model = GridWaveNet(check_model_config(config.get("model"), str(path)))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: tensors do not fit the network ({' '.join(str(error).split())[:200]})"
+        ) from error
+    return model.eval(), config
+
+
+def _json_of(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: damaged header ({error})") from error

@@ -1,0 +1,1 @@
+"""Signals read back from labelled pages; nothing here imports torch."""

@@ -1,0 +1,112 @@
+"""What digitize.py writes of a page: signals, geometry, and a picture of what was read."""
+
+import io
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
+from experiment.network.model import PX_PER_MM
+from experiment.reading.read_page import PageReading
+
+TRACE_RGB = (214, 0, 110)
+GRID_RGB = (235, 235, 235)
+PICTURE_SCALE = 0.6  # of the rectified page
+PLOT_WIDTH_PX = 1100
+PLOT_COLUMNS = 2
+PLOT_MV = 3.0  # shown of each lead
+SUBPIXEL_BITS = 4
+
+
+def signals_csv(signal_mv: np.ndarray) -> str:
+    """The competition's table of a record: a column a lead in mV, empty where nothing was shown."""
+    table = io.StringIO()
+    pd.DataFrame(signal_mv, columns=LEADS).to_csv(
+        table, index=False, float_format="%.4f", lineterminator="\n"
+    )
+    return table.getvalue()
+
+
+def reading_summary(reading: PageReading) -> dict:
+    """What was found on a page, for JSON."""
+    setup, found = reading.found.setup, reading.found
+    return {
+        "layout": setup.layout.name,
+        "lead_order": setup.lead_order,
+        "paper_speed_mm_s": setup.paper_speed_mm_s,
+        "gain_mm_mv": setup.gain_mm_mv,
+        "calibration_pulse": setup.pulse,
+        "rectified": {
+            "width_px": reading.page.ink.shape[1],
+            "height_px": reading.page.ink.shape[0],
+            "px_per_mm": PX_PER_MM,
+            "px_per_s": setup.paper_speed_mm_s * PX_PER_MM,
+            "mv_per_px": 1 / (setup.gain_mm_mv * PX_PER_MM),
+            "time_zero_x_px": round(found.start_x_px, 3),
+            "zero_y_px": [round(float(y), 3) for y in found.zero_y_px],
+            "grid_residual_mm": round(reading.field.residual_mm, 4),
+        },
+        "leads": [
+            {
+                "lead": lead.place.lead,
+                "label": lead.place.label,
+                "row": lead.place.row,
+                "start_s": lead.place.start_s,
+                "end_s": lead.place.end_s,
+                "confidence": round(lead.confidence, 4),
+                "filled_in_s": [list(gap) for gap in lead.gaps_s],
+            }
+            for lead in reading.leads
+        ],
+        "warnings": list(reading.warnings),
+    }
+
+
+def picture(reading: PageReading) -> np.ndarray:
+    """The traces over the rectified page, beside a plot of the twelve leads (H, W, 3) uint8."""
+    page = reading.page.image
+    scaled = cv2.resize(page, None, fx=PICTURE_SCALE, fy=PICTURE_SCALE, interpolation=cv2.INTER_AREA)
+    left = np.ascontiguousarray(255 - (255 - scaled) // 2)
+    for lead in reading.leads:
+        samples = lead.place.samples(reading.fs_hz)
+        x_px = lead.place.x_px_of_s((samples.start + np.arange(len(lead.y_px))) / reading.fs_hz)
+        _draw(left, PICTURE_SCALE * x_px, PICTURE_SCALE * lead.y_px, TRACE_RGB)
+    return np.concatenate([left, _plot(reading.signal_mv, len(left))], axis=1)
+
+
+def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
+    """The twelve leads in two columns, each over the whole time and about its median."""
+    plot = np.full((height_px, PLOT_WIDTH_PX, 3), 255, np.uint8)
+    rows = len(LEADS) // PLOT_COLUMNS
+    box_w, box_h = PLOT_WIDTH_PX / PLOT_COLUMNS, height_px / rows
+    for number, lead in enumerate(LEADS):
+        column, row = divmod(number, rows)
+        left, middle = column * box_w + 10, (row + 0.55) * box_h
+        for second in range(int(RECORD_DURATION_S) + 1):
+            x = round(left + second / RECORD_DURATION_S * (box_w - 20))
+            cv2.line(plot, (x, round(row * box_h + 4)), (x, round((row + 1) * box_h - 4)), GRID_RGB)
+        cv2.line(plot, (round(left), round(middle)), (round(left + box_w - 20), round(middle)), GRID_RGB)
+        cv2.putText(
+            plot,
+            lead,
+            (round(left), round(row * box_h + 18)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (60, 60, 60),
+            1,
+            cv2.LINE_AA,
+        )
+        values = signal_mv[:, number]
+        shown = np.flatnonzero(np.isfinite(values))
+        if len(shown):
+            x_px = left + shown / len(values) * (box_w - 20)
+            y_px = middle - (values[shown] - np.median(values[shown])) / PLOT_MV * (box_h - 8)
+            _draw(plot, x_px, y_px, (0, 0, 0))
+    return plot
+
+
+def _draw(image: np.ndarray, x_px: np.ndarray, y_px: np.ndarray, rgb: tuple[int, int, int]) -> None:
+    """A thin curve through canvas points."""
+    points = np.rint((np.stack([x_px, y_px], axis=1) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+    cv2.polylines(image, [points], False, rgb, 1, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -1,0 +1,241 @@
+"""The leads' signals from a rectified page and its layout: track, decode, turn heights into millivolts, and draw what
+is hidden from the other leads."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, uniform_filter1d
+
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.furniture import PULSE_MV
+from ecg_generator_with_train_src.geometry import Placement
+from experiment.network.model import PX_PER_MM
+from experiment.reading.find_layout import SEPARATOR_MM, FoundLayout
+from experiment.reading.lead_relations import fill_hidden
+from experiment.reading.trace_decoding import Nodes, decode
+from experiment.reading.trace_tracking import Track, track_rows
+
+MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
+REACH_MM = 42.0  # how far a trace may leave its zero line
+BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
+HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
+STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
+BLANK_COLUMNS = 2  # without ink, next to one another, that a trace is not seen in
+SHORTEST_GAP_PX = 3.0  # that is reported: what half a separator hides
+APERTURE_PX = 1.8  # blur of a network's plane, resampled
+BAR_INK = 0.2
+BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
+SPECK_INK = 0.15
+NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
+NAME_MM = 8.0  # beyond that, where a lead's name may stand
+SCRAPS_MM, SCRAPS_INK = 3.0, 0.35  # of a track over which its mean ink, in parts of its usual, is too little
+PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
+MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
+
+
+@dataclass(frozen=True)
+class LeadSignal:
+    """What the page shows of one lead at one place."""
+
+    place: Placement
+    signal_mv: np.ndarray  # at place.samples(fs_hz)
+    y_px: np.ndarray  # the same as canvas heights of the rectified page
+    confidence: float  # mean probability of the ink along it, 0 to 1
+    gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in: hidden, or without ink
+
+
+def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
+    """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W).
+
+    Raises InputError, naming no file, if a place lies beyond the page.
+    """
+    pen_px = measure_pen(ink)
+    ink = _without_bars(ink, found)
+    tracks = _track(ink, found, pen_px)
+    places = found.placements
+    nodes = [_nodes(place, fs_hz) for place in places]
+    starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
+    if found.setup.pulse == "left":
+        starts = [
+            _risen_from_level(tracks[place.row], node, y_px) if place.start_s == 0 else y_px
+            for place, node, y_px in zip(places, nodes, starts, strict=True)
+        ]
+    known = [_inked(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
+    heights = decode(ink, nodes, starts, known, pen_px, APERTURE_PX)
+    leads = [
+        _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
+        for place, node, y_px in zip(places, nodes, heights, strict=True)
+    ]
+    return _without_gaps(leads, tracks, found, fs_hz)
+
+
+def _without_gaps(
+    leads: list[LeadSignal], tracks: list[Track], found: FoundLayout, fs_hz: float
+) -> list[LeadSignal]:
+    """The leads with what has no ink, or lies behind a separator, drawn from the others, as far as they tell."""
+    length = max(lead.place.samples(fs_hz).stop for lead in leads)
+    signal_mv, seen = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
+    for number, lead in enumerate(leads):
+        samples = lead.place.samples(fs_hz)
+        x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
+        signal_mv[number, samples] = lead.signal_mv
+        seen[number, samples] = _inked(tracks[lead.place.row], x_px) & ~_behind_bar(
+            found, lead.place.row, x_px
+        )
+    filled = fill_hidden(signal_mv, seen, fs_hz)
+    return [
+        _with_filled(lead, row[lead.place.samples(fs_hz)], read[lead.place.samples(fs_hz)], fs_hz)
+        for lead, row, read in zip(leads, filled, seen, strict=True)
+    ]
+
+
+def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> LeadSignal:
+    place = lead.place
+    time_s = np.arange(place.samples(fs_hz).start, place.samples(fs_hz).stop) / fs_hz
+    gaps_s = _gaps(time_s, seen, SHORTEST_GAP_PX / place.px_per_s)
+    return replace(lead, signal_mv=signal_mv, y_px=place.y_px_of_mv(signal_mv), gaps_s=gaps_s)
+
+
+def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
+    """Which places of a row lie behind one of its separators."""
+    bars_px = [place.x0_px for place in found.placements if place.row == row and place.start_s > 0]
+    if not found.setup.separators or not bars_px:
+        return np.zeros(len(x_px), bool)
+    return (np.abs(x_px[:, None] - bars_px) < HIDDEN_PX).any(axis=1)
+
+
+def measure_pen(ink: np.ndarray) -> float:
+    """Diameter of the pen: the ink of a column where the trace runs level, which most columns of a run are."""
+    inked = ink > 0.5
+    starts = (np.diff(inked.astype(np.int8), axis=0, prepend=0) == 1).sum(axis=0)
+    columns = starts > 0
+    if not columns.any():
+        return MIN_PEN_PX
+    return float(
+        np.clip(np.percentile(ink[:, columns].sum(axis=0) / starts[columns], 20), MIN_PEN_PX, MAX_PEN_PX)
+    )
+
+
+def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
+    """The ink less separators, and flanks of calibration pulses, that were taken for traces: where leads start, columns
+    of ink as high as these are blank."""
+    ink = ink.copy()
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats((ink > SPECK_INK).astype(np.uint8), connectivity=8)
+    for place in found.placements:
+        _blank_name(ink, pieces, boxes, place)
+        if place.start_s > 0:
+            _blank_bar(ink, place.x0_px, place.zero_y_px, SEPARATOR_MM, SEPARATOR_MM)
+        elif found.setup.pulse == "left":
+            height_mm = PULSE_MV * found.setup.gain_mm_mv
+            _blank_bar(ink, place.x0_px - PULSE_FOOT_PX, place.zero_y_px, height_mm, -height_mm / 4)
+    return ink
+
+
+def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
+    """Clear the columns near x that are ink over most of a height about the zero line."""
+    left = max(round(x_px) - BAR_PX, 0)
+    columns = slice(left, left + 2 * BAR_PX + 1)
+    window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
+    if window.size:
+        bar = binary_dilation(np.percentile(window, 25, axis=0) > BAR_INK)
+        ink[_rows(zero_y_px, above_mm + BAR_MARGIN_MM, below_mm + BAR_MARGIN_MM), columns][:, bar] = 0
+
+
+def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:
+    """Clear the pieces of ink that lie wholly where a lead's name may stand: right of its start, off its zero line."""
+    left, right = place.x0_px - PX_PER_MM, place.x0_px + NAME_WIDTH_MM * PX_PER_MM
+    x, y, width, height, _ = boxes.T
+    inside = (x >= left) & (x + width <= right)
+    near, far = NAME_FROM_MM * PX_PER_MM, (NAME_FROM_MM + NAME_MM) * PX_PER_MM
+    below = (y >= place.zero_y_px + near) & (y + height <= place.zero_y_px + far)
+    above = (y >= place.zero_y_px - far) & (y + height <= place.zero_y_px - near)
+    for number in np.flatnonzero(inside & (below | above)):
+        window = slice(y[number], y[number] + height[number]), slice(x[number], x[number] + width[number])
+        ink[window][pieces[window] == number] = 0
+
+
+def _rows(zero_y_px: float, above_mm: float, below_mm: float) -> slice:
+    top, bottom = zero_y_px - above_mm * PX_PER_MM, zero_y_px + below_mm * PX_PER_MM
+    return slice(max(round(top), 0), max(round(bottom), 0))
+
+
+def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
+    places = found.placements
+    last_px = max(float(place.x_px_of_s(place.end_s)) for place in places)
+    columns = slice(max(int(found.start_x_px) - 1, 0), min(int(last_px) + 2, ink.shape[1]))
+    breaks: list[list[int]] = [[] for _ in found.zero_y_px]
+    for place in places:
+        if place.start_s > 0:
+            breaks[place.row].append(round(place.x0_px))
+    reach_px = REACH_MM * PX_PER_MM
+    return track_rows(ink, found.zero_y_px, columns, breaks, reach_px, pen_px)
+
+
+def _nodes(place: Placement, fs_hz: float) -> Nodes:
+    """A node every sample, or every few where samples are closer than the page can tell; one beyond the end then."""
+    samples = place.samples(fs_hz)
+    every = _every(place, fs_hz)
+    first_px = float(place.x_px_of_s(np.float64(samples.start / fs_hz)))
+    count = -(-(samples.stop - samples.start - 1) // every) + 1
+    return Nodes(first_px, place.px_per_s / fs_hz * every, count)
+
+
+def _every(place: Placement, fs_hz: float) -> int:
+    return max(int(np.ceil(MIN_NODE_PX * fs_hz / place.px_per_s)), 1)
+
+
+def _start(track: Track, nodes: Nodes) -> np.ndarray:
+    """Heights of the nodes from the columns that lie wholly within the stretch."""
+    x_px, y_px = _seen_within(track, nodes)
+    return np.interp(nodes.x_px, x_px, y_px)
+
+
+def _seen_within(track: Track, nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
+    """Columns wholly within the stretch and the track's heights there; those with ink, if there are any."""
+    x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
+    own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
+    if not own.any():
+        raise InputError("a lead would lie beyond the page's edge: where the rows start is not seen rightly")
+    own = own & (track.seen > 0) if (own & (track.seen > 0)).any() else own
+    return x_px[own], track.y_px[own]
+
+
+def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarray:
+    """The nodes' heights, those under a pulse's flank on a straight line from the lead's level where a steep stroke
+    follows: a QRS complex that begins there."""
+    seen_x_px, seen_y_px = _seen_within(track, nodes)
+    hidden_px = seen_x_px[0] - nodes.x_px[0]
+    stroke = seen_y_px[: max(round(hidden_px), 2)]
+    if hidden_px < 1 or np.ptp(stroke) < STEEP * len(stroke):
+        return y_px
+    share = np.clip((nodes.x_px - nodes.x_px[0]) / hidden_px, 0, 1)
+    level_px = np.median(seen_y_px)
+    return np.where(share < 1, level_px + (seen_y_px[0] - level_px) * share, y_px)
+
+
+def _inked(track: Track, x_px: np.ndarray) -> np.ndarray:
+    """Which places have ink on the track, and are not among scraps of faint ink: what handwriting leaves of a trace."""
+    blank = binary_opening(track.seen <= 0, np.ones(BLANK_COLUMNS))
+    usual = np.median(track.seen[track.seen > 0]) if (track.seen > 0).any() else 1.0
+    blank |= uniform_filter1d(track.seen, round(SCRAPS_MM * PX_PER_MM)) < SCRAPS_INK * usual
+    return np.interp(x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
+
+
+def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray, fs_hz: float) -> LeadSignal:
+    samples = place.samples(fs_hz)
+    number = np.arange(samples.stop - samples.start)
+    x_px = track.first_column + np.arange(len(track.seen)) + 0.5
+    own = (x_px > nodes.first_x_px) & (x_px < nodes.last_x_px)
+    if (every := _every(place, fs_hz)) > 1:
+        y_px = CubicSpline(np.arange(len(y_px)) * every, y_px)(number)
+    confidence = float(track.seen[own].mean()) if own.any() else 0.0
+    return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, ())
+
+
+def _gaps(time_s: np.ndarray, seen: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:
+    """First and last times of the runs of samples that were not seen."""
+    step_s = time_s[1] - time_s[0]
+    ends = [time_s[run][[0, -1]] for (run,) in find_objects(label(~seen)[0])]
+    return tuple((round(float(a), 3), round(float(b), 3)) for a, b in ends if b - a + step_s >= shortest_s)

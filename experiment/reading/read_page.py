@@ -1,0 +1,170 @@
+"""One page, from the network's planes to the leads: rectify, find the layout, read the signals, put them together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecg_generator_with_train_src.dataset_format import GRID, WAVEFORM
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
+from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
+from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
+from experiment.reading.find_layout import FoundLayout, find_layout
+from experiment.reading.read_leads import LeadSignal, read_leads
+from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
+
+MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
+MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
+TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
+DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
+CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
+CABRERA_MISFIT = 0.1  # and how well, in parts of their power
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What is known of a page beforehand; None where it is to be found."""
+
+    layout: Layout | None = None
+    lead_order: str | None = None
+    paper_speed_mm_s: float | None = None
+    gain_mm_mv: float | None = None
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """What was read from a page."""
+
+    seen: PageProbability  # the way up in which it was read
+    fs_hz: float
+    signal_mv: np.ndarray  # (samples, 12) in the order of LEADS, NaN where the page shows nothing
+    leads: tuple[LeadSignal, ...]
+    found: FoundLayout
+    page: RectifiedPage
+    field: PaperField
+    warnings: tuple[str, ...]
+
+
+def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+    """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
+    together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
+    file, if no grid or no layout is found on it."""
+    if UNSURE_OF_UP in seen.warnings:
+        return _better_of_both_ways(seen, fs_hz, options)
+    reading = _read_as_it_stands(seen, fs_hz, options)
+    misfit = _misfit(reading.leads)
+    if misfit < DOUBTFUL_MISFIT:
+        return reading
+    try:
+        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
+    except InputError:
+        return reading
+    in_order = turned.found.setup.lead_order == (options.lead_order or reading.found.setup.lead_order)
+    if not in_order or _misfit(turned.leads) > misfit / 2:
+        return reading
+    return replace(turned, warnings=(*turned.warnings, TURNED))
+
+
+def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+    readings, problems = [], []
+    for way in (seen, seen.upside_down()):
+        try:
+            readings.append(_read_as_it_stands(way, fs_hz, options))
+        except InputError as error:
+            problems.append(error)
+    if not readings:
+        raise problems[0]
+    return min(readings, key=lambda reading: _misfit(reading.leads))
+
+
+def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+    field = fit_paper(seen.probability[GRID])
+    if field is None:
+        raise InputError("no grid is seen, so nothing can be measured")
+    page = rectify(seen.probability[WAVEFORM], seen.image, field)
+    found = find_layout(page, options.layout, options.paper_speed_mm_s, options.gain_mm_mv)
+    leads = read_leads(page.ink, found, fs_hz)
+    leads, found = _in_order(leads, found, options.lead_order)
+    warnings = (*seen.warnings, *found.warnings, *_doubts(leads))
+    return PageReading(seen, fs_hz, _together(leads, fs_hz), tuple(leads), found, page, field, warnings)
+
+
+def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
+    """0 mV (samples, 12) wherever a page of this layout shows a lead, else NaN."""
+    setup = PageSetup(layout=layout) if layout else DEFAULT_SETUP
+    shown = setup.shown(fs_hz, round(RECORD_DURATION_S * fs_hz))
+    return np.where(shown, 0.0, np.nan)
+
+
+def _in_order(
+    leads: list[LeadSignal], found: FoundLayout, order: str | None
+) -> tuple[list[LeadSignal], FoundLayout]:
+    """The leads under their names: in the given order, or in Cabrera's if the limb leads fit together in it alone."""
+    if order is None:
+        standard, cabrera = (
+            _misfit(_renamed(leads, found.setup, known)) for known in ("standard", "cabrera")
+        )
+        order = "cabrera" if cabrera < min(standard / CABRERA_MARGIN, CABRERA_MISFIT) else "standard"
+    if order == "standard":
+        return leads, found
+    renamed = _renamed(leads, found.setup, order)
+    setup = found.setup.model_copy(update={"lead_order": order})
+    return renamed, replace(found, setup=setup, placements=tuple(lead.place for lead in renamed))
+
+
+def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[LeadSignal]:
+    """The same signals as leads of another order."""
+    names = [name for row in setup.layout.leads_of_rows(order) for name in row]
+    renamed = []
+    for lead, label in zip(leads, names, strict=True):
+        upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
+        sign = -1 if upside_down else 1
+        place = replace(
+            lead.place, lead=label.removeprefix("-"), label=label, px_per_mv=sign * lead.place.px_per_mv
+        )
+        renamed.append(replace(lead, place=place, signal_mv=sign * lead.signal_mv))
+    return renamed
+
+
+def _misfit(leads: Sequence[LeadSignal]) -> float:
+    """Mean square of what Einthoven's and Goldberger's relations leave of the limb leads that stand at one time,
+    against the leads' own; 1 where no three of them do."""
+    limb = {lead.place.lead: lead for lead in leads if lead.place.lead in LEAD_ORDERS["standard"][:6]}
+    relations = (
+        {"I": 1, "III": 1, "II": -1},
+        {"aVR": 1, "aVL": 1, "aVF": 1},
+        {"aVL": 1, "aVR": -1, "I": -1.5},
+    )
+    left = power = 0.0
+    for relation in relations:
+        if not relation.keys() <= limb.keys() or len({limb[name].place.start_s for name in relation}) > 1:
+            continue
+        signals = [factor * limb[name].signal_mv for name, factor in relation.items()]
+        length = min(map(len, signals))
+        changes = [np.diff(signal[:length]) for signal in signals]
+        left += float(np.square(sum(changes)).mean())
+        power += float(sum(np.square(change).mean() for change in changes))
+    return left / power if power else 1.0
+
+
+def _doubts(leads: list[LeadSignal]) -> list[str]:
+    faint = [lead.place.label for lead in leads if lead.confidence < MIN_CONFIDENCE]
+    filled = sum(stop - start for lead in leads for start, stop in lead.gaps_s)
+    doubts = [f"little of lead {', '.join(faint)} was found"] if faint else []
+    return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > MUCH_FILLED_S else doubts
+
+
+def _together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
+    """All places of each lead (samples, 12): the longest one's values first, the others' where that one has gaps."""
+    signal_mv = np.full((round(RECORD_DURATION_S * fs_hz), len(LEADS)), np.nan)
+    for lead in sorted(leads, key=lambda lead: lead.place.end_s - lead.place.start_s):
+        samples = lead.place.samples(fs_hz)
+        column = signal_mv[samples, LEADS.index(lead.place.lead)]
+        time_s = (samples.start + np.arange(len(column))) / fs_hz
+        filled_in = np.zeros(len(column), bool)
+        for start, stop in lead.gaps_s:
+            filled_in |= (time_s >= start) & (time_s <= stop)
+        write = ~filled_in | np.isnan(column)
+        column[write] = lead.signal_mv[: len(column)][write]
+    return signal_mv

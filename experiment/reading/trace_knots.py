@@ -1,0 +1,302 @@
+"""Which way each row's trace goes where the ink of several runs together.
+
+Where spikes are taller than the distance of the rows, strokes of several leads meet in one blot: a knot. Two things
+tell them apart. A stroke goes straight on, and all strokes together must explain the ink: a spike that turned before
+its ink ends would leave some that no trace has drawn. A knot is untied one row after another, each taking the path of
+least cost beside the others (dynamic programming over height and slope), first with stiff paths, which find the large
+strokes, then with suppler ones. Where calm rows would take the strokes of others that way, it is untied in a second
+one, in which each row looks for ink near its zero line first; of two results the cheaper is taken.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
+
+from experiment.reading.compiled import compiled
+from experiment.reading.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
+
+TALL_PX = 10  # a run of ink that two rows share and that is lower is their crossing, no knot
+JOIN_COLUMNS = 6  # knots of which no more columns lie between are one
+MAX_COLUMNS = 160  # rows that share their ink for longer have it in common: no spikes
+MARGIN_COLUMNS = 10  # before and after the shared ink, where paths set out and arrive
+MARGIN_PX = 8  # above and below it
+_SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
+SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states a column
+UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
+BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
+ANYWHERE = np.inf
+# How a knot is untied: the paths' stiffness in turn, in parts of BEND, and how far from its zero line, in parts of the
+# distance of the knot's rows, a row looks for ink to explain
+LARGE_FIRST = ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
+NEAR_FIRST = ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
+CLEARLY = 2.0  # by so much the second way's result must be cheaper
+SWEEPS = 2  # over the rows, with each stiffness
+ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
+WORTH_WHILE = 0.05  # by so much a new path must be cheaper
+CHORD = 0.9  # share of the pen's width that inks a column well
+SLACK = 0.6  # states beyond a stroke's edge that it explains
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Ink that strokes of some rows share: columns of the page, and states from `top_px` down."""
+
+    columns: slice
+    rows: tuple[int, ...]
+    top_px: int
+    ink: np.ndarray  # (columns, states), 0 to 1
+    ends: np.ndarray  # (rows, 2) states at which each row enters and leaves it
+    homes: np.ndarray  # (rows,) states of the zero lines
+    starts: np.ndarray  # (rows, columns) whether a new lead starts there
+    pen: float  # diameter, states
+
+    @cached_property
+    def stay(self) -> np.ndarray:
+        """Cost (columns, states) of a path's being there."""
+        return NO_INK * (1 - self.ink)
+
+    @cached_property
+    def climb(self) -> np.ndarray:
+        """Cost (columns, states) of passing all states from the first to the middle of each."""
+        return _to_middles(cost_of_climbing(self.ink))
+
+
+def untie(
+    page: np.ndarray,
+    paths: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    zero_y_px: np.ndarray,
+    starts: list[list[int]],
+    pen_px: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Better heights for the paths (rows, columns) of a page's rows where their ink runs together, and where that is.
+
+    page (H, columns): ink, 0 to 1; runs: first and one past the last row of the ink around each path; starts: for each
+    row the columns where a new lead starts and the trace may jump.
+    """
+    heights_px, tied = paths + 0.5, np.zeros(paths.shape, bool)
+    for knot in _find_knots(page, paths, runs, zero_y_px, starts, pen_px):
+        first, last = knot.columns.start, knot.columns.stop
+        states = np.stack([(paths[row, knot.columns] - knot.top_px) // STATE_PX for row in knot.rows])
+        for row, path in zip(knot.rows, _untied(knot, states), strict=True):
+            heights_px[row, first:last] = knot.top_px + (path + 0.5) * STATE_PX
+            tied[row, first:last] = True
+    return heights_px, tied
+
+
+def _find_knots(
+    page: np.ndarray,
+    paths: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    zero_y_px: np.ndarray,
+    starts: list[list[int]],
+    pen_px: float,
+) -> Iterator[Knot]:
+    top, bottom = runs
+    for stretch, tied in _shared_stretches(top, bottom):
+        rows = list(tied)
+        columns = slice(
+            max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, page.shape[1])
+        )
+        upper, lower = top[rows, columns].min(), bottom[rows, columns].max()
+        top_px, states = int(upper) - MARGIN_PX, int(lower - upper + 2 * MARGIN_PX) // STATE_PX + 1
+        starting = np.stack([np.isin(np.arange(columns.start, columns.stop), starts[row]) for row in rows])
+        starting[:, 0] = False
+        yield Knot(
+            columns=columns,
+            rows=tied,
+            top_px=top_px,
+            ink=np.ascontiguousarray(np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1)),
+            ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
+            homes=(zero_y_px[rows] - top_px) / STATE_PX,
+            starts=starting,
+            pen=pen_px / STATE_PX,
+        )
+
+
+def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[slice, tuple[int, ...]]]:
+    """Columns and rows of which the runs of ink (rows, columns) are partly the same, and tall."""
+    tall = bottom - top > TALL_PX
+    shared = (top[:, None] < bottom) & (top < bottom[:, None]) & (tall[:, None] | tall)
+    shared &= ~np.eye(len(top), dtype=bool)[:, :, None]
+    near = binary_dilation(shared.any(axis=(0, 1)), np.ones(2 * JOIN_COLUMNS + 1))
+    for (stretch,) in find_objects(label(near)[0]):
+        for rows in _tied_rows(shared[:, :, stretch].any(axis=2)):
+            columns = stretch.start + np.flatnonzero(shared[list(rows), :, stretch].any(axis=(0, 1)))
+            if len(columns) <= MAX_COLUMNS:
+                yield slice(int(columns[0]), int(columns[-1]) + 1), rows
+
+
+def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """The sets of rows that hang together through ink that two of them share (rows, rows)."""
+    left = set(np.flatnonzero(shared.any(axis=0)).tolist())
+    while left:
+        found, reached = set(), {min(left)}
+        while reached:
+            found |= reached
+            reached = set(np.flatnonzero(shared[sorted(reached)].any(axis=0)).tolist()) - found
+        left -= found
+        yield tuple(sorted(found))
+
+
+def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
+    """The states (rows, columns) of the knot's paths, from first ones."""
+    large, near = (_along(way, knot, paths) for way in (LARGE_FIRST, NEAR_FIRST))
+    return near if _cost_of_all(knot, near) < _cost_of_all(knot, large) - CLEARLY else large
+
+
+def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) -> np.ndarray:
+    paths = paths.copy()
+    drawn = np.stack([_drawn(knot, path) for path in paths])
+    for stiffness, reach in way:
+        for _ in range(SWEEPS):
+            if not _sweep(knot, paths, drawn, BEND * stiffness, reach):
+                break
+    return paths
+
+
+def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach: float) -> bool:
+    """Put each row in turn on a better path beside the others, if there is one; whether there was for any."""
+    changed = False
+    for row in range(len(paths)):
+        explained = np.delete(drawn, row, axis=0).any(axis=0)
+        path = _cheapest_path(knot, row, _reward(knot, row, explained, reach), bend)
+        now_drawn = _drawn(knot, path)
+        before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
+        after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
+        if after < before - WORTH_WHILE:
+            paths[row], drawn[row] = path, now_drawn
+            changed = True
+    return changed
+
+
+def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
+    drawn = np.stack([_drawn(knot, path) for path in paths])
+    alone = sum(_cost(knot, row, path, BEND) for row, path in enumerate(paths))
+    return alone + _unexplained(knot, drawn.any(axis=0))
+
+
+def _drawn(knot: Knot, path: np.ndarray) -> np.ndarray:
+    """Which states (columns, states) the pen inks on a path."""
+    columns = np.arange(len(path))
+    reach = 0.5 + knot.pen * STATE_PX / 2 * CHORD
+    passed = np.stack([np.interp(columns + at, columns, path) for at in (-reach, -0.5, 0, 0.5, reach)])
+    top, bottom = passed.min(axis=0) - knot.pen / 2 - SLACK, passed.max(axis=0) + knot.pen / 2 + SLACK
+    states = np.arange(knot.ink.shape[1])
+    return (states >= top[:, None]) & (states <= bottom[:, None])
+
+
+def _unexplained(knot: Knot, explained: np.ndarray) -> float:
+    return UNEXPLAINED * float(knot.ink[~explained].sum())
+
+
+def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
+    """What a path costs by itself."""
+    slopes = np.diff(path)
+    slopes[knot.starts[row, 1:]] = 0
+    stay = knot.stay[np.arange(len(path)), path].sum()
+    climb = knot.climb
+    column = np.arange(1, len(path))
+    before, after = path[1:] - slopes, path[1:]
+    middle = (before + after) // 2
+    passed = np.abs(climb[column - 1, middle] - climb[column - 1, before])
+    passed += np.abs(climb[column, after] - climb[column, middle])
+    return float(stay + passed.sum() + bend * np.abs(np.diff(slopes)).sum())
+
+
+def _to_middles(cost: np.ndarray) -> np.ndarray:
+    """From each state's cost (columns, states) that of all from the first to the middle of each."""
+    return np.cumsum(cost, axis=1) - cost / 2
+
+
+def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
+    """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'.
+
+    Ink farther from the row's zero line than `reach`, in parts of the least distance of the knot's rows, counts for
+    less.
+    """
+    away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
+    saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))
+    return uniform_filter1d(saved, 3, axis=0, mode="constant") * 3 * (knot.ink > 0)
+
+
+def _cheapest_path(knot: Knot, row: int, reward: np.ndarray, bend: float) -> np.ndarray:
+    """The states (columns,) of a row's path of least cost, less what it saves by explaining more ink.
+
+    A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
+    """
+    climb = _to_middles(cost_of_climbing(knot.ink) - reward).astype(np.float32)
+    states = np.arange(knot.ink.shape[1])
+    start, end = ((ENDS * np.abs(states - at)).astype(np.float32) for at in knot.ends[row])
+    home = (START * np.abs(states - knot.homes[row])).astype(np.float32)
+    cost = _costs(knot.stay, climb, start, home, knot.starts[row], bend)
+    cost[-1] += end
+    return _traced_back(cost, knot.starts[row], bend)
+
+
+@compiled
+def _costs(
+    stay: np.ndarray,
+    climb: np.ndarray,
+    start: np.ndarray,
+    home: np.ndarray,
+    starts: np.ndarray,
+    bend: float,
+) -> np.ndarray:
+    """The cost (columns, slopes, states) of the cheapest path to each state with each slope; stay, climb (columns,
+    states), start, home (states,): of beginning in the first column, and a new lead in those of `starts`."""
+    columns, states = stay.shape
+    cost = np.full((columns, len(SLOPES), states), np.float32(np.inf))
+    turned = np.empty((len(SLOPES), states), np.float32)
+    for state in range(states):
+        cost[0, :, state] = start[state]
+    for column in range(1, columns):
+        if starts[column]:
+            begun = cost[column - 1].min()
+            for state in range(states):
+                cost[column, :, state] = begun + stay[column, state] + home[state]
+            continue
+        _turn(cost, column - 1, bend, turned)
+        for number in range(len(SLOPES)):
+            slope = SLOPES[number]
+            down, half = np.float32(1 if slope >= 0 else -1), -slope // 2
+            for state in range(max(slope, 0), min(states + slope, states)):
+                before, middle = state - slope, state + half
+                passed = climb[column - 1, middle] - climb[column - 1, before]
+                passed += climb[column, state] - climb[column, middle]
+                cost[column, number, state] = turned[number, before] + down * passed + stay[column, state]
+    return cost
+
+
+@compiled
+def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> None:
+    """The least cost (slopes, states) of each state of a column with each slope after a turn from any other."""
+    slopes, states = turned.shape
+    turned[:] = cost[column]
+    for number in range(1, slopes):
+        turn = np.float32(bend * (SLOPES[number] - SLOPES[number - 1]))
+        for state in range(states):
+            turned[number, state] = min(turned[number, state], turned[number - 1, state] + turn)
+    for number in range(slopes - 2, -1, -1):
+        turn = np.float32(bend * (SLOPES[number + 1] - SLOPES[number]))
+        for state in range(states):
+            turned[number, state] = min(turned[number, state], turned[number + 1, state] + turn)
+
+
+@compiled
+def _traced_back(cost: np.ndarray, starts: np.ndarray, bend: float) -> np.ndarray:
+    """The path (columns,) whose last column is the cheapest; cost (columns, slopes, states)."""
+    columns, _, states = cost.shape
+    path = np.empty(columns, np.int64)
+    slope, state = divmod(cost[-1].argmin(), states)
+    for column in range(columns - 1, -1, -1):
+        path[column] = state
+        if starts[column]:
+            slope, state = divmod(cost[column - 1].argmin(), states)
+        elif column > 0:
+            state -= SLOPES[slope]
+            slope = (cost[column - 1, :, state] + bend * np.abs(SLOPES - SLOPES[slope])).argmin()
+    return path

