@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .batch import write_bytes, write_text
-from .command_line import make_parser, positive_int, run
-from .errors import InputError
-from .geometry import PaperGeometry
-from .grid import draw_grid, draw_grid_mask
-from .grid_file import GridSidecar, known_sheet, sidecar_path
-from .image_files import encode_binary, encode_rgb, read_rgb
-from .layouts import DEFAULT_SETUP
-from .measure_grid import measure_grid
+from ecg_generator_with_train_src.common.batch import write_bytes, write_text
+from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.image_files import encode_binary, encode_rgb, read_rgb
+from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.page.grid_file import GridSidecar, known_sheet, sidecar_path
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
+from ecg_generator_with_train_src.page.measure_grid import measure_grid
 
 GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
 DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import (
+from ecg_generator_with_train_src.common.batch import (
     SkipReport,
     outcome_of,
     run_batch,
@@ -29,7 +29,7 @@ from ecg_generator_with_train_src.batch import (
     write_json,
     write_text,
 )
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     add_num_workers,
@@ -38,10 +38,10 @@ from ecg_generator_with_train_src.command_line import (
     positive_float,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.image_files import encode_rgb
-from ecg_generator_with_train_src.layouts import LAYOUTS, LEAD_ORDERS
-from ecg_generator_with_train_src.records import LEADS, check_fs, read_record_table
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
+from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
 from experiment.backend.launch import Backend, LaunchOptions, launch
 from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import PageProbability, Predictor

@@ -20,17 +20,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, run_batch
+from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     add_num_workers,
     make_parser,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
-from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S, find_records, read_signal_mv
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, find_records, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_db, score_page
 from experiment.scoring.submission import read_submission
 

@@ -8,7 +8,7 @@ off goes on at its last checkpoint when the same command is given again. SIGTERM
 import os
 from pathlib import Path
 
-from ecg_generator_with_train_src.command_line import make_parser, positive_int
+from ecg_generator_with_train_src.common.command_line import make_parser, positive_int
 from experiment.training import supervisor
 
 

@@ -17,14 +17,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_generator_with_train_src.batch import (
+from ecg_generator_with_train_src.common.batch import (
     SkipReport,
     remove_stale_temporaries,
     run_batch,
     write_bytes,
     write_text,
 )
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     add_dask_scheduler,
@@ -36,12 +36,13 @@ from ecg_generator_with_train_src.command_line import (
     share_paths,
     workers_used,
 )
-from ecg_generator_with_train_src.dataset_format import sha256_of
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.geometry import PaperGeometry
-from ecg_generator_with_train_src.grid_file import GridFile, GridSidecar, read_grid, sidecar_path
-from ecg_generator_with_train_src.image_files import encode_binary, encode_ink
-from ecg_generator_with_train_src.layouts import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.image_files import encode_binary, encode_ink
+from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.dataset.format import sha256_of
+from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.grid_file import GridFile, GridSidecar, read_grid, sidecar_path
+from ecg_generator_with_train_src.page.layouts import (
     DEFAULT_DPI,
     DEFAULT_LAYOUT,
     LAYOUTS,
@@ -50,7 +51,7 @@ from ecg_generator_with_train_src.layouts import (
     Layout,
     PageSetup,
 )
-from ecg_generator_with_train_src.pages import (
+from ecg_generator_with_train_src.page.page import (
     DrawnPage,
     GivenGrid,
     PageDescription,
@@ -60,8 +61,7 @@ from ecg_generator_with_train_src.pages import (
     opacity_to_mask,
     read_page_description,
 )
-from ecg_generator_with_train_src.random_stream import random_stream
-from ecg_generator_with_train_src.records import (
+from ecg_generator_with_train_src.page.records import (
     LEADS,
     check_fs,
     find_records,

@@ -27,13 +27,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src import image_files
-from ecg_generator_with_train_src.command_line import available_cores, make_parser, positive_int, run
-from ecg_generator_with_train_src.dataset_format import read_manifest
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.layouts import LAYOUTS
-from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES
-from ecg_generator_with_train_src.records import find_records, read_record_table
+from ecg_generator_with_train_src.common import image_files
+from ecg_generator_with_train_src.common.command_line import available_cores, make_parser, positive_int, run
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.format import read_manifest
+from ecg_generator_with_train_src.degrade.profiles import CLEAN, PROFILE_NAMES
+from ecg_generator_with_train_src.page.layouts import LAYOUTS
+from ecg_generator_with_train_src.page.records import find_records, read_record_table
 
 SCRIPTS = Path(__file__).resolve().parent
 GRID = SCRIPTS.parent / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
@@ -295,7 +295,7 @@ def benchmark_train(args: argparse.Namespace) -> None:
 
 def measure_training(backend, config, num_steps: int) -> int:
     """On one rank: several epochs, and as many steps on a cached batch after each."""
-    from ecg_generator_with_train_src.dataset_format import read_dataset_info
+    from ecg_generator_with_train_src.dataset.format import read_dataset_info
     from experiment.training.trainer import Trainer
 
     trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))

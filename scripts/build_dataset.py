@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from ecg_generator_with_train_src import __version__
-from ecg_generator_with_train_src.batch import SkipReport, run_batch, write_bytes
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch, write_bytes
+from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     add_dask_scheduler,
@@ -32,15 +32,8 @@ from ecg_generator_with_train_src.command_line import (
     share_paths,
     workers_used,
 )
-from ecg_generator_with_train_src.compose import ComposedPage, compose
-from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, Sample, sha256_of
-from ecg_generator_with_train_src.dataset_store import DatasetStore
-from ecg_generator_with_train_src.degradation import PHOTO_LONG_SIDE_PX, sample_degradation
-from ecg_generator_with_train_src.degrade import degrade, place_points
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
-from ecg_generator_with_train_src.grid_file import read_grid_mask, read_known_grid
-from ecg_generator_with_train_src.image_files import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.image_files import (
     decode_jpeg,
     encode_classes,
     encode_grey,
@@ -49,26 +42,33 @@ from ecg_generator_with_train_src.image_files import (
     read_ink_alpha,
     read_rgb,
 )
-from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
-from ecg_generator_with_train_src.pages import (
+from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, Sample, sha256_of
+from ecg_generator_with_train_src.dataset.real_pages import RealPage, choose_real_pages
+from ecg_generator_with_train_src.dataset.split import group_records, split_groups
+from ecg_generator_with_train_src.dataset.store import DatasetStore
+from ecg_generator_with_train_src.degrade.apply import degrade, place_points
+from ecg_generator_with_train_src.degrade.draw_strengths import PHOTO_LONG_SIDE_PX, sample_degradation
+from ecg_generator_with_train_src.degrade.profiles import CLEAN, PROFILE_NAMES, PROFILES
+from ecg_generator_with_train_src.page.compose import ComposedPage, compose
+from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.page.grid_file import read_grid_mask, read_known_grid
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
+from ecg_generator_with_train_src.page.page import (
     PageDescription,
     TracePoints,
     read_page_description,
     trace_points,
 )
-from ecg_generator_with_train_src.profiles import CLEAN, PROFILE_NAMES, PROFILES
-from ecg_generator_with_train_src.random_stream import random_stream
-from ecg_generator_with_train_src.real_pages import RealPage, choose_real_pages
-from ecg_generator_with_train_src.records import (
+from ecg_generator_with_train_src.page.records import (
     Record,
     find_records,
     read_record,
     read_record_table,
     recording_of,
 )
-from ecg_generator_with_train_src.register import Registration, label_page, register_page
-from ecg_generator_with_train_src.split import group_records, split_groups
-from ecg_generator_with_train_src.warp import local_scales
+from ecg_generator_with_train_src.page_map import local_scales
+from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
 
 ALL_PROFILES = "kaggle"
 ALL = "all"

@@ -8,9 +8,9 @@ Each is a list of record ids (one a line), a folder of records or a dataset of b
 import argparse
 from pathlib import Path
 
-from ecg_generator_with_train_src.command_line import EXIT_DONE, EXIT_SKIPPED, make_parser, run
-from ecg_generator_with_train_src.dataset_format import read_manifest
-from ecg_generator_with_train_src.records import find_records, read_record_ids, recording_of
+from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, make_parser, run
+from ecg_generator_with_train_src.dataset.format import read_manifest
+from ecg_generator_with_train_src.page.records import find_records, read_record_ids, recording_of
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -39,16 +39,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, write_text
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, write_text
+from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
     make_parser,
     positive_int,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.transfers import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.transfers import (
     CHUNK_BYTES,
     MAX_CONNECTIONS,
     TIMEOUT_S,

@@ -16,16 +16,21 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_generator_with_train_src.batch import SkipReport, remove_stale_temporaries, run_batch, write_text
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import (
+    SkipReport,
+    remove_stale_temporaries,
+    run_batch,
+    write_text,
+)
+from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     add_num_workers,
     make_parser,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S, read_record_ids
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record_ids
 
 DATABASE = "ptbxl_database.csv"
 RATES_HZ = {"hr": 500, "lr": 100}  # PTB-XL's two versions of every recording

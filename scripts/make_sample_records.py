@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.batch import remove_stale_temporaries, run_batch, write_text
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import remove_stale_temporaries, run_batch, write_text
+from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
     make_parser,
     positive_int,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.layouts import DEFAULT_SETUP
-from ecg_generator_with_train_src.random_stream import random_stream
-from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 
 RATES_HZ = (250, 256, 500, 512, 1000, 1025)  # the competition's
 PEAK_MV = {"I": 0.8, "II": 1.1, "V1": 0.9, "V2": 1.4, "V3": 1.3, "V4": 1.5, "V5": 1.3, "V6": 1.0}

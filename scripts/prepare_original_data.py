@@ -43,14 +43,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.batch import SkipReport, atomic_path, run_batch, write_json
-from ecg_generator_with_train_src.command_line import (
+from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, run_batch, write_json
+from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     make_parser,
     run,
 )
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.transfers import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.transfers import (
     CHUNK_BYTES,
     TIMEOUT_S,
     Backoff,
@@ -798,7 +798,7 @@ def follow(original: Path, target: Path, state: State) -> None:
 
 def records_in(folder: Path) -> dict[str, Path]:
     """Record id to CSV; empty where there is no such folder or no record in it."""
-    from ecg_generator_with_train_src.records import find_records
+    from ecg_generator_with_train_src.page.records import find_records
 
     if folder.is_dir() and (any(folder.glob("*.csv")) or any(folder.glob("*/*.csv"))):
         return find_records(folder)
@@ -807,7 +807,7 @@ def records_in(folder: Path) -> dict[str, Path]:
 
 def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     """Read every CSV once; report those that do not read, the first few aloud. Returns their number."""
-    from ecg_generator_with_train_src.records import read_record_table
+    from ecg_generator_with_train_src.page.records import read_record_table
 
     fs_hz = read_record_table(root / FLAT).fs_hz
     records = records_in(root / FLAT)
@@ -826,7 +826,7 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
 
 def check_record(item: tuple[Path, float | None]) -> None:
     """Raise InputError if a CSV does not read; its rate is rows / 10 s where train.csv does not say."""
-    from ecg_generator_with_train_src.records import fs_from_row_count, read_record
+    from ecg_generator_with_train_src.page.records import fs_from_row_count, read_record
 
     path, fs_hz = item
     read_record(path, fs_from_row_count(path) if fs_hz is None else fs_hz)

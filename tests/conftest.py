@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_generator_with_train_src.pages import PageDescription, read_page_description
+from ecg_generator_with_train_src.page.page import PageDescription, read_page_description
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
@@ -35,6 +35,13 @@ def succeed(script: str, *arguments, **options) -> str:
     result = run_script(script, *arguments, **options)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+@pytest.fixture(autouse=True)
+def no_device_is_asked_for(monkeypatch):
+    """Tests run on the CPU unless they say otherwise, whatever the machine's environment asks for."""
+    for name in ("PJRT_DEVICE", "XLA_USE_BF16", "XLA_DOWNCAST_BF16"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

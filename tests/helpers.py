@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_generator_with_train_src.records import LEADS, Record
+from ecg_generator_with_train_src.page.records import LEADS, Record
 
 from conftest import GRID, MASK, REPOSITORY, run_script
 

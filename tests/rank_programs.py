@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from ecg_generator_with_train_src.dataset_format import read_dataset_info
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.format import read_dataset_info
 from experiment.backend.launch import Choice, LaunchOptions, launch
 from experiment.config import check_config
 from experiment.network.model import GridWaveNet

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.common.errors import InputError
 from experiment.backend.prefetch import prefetched
 
 DEVICE_CHOICES = ("auto", "tpu", "xla-cpu", "cuda", "cpu")

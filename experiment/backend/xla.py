@@ -21,7 +21,7 @@ import torch_xla.distributed.spmd as xs
 import torch_xla.runtime as xr
 from torch_xla._internal import tpu
 
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.common.errors import InputError
 from experiment.backend.launch import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
 
 _cache_lock = threading.Lock()

@@ -8,9 +8,9 @@ import numpy as np
 import pypdfium2
 from PIL import Image, ImageOps, ImageSequence
 
-from ecg_generator_with_train_src.errors import InputError, item_fault
-from ecg_generator_with_train_src.geometry import POINTS_PER_INCH
-from ecg_generator_with_train_src.image_files import opened
+from ecg_generator_with_train_src.common.errors import InputError, item_fault
+from ecg_generator_with_train_src.common.image_files import opened
+from ecg_generator_with_train_src.page.geometry import POINTS_PER_INCH
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
 PDF_SUFFIX = ".pdf"

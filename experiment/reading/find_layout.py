@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.geometry import MINOR_MM, Placement
-from ecg_generator_with_train_src.layouts import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.geometry import MINOR_MM, Placement
+from ecg_generator_with_train_src.page.layouts import (
     LAYOUTS,
     PAPER_SIZES_MM,
     PULSE_S,

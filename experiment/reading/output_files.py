@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.network.model import PX_PER_MM
 from experiment.reading.read_page import PageReading
 

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, uniform_filter1d
 
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.furniture import PULSE_MV
-from ecg_generator_with_train_src.geometry import Placement
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.furniture import PULSE_MV
+from ecg_generator_with_train_src.page.geometry import Placement
 from experiment.network.model import PX_PER_MM
 from experiment.reading.find_layout import SEPARATOR_MM, FoundLayout
 from experiment.reading.lead_relations import fill_hidden

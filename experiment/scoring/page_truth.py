@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, IGNORED, Sample, read_manifest
-from ecg_generator_with_train_src.errors import InputError
-from ecg_generator_with_train_src.image_files import read_classes
-from ecg_generator_with_train_src.pages import TracePoints
-from ecg_generator_with_train_src.records import (
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.image_files import read_classes
+from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, IGNORED, Sample, read_manifest
+from ecg_generator_with_train_src.page.page import TracePoints
+from ecg_generator_with_train_src.page.records import (
     find_records,
     fs_from_row_count,
     read_record,
     read_record_table,
 )
-from ecg_generator_with_train_src.register import label_page, register_page
+from ecg_generator_with_train_src.register.registration import label_page, register_page
 
 CURVE_STEP_PX = 0.5
 _SAME_SAMPLE_STEPS = 1.5  # a longer step in time is a gap

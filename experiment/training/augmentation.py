@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.coverage import widened
-from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.page.coverage import widened
 
 PLAIN_CHANCE = 0.5  # of a picture that stays as the dataset shows it
 SCALE_CHANCE = 0.5  # of a scale that is not the network's own

@@ -29,9 +29,9 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ecg_generator_with_train_src import command_line
-from ecg_generator_with_train_src.command_line import EXIT_DONE, EXIT_INTERRUPTED
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.common import command_line
+from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_INTERRUPTED
+from ecg_generator_with_train_src.common.errors import InputError
 
 GRACE_S = 25  # from SIGTERM to the end, of the 30 s that a preempted machine gives
 LOOK_S = 1  # between two looks at the parent and the heartbeat

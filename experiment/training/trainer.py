@@ -15,8 +15,8 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
-from ecg_generator_with_train_src.dataset_format import CLASS_NAMES, DatasetInfo, read_dataset_info
-from ecg_generator_with_train_src.errors import InputError
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, DatasetInfo, read_dataset_info
 from experiment.backend.launch import Backend
 from experiment.config import Config
 from experiment.labelling.overlays import side_by_side

@@ -1,0 +1,1 @@
+"""What every step needs: errors, command lines, batches, files, images, classes, random numbers."""

@@ -1,0 +1,283 @@
+"""What every batch step needs: atomic files, work over processes, and a report of what was skipped."""
+
+import contextlib
+import itertools
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import re
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+from tqdm import tqdm
+
+from ecg_generator_with_train_src.common.errors import InputError, describe_os_error, item_fault
+
+ITEMS_IN_FLIGHT = 4  # a worker
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+DASK_TIMEOUT_S = 30
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or none."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file or none."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove the temporary files that a killed run left in `folder`."""
+    for path in folder.glob(".*.tmp*"):
+        if is_temporary(path):
+            path.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is named as atomic_path names its temporaries."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+@dataclass
+class SkipReport:
+    """What a batch step left out and why; written beside its output, and stack traces to a .log beside it."""
+
+    path: Path
+    reasons: dict[str, str] = field(default_factory=dict)
+    traces: list[str] = field(default_factory=list)
+
+    @property
+    def log_path(self) -> Path:
+        """The file of the stack traces."""
+        return self.path.with_suffix(".log")
+
+    def add(self, name: str, reason: str, trace: str = "") -> None:
+        """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+        if trace:
+            self.traces.append(f"{name}\n{trace}")
+            reason += f"; stack trace in {self.log_path}"
+        self.reasons[name] = reason
+        tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+
+    def sift(
+        self, outcomes: Iterable[tuple[Item, Result | InputError]], name: Callable[[Item], str]
+    ) -> Iterator[tuple[Item, Result]]:
+        """What went well of run_batch's outcomes; the other items are added under their names."""
+        for item, outcome in outcomes:
+            if isinstance(outcome, InputError):
+                self.add(name(item), str(outcome), outcome.trace)
+            else:
+                yield item, outcome
+
+    def write(self) -> None:
+        """Write the report, one `name<TAB>reason` a line, and the log; an empty one removes what an old run left."""
+        lines = [f"{name}\t{why}\n" for name, why in sorted(self.reasons.items())]
+        for path, texts in ((self.path, lines), (self.log_path, self.traces)):
+            if texts:
+                write_text(path, "".join(texts))
+            else:
+                path.unlink(missing_ok=True)
+
+
+def run_batch(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    num_workers: int,
+    description: str,
+    dask_scheduler: str | None = None,
+) -> Iterator[tuple[Item, Result | InputError]]:
+    """Yield `(item, result)` as they come; an error of one item is yielded in its place, as an InputError.
+
+    `function` and the items are pickled to worker processes, or to the workers of a Dask scheduler; with one worker
+    all runs in this process. Items that are made on the way, such as a generator's, are fetched a few ahead of the
+    work. A full disk ends the batch. Progress is shown on a terminal only.
+    """
+    number = len(items) if isinstance(items, Sized) else None
+    num_workers = min(num_workers, max(number, 1)) if number is not None else num_workers
+    if dask_scheduler:
+        outcomes = _run_on_dask(function, items, dask_scheduler)
+    elif num_workers == 1:
+        outcomes = _run_here(function, items)
+    else:
+        outcomes = _run_in_processes(function, items, num_workers)
+    yield from tqdm(outcomes, total=number, desc=description, unit="item", disable=None)
+
+
+def outcome_of(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+    """The result for one item, or its error; only what ends the whole batch, such as a full disk, is raised."""
+    try:
+        return function(item)
+    except InputError as error:
+        return error
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:  # a full disk ends the batch
+        return InputError(describe_os_error(error))
+    except OSError:
+        raise
+    except Exception as error:
+        return item_fault(error)
+
+
+def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
+    for item in items:
+        yield item, outcome_of(function, item)
+
+
+def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
+    """Keep a few items a worker in flight, so that memory does not grow with the batch."""
+    context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
+    executor = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
+    waiting, in_flight = iter(items), {}
+    try:
+        while True:
+            for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
+                with _interrupts_held(), _single_threaded():
+                    in_flight[executor.submit(outcome_of, function, item)] = item
+            if not in_flight:
+                return
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                yield in_flight.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process was killed (out of memory?): try fewer --num-workers; run again to go on"
+        ) from error
+    finally:
+        _end_now(executor)
+
+
+def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterator[tuple]:
+    """The same on a cluster that shares this machine's files: what a lost worker had in hand, another does again.
+
+    Raises InputError if `distributed` is not installed, no scheduler answers, it has no workers, or an item ends one
+    worker after another.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError("--dask-scheduler needs the package distributed: pip install distributed") from error
+    if not re.fullmatch(r"\w+://.+:\d+", scheduler):
+        raise InputError(f"--dask-scheduler {scheduler}: not an address such as tcp://host:8786")
+    try:
+        client = distributed.Client(scheduler, timeout=DASK_TIMEOUT_S)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--dask-scheduler {scheduler}: no Dask scheduler answers there ({error})"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=DASK_TIMEOUT_S)
+        except TimeoutError as error:
+            raise InputError(
+                f"--dask-scheduler {scheduler}: has no workers; start some with `dask worker`"
+            ) from error
+        try:
+            yield from _dask_outcomes(client, function, items)
+        except distributed.KilledWorker as error:
+            raise InputError(f"--dask-scheduler {scheduler}: {error}") from error
+
+
+def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tuple]:
+    """Keep a few items a thread in flight."""
+    from distributed import as_completed
+
+    waiting, in_flight, completed = iter(items), {}, as_completed()
+    while True:
+        threads = max(sum(client.nthreads().values()), 1)
+        for item in itertools.islice(waiting, max(ITEMS_IN_FLIGHT * threads - len(in_flight), 0)):
+            future = client.submit(outcome_of, function, item, pure=False)
+            in_flight[future.key] = item
+            completed.add(future)
+        if not in_flight:
+            return
+        future = next(completed)
+        yield in_flight.pop(future.key), future.result()
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes started meanwhile do their linear algebra in one thread each: there is a process for every core."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back. Processes started meanwhile never see it: they leave it to their parent, even while they
+    still import and could only answer with a stack trace."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker() -> None:
+    """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
+    cv2.setNumThreads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _end_now(executor: ProcessPoolExecutor) -> None:
+    """Let no worker outlive the batch: nothing here is worth finishing once the caller has stopped reading."""
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()  # whoever started this command may have it ignore SIGTERM, and workers inherit that

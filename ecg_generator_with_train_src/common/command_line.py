@@ -1,0 +1,106 @@
+"""What every command shares: how it ends, how it shows its help, and its common flags."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
+
+EXIT_DONE = 0
+EXIT_SKIPPED = 1  # something of the work was left out and named
+EXIT_USAGE = 2
+EXIT_FAULT = 70  # of the program itself
+EXIT_INTERRUPTED = 130
+
+
+def make_parser(docstring: str) -> argparse.ArgumentParser:
+    """Parser whose description is a script's docstring, first line (the command) included."""
+
+    class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+        pass
+
+    return argparse.ArgumentParser(description=docstring, formatter_class=Formatter)
+
+
+def add_num_workers(parser: argparse.ArgumentParser) -> None:
+    """`--num-workers`: the cores this process may use by default."""
+    parser.add_argument(
+        "--num-workers", type=positive_int, default=available_cores(), help="worker processes"
+    )
+
+
+def add_dask_scheduler(parser: argparse.ArgumentParser) -> None:
+    """`--dask-scheduler`: do the work on a cluster instead of on this machine's cores."""
+    parser.add_argument(
+        "--dask-scheduler",
+        metavar="tcp://HOST:8786",
+        help="work on this Dask cluster, over storage that all share",
+    )
+
+
+def share_paths(args: argparse.Namespace) -> None:
+    """Make all paths absolute where a cluster's workers, which run in folders of their own, will open them."""
+    if args.dask_scheduler:
+        for name, value in vars(args).items():
+            if isinstance(value, Path):
+                setattr(args, name, value.absolute())
+
+
+def workers_used(args: argparse.Namespace) -> str:
+    """For the last line: who did the work."""
+    return f"cluster {args.dask_scheduler}" if args.dask_scheduler else f"{args.num_workers} workers"
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """`--seed`: 0 by default; 0 is a seed like any other."""
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random in this step")
+
+
+def positive_float(text: str) -> float:
+    """Type of flags that take a finite number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """argparse type: a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return value
+
+
+def available_cores() -> int:
+    """Cores this process may run on (an affinity mask counts), at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Exit with `main`'s code.
+
+    An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
+    Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
+    """
+    try:
+        code = main() or EXIT_DONE
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except OSError as error:
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
+        code = EXIT_FAULT
+    sys.exit(code)

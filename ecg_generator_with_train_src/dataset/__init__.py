@@ -1,0 +1,1 @@
+"""What the builder writes and the trainer reads."""

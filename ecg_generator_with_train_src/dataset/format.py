@@ -1,0 +1,138 @@
+"""The dataset on disk: what build_dataset.py writes and the trainer reads.
+
+    <root>/dataset.json                  DatasetInfo
+    <root>/manifest.jsonl                one Sample a line, sorted by name
+    <root>/{train,val}/images/<name>.png     the page, RGB; .jpg where the profile ends in a JPEG
+    <root>/{train,val}/masks/<name>.png      8-bit palette: 0 background, 1 grid, 2 waveform, 255 ignored
+    <root>/{train,val}/coverage/<name>.png   8-bit coverage of the traces, 255 = wholly covered
+    <root>/{train,val}/truth/<name>.npz      ideal trace: lead, time_s, x_px, y_px, one entry a record sample
+
+Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
+
+from ecg_generator_with_train_src.common.errors import InputError, first_problem
+
+BACKGROUND, GRID, WAVEFORM = 0, 1, 2
+IGNORED = 255
+CLASS_NAMES = ("background", "grid", "waveform")
+REAL_PREFIX = "real-"  # of the profile of a real page; its type follows
+
+Split = Literal["train", "val"]
+
+
+def _inside(text: str) -> str:
+    """The path itself; refused if it could lead out of the dataset's folder, from which listed files are removed."""
+    path = PurePosixPath(text)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or PureWindowsPath(text).drive
+        or ".." in path.parts
+        or "\0" in text
+    ):
+        raise ValueError(f"{text!r} is no path inside the dataset's folder")
+    return text
+
+
+InnerPath = Annotated[str, AfterValidator(_inside)]
+
+
+class Sample(BaseModel):
+    """One line of the manifest. Paths are relative to the dataset's root."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    split: Split
+    record: str
+    recording: str
+    profile: str
+    seed: int
+    image: InnerPath
+    mask: InnerPath
+    coverage: InnerPath
+    truth: InnerPath
+    width_px: int
+    height_px: int
+    px_per_mm: float
+    page_to_image: dict[str, Any]  # a warp.PageMap
+    degradation: dict[str, Any] | None = None  # a degradation.Degradation, but for its page map
+    registration: dict[str, Any] | None = None  # a register_check.Quality; of real pages
+    style: dict[str, Any]
+    digests: dict[str, str]  # sha256 of image, mask, coverage and truth
+    inputs_sha256: str  # of all that the sample was made from
+    class_pixels: tuple[int, int, int]
+    rgb_sum: tuple[int, int, int]  # over all pixels, of 0 to 255
+    rgb_square_sum: tuple[int, int, int]
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_it_lacks(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+    @property
+    def files(self) -> tuple[str, str, str, str]:
+        """The sample's files, relative to the dataset's root."""
+        return self.image, self.mask, self.coverage, self.truth
+
+
+class DatasetInfo(BaseModel):
+    """dataset.json. Frequencies and statistics are of the training split alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    classes: tuple[str, ...] = CLASS_NAMES
+    ignored: int = IGNORED
+    class_frequencies: tuple[float, float, float]  # of the pixels that are not ignored; sums to 1
+    image_mean: tuple[float, float, float]  # RGB, of 0 to 1
+    image_std: tuple[float, float, float]
+    num_samples: dict[Split, int]
+    num_recordings: dict[Split, int]
+    seed: int
+    generator_version: str
+    options: dict[str, Any]  # all that determines the output
+    manifest_sha256: str
+
+
+def read_dataset_info(root: Path) -> DatasetInfo:
+    """Read `<root>/dataset.json`.
+
+    Raises InputError if it is missing (no dataset, or one whose build was broken off) or malformed.
+    """
+    path = root / "dataset.json"
+    if not path.is_file():
+        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
+    try:
+        return DatasetInfo.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: {first_problem(error)}; build the dataset again with --overwrite"
+        ) from error
+
+
+def read_manifest(root: Path) -> list[Sample]:
+    """Read `<root>/manifest.jsonl`, sorted by name. Raises InputError naming the bad line."""
+    path = root / "manifest.jsonl"
+    if not path.is_file():
+        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
+    samples = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            samples.append(Sample.model_validate_json(line))
+        except ValidationError as error:
+            raise InputError(
+                f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
+            ) from error
+    return samples
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,194 @@
+"""A page and its labels, as a scan or photo of it: one warp for the image and all coverages, then light and sensor."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.degrade.draw_strengths import Degradation
+from ecg_generator_with_train_src.degrade.optics import (
+    add_glare,
+    background,
+    blur,
+    illuminate,
+    light_field,
+    scanner_noise,
+    sharpen,
+    through_sensor,
+    to_two_tones,
+)
+from ecg_generator_with_train_src.degrade.paper_wear import wear_page
+from ecg_generator_with_train_src.degrade.printing import print_page
+from ecg_generator_with_train_src.degrade.screen import lay_raster, show_on_screen
+from ecg_generator_with_train_src.degrade.strengths import Effects
+from ecg_generator_with_train_src.page.compose import ComposedPage
+from ecg_generator_with_train_src.page.coverage import widened
+from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.grid import CORE_MM
+from ecg_generator_with_train_src.page.page import TracePoints
+from ecg_generator_with_train_src.page_map import PageMap, dense_index, local_scales, place_on_image
+
+LID_RGB = (250, 250, 248)  # what a scanner sees beside the sheet
+MIN_LINE_PX = 1.2  # labels of thinner lines are widened to this in the image
+MAX_SHRINK = 0.8  # of a page before it is warped to much less than its size
+
+
+@dataclass(frozen=True)
+class DegradedPage:
+    """All of shape (height, width, ...), uint8."""
+
+    image: np.ndarray  # RGB, before the JPEG
+    classes: np.ndarray  # 0 background, 1 grid, 2 waveform, 255 no paper
+    coverage: np.ndarray  # of the traces
+
+
+def degrade(
+    page: ComposedPage, paper: PaperGeometry, pen_px: float, degradation: Degradation
+) -> DegradedPage:
+    """Print, wear, warp and photograph a page. The same arguments give the same bytes."""
+    effects, page_map = degradation.effects, degradation.page_map
+    rng = random_stream(degradation.texture_seed, "textures")
+    printed = print_page(page.image.copy(), effects, paper, rng)
+    worn, present = wear_page(printed, page_map, effects, rng)
+    warp = prepare_warp(page_map, paper)
+    classes, coverage, paper_here = warp_labels(page, present, paper, pen_px, warp)
+    if effects.screen_width_px:
+        scene = _screen_scene(worn, effects, paper, page_map, rng)
+    else:
+        scene = _paper_scene(_shrunk(worn, warp.shrink), effects, page_map, warp.tables, paper_here, rng)
+    image = _photographed(scene, effects, rng) if effects.camera == "phone" else _scanned(scene, effects, rng)
+    return DegradedPage(image, classes, coverage)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How a page's pixels come into an image."""
+
+    shrink: float  # of the page before it is warped
+    finest: float  # image pixels a page pixel, where the page is seen from farthest
+    tables: tuple[np.ndarray, np.ndarray]  # for cv2.remap
+
+
+def prepare_warp(page_map: PageMap, paper: PaperGeometry) -> Warp:
+    """Tables of a map, for any number of layers."""
+    scales = local_scales(page_map, paper.width_px, paper.height_px)
+    shrink = min(1.0, float(np.median(scales)) / MAX_SHRINK)
+    tables = cv2.convertMaps(dense_index(page_map, shrink), None, cv2.CV_16SC2)
+    return Warp(shrink, float(np.percentile(scales, 5)), tables)
+
+
+def warp_labels(
+    page: ComposedPage, present: np.ndarray, paper: PaperGeometry, pen_px: float, warp: Warp
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes, the traces' coverage and the paper's, (height, width) uint8 of the image.
+
+    `present` is the page's paper, 255 where it is there; elsewhere nothing is labelled (255).
+    """
+    labels = _label_layers(page, present, paper, pen_px, warp.finest)
+    warped = cv2.remap(_shrunk(labels, warp.shrink), *warp.tables, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0))
+    trace, furniture, grid, paper_here = cv2.split(warped)
+    return _classes(trace, furniture, grid, paper_here), cv2.min(trace, paper_here), paper_here
+
+
+def place_points(points: TracePoints, page_map: PageMap) -> TracePoints:
+    """The ideal trace in the image's canvas coordinates; what leaves the image keeps its place outside."""
+    x_px, y_px = place_on_image(page_map, points.x_px, points.y_px)
+    return replace(points, x_px=x_px.astype(np.float32), y_px=y_px.astype(np.float32))
+
+
+def _label_layers(
+    page: ComposedPage, present: np.ndarray, paper: PaperGeometry, pen_px: float, scale: float
+) -> np.ndarray:
+    """Traces, furniture, line cores and paper, (height, width, 4) uint8; thin lines widened for the image's scale."""
+    core_px = max(1.0, CORE_MM * paper.px_per_mm)
+    trace = widened(page.coverage, 0.8 * (MIN_LINE_PX / scale - pen_px))
+    grid = widened(page.grid_mask, max(0.05, 0.8 * (1 / scale - core_px)))
+    return cv2.merge([trace, page.furniture, grid, present])
+
+
+def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return image
+    # by the scale itself: a size would round it
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _classes(
+    trace: np.ndarray, furniture: np.ndarray, grid: np.ndarray, paper_here: np.ndarray
+) -> np.ndarray:
+    """Half covered counts: waveform over furniture over grid over background, and nothing where no paper is."""
+    classes = cv2.threshold(grid, 127, GRID, cv2.THRESH_BINARY)[1]
+    classes[furniture >= 128] = BACKGROUND
+    classes[trace >= 128] = WAVEFORM
+    classes[paper_here < 128] = IGNORED
+    return classes
+
+
+def _paper_scene(
+    sheet: np.ndarray,
+    effects: Effects,
+    page_map: PageMap,
+    tables: tuple[np.ndarray, np.ndarray],
+    paper_here: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The lit sheet on what it lies on."""
+    grey = effects.tone != "colour"
+    if grey:
+        green = 0.84 * (1 - effects.red_light)  # luma's ratio of green to blue
+        sheet = cv2.transform(sheet, np.array([[effects.red_light, green, 1 - effects.red_light - green]]))
+    scene = cv2.remap(sheet, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if effects.camera == "phone":
+        beneath = _beneath_with_shadow(page_map, paper_here, rng)
+    else:
+        beneath = np.full_like(scene, LID_RGB[1]) if grey else np.full_like(scene, LID_RGB)
+    cv2.copyTo(beneath, cv2.compare(paper_here, 128, cv2.CMP_LT), scene)
+    return illuminate(scene, light_field(page_map, effects, rng))
+
+
+def _beneath_with_shadow(page_map: PageMap, paper_here: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The desk, darker close to the sheet."""
+    desk = background(page_map, rng)
+    height, width = paper_here.shape
+    small = cv2.resize(paper_here, (width // 16, height // 16), interpolation=cv2.INTER_AREA)
+    shift = np.array([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]])
+    small = cv2.GaussianBlur(cv2.warpAffine(small, shift, small.shape[::-1]), (0, 0), rng.uniform(0.7, 2.5))
+    shade = cv2.resize(255 - (small * rng.uniform(0.4, 0.8)).astype(np.uint8), (width, height))
+    return cv2.multiply(desk, cv2.merge([shade] * 3), scale=1 / 255)
+
+
+def _screen_scene(
+    page_image: np.ndarray,
+    effects: Effects,
+    paper: PaperGeometry,
+    page_map: PageMap,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The page on a screen, in a room."""
+    shown = show_on_screen(page_image, effects, paper, rng)
+    tables = cv2.convertMaps(dense_index(page_map, shown.scale, shown.offset_px), None, cv2.CV_16SC2)
+    seen = cv2.remap(shown.image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lit = illuminate(lay_raster(seen, tables[1], effects), light_field(page_map, effects, rng))
+    on_screen = cv2.remap(np.full(shown.image.shape[:2], 255, np.uint8), *tables, cv2.INTER_NEAREST)
+    cv2.copyTo(background(page_map, rng), cv2.bitwise_not(on_screen), lit)
+    return lit
+
+
+def _photographed(scene: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+    """Through a phone's lens and sensor."""
+    if effects.glare:
+        scene = add_glare(scene, effects.glare, rng)
+    image = through_sensor(blur(scene, effects), effects, rng)
+    return sharpen(image, effects.sharpen) if effects.sharpen else image
+
+
+def _scanned(scene: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+    """Through a scanner, in colour or black and white."""
+    image = scanner_noise(blur(scene, effects), effects, rng)
+    if effects.tone == "colour":
+        return image
+    grey = to_two_tones(image, effects, rng)
+    blue = cv2.convertScaleAbs(grey, alpha=1 - effects.warmth) if effects.tone == "grey" else grey
+    return cv2.merge([grey, grey, blue])

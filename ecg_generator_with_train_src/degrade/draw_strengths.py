@@ -1,0 +1,148 @@
+"""The record of one degraded page: every parameter, sampled once; replaying it gives the same bytes."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ecg_generator_with_train_src.degrade.camera_poses import (
+    phone_homography,
+    quarter_turned,
+    scanner_homography,
+)
+from ecg_generator_with_train_src.degrade.profiles import PROFILES, Choice, Count, Range
+from ecg_generator_with_train_src.degrade.strengths import Effects
+from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page_map import Crease, PageMap, Wave
+
+SCAN_WIDTH_PX = 2132
+SCAN_PER_PAGE_HEIGHT = (
+    1.00275  # 1652 px for letter paper: the competition's scans are a little taller than the page
+)
+PHOTO_LONG_SIDE_PX = 2600
+PHOTO_ASPECT = 4 / 3
+MAX_WAVE_SLOPE = 0.12  # of all waves together
+MAX_SLOPE = 0.45  # of the whole displacement: below 1 it can be inverted
+SLOPE_STEP_MM = 2.0
+FOLD_LENGTH_MM = 1000.0  # right across the sheet
+
+
+class Degradation(BaseModel):
+    """All that turns a page into a scan or a photo of it, the page itself apart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str
+    effects: Effects
+    page_map: PageMap
+    texture_seed: int  # of noise, stains, tears: everything that has a shape
+
+
+def sample_degradation(
+    rng: np.random.Generator, profile: str, paper: PaperGeometry, photo_size_px: int = PHOTO_LONG_SIDE_PX
+) -> Degradation:
+    """Draw one page's degradation from the table of strengths. `photo_size_px` is the long side of photos."""
+    effects = sample_effects(rng, profile)
+    bends = _waves(rng, effects), _creases(rng, effects, paper)
+    page_map = _eased(_page_map(effects, paper, photo_size_px, *bends), paper)
+    return Degradation(
+        profile=profile, effects=effects, page_map=page_map, texture_seed=int(rng.integers(2**31))
+    )
+
+
+def sample_effects(rng: np.random.Generator, profile: str) -> Effects:
+    """One value of every entry of the profile, in the table's order."""
+    drawn = {}
+    for name, entry in PROFILES[profile].items():
+        value = _draw(rng, entry)
+        if isinstance(entry, Choice) or rng.random() < entry.chance:
+            drawn[name] = value
+    return Effects(**drawn)
+
+
+def _draw(rng: np.random.Generator, entry: Range | Count | Choice) -> float | int | str:
+    if isinstance(entry, Choice):
+        return entry.values[rng.choice(len(entry.values), p=np.array(entry.weights) / sum(entry.weights))]
+    if isinstance(entry, Count):
+        return int(rng.integers(entry.low, entry.high + 1))
+    return round(float(rng.uniform(entry.low, entry.high)), 6)
+
+
+def _page_map(
+    effects: Effects,
+    paper: PaperGeometry,
+    photo_size_px: int,
+    waves: tuple[Wave, ...],
+    creases: tuple[Crease, ...],
+) -> PageMap:
+    page = paper.width_px, paper.height_px
+    if effects.camera == "scanner":
+        size = SCAN_WIDTH_PX, round(SCAN_WIDTH_PX * page[1] / page[0] * SCAN_PER_PAGE_HEIGHT)
+        homography = scanner_homography(effects, page, size)
+    else:
+        size = photo_size_px, round(photo_size_px / PHOTO_ASPECT)
+        homography, size = quarter_turned(phone_homography(effects, page, size), size, effects.quarter_turns)
+    return PageMap(
+        homography=homography.tolist(),
+        width_px=size[0],
+        height_px=size[1],
+        lens=effects.lens,
+        px_per_mm=paper.px_per_mm,
+        waves=waves,
+        creases=creases,
+    )
+
+
+def _waves(rng: np.random.Generator, effects: Effects) -> tuple[Wave, ...]:
+    """Long waves first; each moves points mostly along itself, as a bent sheet's projection does."""
+    waves = []
+    for number in range(effects.waves):
+        angle, length_mm = rng.uniform(0, 2 * np.pi), rng.uniform(120, 450) / (1 + number / 2)
+        bound_mm = MAX_WAVE_SLOPE / effects.waves * length_mm / (2 * np.pi)
+        shift_mm = min(effects.wave_mm / (1 + number), bound_mm)
+        turn = angle + rng.normal(0, 0.4)
+        waves.append(
+            Wave(
+                waves_per_mm_x=np.cos(angle) / length_mm,
+                waves_per_mm_y=np.sin(angle) / length_mm,
+                phase=rng.uniform(0, 2 * np.pi),
+                shift_x_mm=shift_mm * np.cos(turn),
+                shift_y_mm=shift_mm * np.sin(turn),
+            )
+        )
+    return tuple(waves)
+
+
+def _creases(rng: np.random.Generator, effects: Effects, paper: PaperGeometry) -> tuple[Crease, ...]:
+    """Few are folds of the whole sheet, parallel to its edges; many are a crumpled sheet's."""
+    creases = []
+    for _ in range(effects.creases):
+        folded = effects.creases <= 4
+        angle = rng.choice([0.0, 90.0]) + rng.normal(0, 2.0) if folded else rng.uniform(0, 180)
+        width_mm = rng.uniform(2.0, 6.0)
+        length_mm = FOLD_LENGTH_MM if folded else rng.uniform(25, 160)
+        creases.append(
+            Crease(
+                x_mm=paper.mm_of_x_px(rng.uniform(0.1, 0.9) * paper.width_px),
+                y_mm=paper.mm_of_y_px(rng.uniform(0.1, 0.9) * paper.height_px),
+                angle_deg=float(angle),
+                width_mm=width_mm,
+                length_mm=length_mm,
+                shift_mm=float(rng.choice([-1, 1]) * effects.crease_mm * rng.uniform(0.4, 1)),
+                relief=float(rng.choice([-1, 1]) * effects.relief * rng.uniform(0.3, 1)),
+            )
+        )
+    return tuple(creases)
+
+
+def _eased(page_map: PageMap, paper: PaperGeometry) -> PageMap:
+    """The same with weaker creases if many of them cross."""
+    step_px = SLOPE_STEP_MM * page_map.px_per_mm
+    x_px, y_px = np.meshgrid(np.arange(0, paper.width_px, step_px), np.arange(0, paper.height_px, step_px))
+    gradients = [np.gradient(shift, step_px) for shift in page_map.displacement_px(x_px, y_px)]
+    steepest = float(np.sqrt(sum(along**2 for gradient in gradients for along in gradient)).max())
+    if steepest <= MAX_SLOPE:
+        return page_map
+    ease = (MAX_SLOPE - MAX_WAVE_SLOPE) / steepest
+    creases = tuple(
+        crease.model_copy(update={"shift_mm": crease.shift_mm * ease}) for crease in page_map.creases
+    )
+    return page_map.model_copy(update={"creases": creases})

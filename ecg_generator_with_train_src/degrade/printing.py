@@ -1,0 +1,71 @@
+"""How the page came out of the printer: spread and faded ink, printer dots, uneven grid lines. In the page's pixels."""
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src.degrade.strengths import Effects
+from ecg_generator_with_train_src.degrade.textures import clouds, white_noise
+from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_lines
+
+SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
+LINE_GREY, HALF_LINE_GREY = 20, 150  # of a grid line that prints black, and of the pixels beside it
+COARSE = 8
+
+
+def print_page(
+    image: np.ndarray, effects: Effects, paper: PaperGeometry, rng: np.random.Generator
+) -> np.ndarray:
+    """The printed page, (height, width, 3) uint8 like `image`, which may be written over."""
+    if effects.strong_lines:
+        _blacken_lines(image, effects.strong_lines, paper, rng)
+    if effects.bleed > 1 or effects.ink_run_px:
+        spread = np.hypot(SPREAD_PX_PER_MM * paper.px_per_mm, effects.ink_run_px)
+        image = cv2.GaussianBlur(image, (0, 0), spread)
+    image = cv2.LUT(image, _tone_curve(effects))
+    if effects.print_dots:
+        image = _dotted(image, effects.print_dots, rng)
+    if effects.fading:
+        image = _faded(image, effects, rng)
+    return image
+
+
+def _tone_curve(effects: Effects) -> np.ndarray:
+    """Spread ink is darker than the blur that stands for it; black is only as black as the contrast allows."""
+    darkness = np.minimum((255 - np.arange(256)) * effects.bleed * effects.grid_strength, 255)
+    darkness = 255 * (darkness / 255) ** effects.tone_power
+    return np.rint(255 - darkness * effects.contrast).astype(np.uint8)
+
+
+def _blacken_lines(image: np.ndarray, share: float, paper: PaperGeometry, rng: np.random.Generator) -> None:
+    """Major lines that fall on the printer's own raster print thick and black, as far as they keep to it."""
+    for lines, axis in ((vertical_lines(paper), 1), (horizontal_lines(paper), 0)):
+        across = np.moveaxis(image, axis, 0)
+        length = across.shape[1]
+        drift = rng.uniform(0.5, 8) * np.arange(length) / length * rng.choice([-1, 1])
+        pace, start = rng.uniform(0.2, 0.8), rng.uniform()
+        for number, index in enumerate(lines.major):
+            ragged = np.repeat(rng.normal(0, 0.1, length // 3 + 1), 3)[:length]
+            black = ((start + number * pace + drift + ragged) % 1) < share
+            for beside, grey in ((index, LINE_GREY), (index + 1, HALF_LINE_GREY)):
+                if beside < len(across):
+                    line = across[beside]
+                    line[black] = np.minimum(line[black], grey)
+
+
+def _dotted(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Part of the tone as scattered dots, each colour its own."""
+    noise = white_noise(rng, image.shape[:2], 90.0)
+    scatter = [np.roll(noise, 7 * channel, axis=channel % 2) for channel in range(image.shape[2])]
+    level = cv2.add(cv2.merge(scatter), (128,) * 4, dtype=cv2.CV_8U)
+    level = cv2.min(cv2.max(level, (60,) * 4), (250,) * 4)  # paper stays clean, black stays black
+    return cv2.addWeighted(cv2.compare(image, level, cv2.CMP_GT), share, image, 1 - share, 0)
+
+
+def _faded(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+    """Ink lost in patches."""
+    height, width = image.shape[:2]
+    patches = clouds(rng, (height // COARSE, width // COARSE), 5)
+    kept = np.clip(1 - effects.fading * (0.6 + 0.4 * patches), 0.25, 1) * 255
+    kept = cv2.resize(kept.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.bitwise_not(cv2.multiply(cv2.bitwise_not(image), cv2.merge([kept] * 3), scale=1 / 255))

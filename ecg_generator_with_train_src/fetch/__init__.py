@@ -1,0 +1,1 @@
+"""Records and pages from elsewhere: Google Cloud Storage, archives, Kaggle."""

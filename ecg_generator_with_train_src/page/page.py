@@ -1,0 +1,188 @@
+"""A page: its description, and the one draw call that gives ink layer and mask."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ecg_generator_with_train_src import __version__
+from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.page.furniture import Furniture
+from ecg_generator_with_train_src.page.furniture_content import default_furniture, varied_furniture
+from ecg_generator_with_train_src.page.geometry import PageGeometry, PaperGeometry, Placement
+from ecg_generator_with_train_src.page.layouts import PageSetup
+from ecg_generator_with_train_src.page.records import LEADS, Record
+from ecg_generator_with_train_src.page.stroke import lay_over, stroke
+from ecg_generator_with_train_src.page.style import PageStyle, plain_style, varied_style
+
+
+class GivenGrid(BaseModel):
+    """The grid image under a page: a copy beside the pages, and its digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str  # relative to the page descriptions' folder
+    sha256: str
+
+
+class DrawnPage(BaseModel):
+    """What drawing a page gave: digests (SHA-256) of its files, and the leads that leave the page and are cut."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ink_sha256: str
+    mask_sha256: str
+    leads_cut_at_edge: tuple[str, ...] = ()
+
+
+class PageDescription(BaseModel):
+    """`<name>.page.json`: all that the page consists of, but for the record's signal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[1] = 1
+    name: str
+    record: str
+    record_sha256: str
+    fs_hz: float
+    setup: PageSetup
+    geometry: PageGeometry
+    style: PageStyle
+    furniture: Furniture
+    grid: GivenGrid | None  # None: drawn from the style
+    seed: int
+    generator_version: str
+    drawn: DrawnPage | None = None  # None: not drawn yet
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Every lead's place on the page."""
+        return self.setup.placements(self.geometry)
+
+
+def read_page_description(path: Path) -> PageDescription:
+    """Read a `.page.json`. Raises InputError naming the file and the first bad field."""
+    try:
+        return PageDescription.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}; render the page again") from error
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page of a record: `variant` 0 and above of a setup, plain (the competition's look) or varied."""
+
+    name: str
+    setup: PageSetup
+    varied: bool
+    variant: str
+
+
+def describe_page(
+    request: PageRequest,
+    record_id: str,
+    record_sha256: str,
+    fs_hz: float,
+    grid: tuple[GivenGrid | None, PaperGeometry],
+    seed: int,
+) -> PageDescription:
+    """Describe a page; what varies comes from (seed, record, variant).
+
+    Plain pages of the default sheet lie on the given grid; all others on one drawn from their style.
+    Raises InputError if the rows do not fit on the given grid.
+    """
+    rng = random_stream(seed, record_id, request.variant)
+    setup, own_paper = request.setup, request.setup.paper()
+    on_given = not request.varied and own_paper == PageSetup().paper()
+    paper = grid[1] if on_given else own_paper
+    geometry = setup.page_on(paper)
+    furnish = varied_furniture if request.varied else default_furniture
+    return PageDescription(
+        name=request.name,
+        record=record_id,
+        record_sha256=record_sha256,
+        fs_hz=fs_hz,
+        setup=setup,
+        geometry=geometry,
+        style=varied_style(rng, paper) if request.varied else plain_style(rng),
+        furniture=furnish(record_id, setup, geometry, rng),
+        grid=grid[0] if on_given else None,
+        seed=seed,
+        generator_version=__version__,
+    )
+
+
+@dataclass(frozen=True)
+class TracePoints:
+    """The ideal trace: one entry a drawn sample, in canvas coordinates of the page."""
+
+    lead: np.ndarray  # uint8 index into LEADS
+    row: np.ndarray  # uint8, from the top
+    time_s: np.ndarray  # float32, of the record
+    x_px: np.ndarray  # float32
+    y_px: np.ndarray  # float32
+
+
+def trace_points(page: PageDescription, record: Record) -> TracePoints:
+    """Place every finite sample that the page shows.
+
+    Raises InputError if a lead has no value in the time that the page shows of it.
+    """
+    parts = []
+    for place in page.placements:
+        time_s, x_px, y_px = _place_samples(place, record)
+        lead = LEADS.index(place.lead)
+        parts.append((np.full(len(x_px), lead), np.full(len(x_px), place.row), time_s, x_px, y_px))
+    lead, row, time_s, x_px, y_px = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return TracePoints(
+        lead.astype(np.uint8),
+        row.astype(np.uint8),
+        time_s.astype(np.float32),
+        x_px.astype(np.float32),
+        y_px.astype(np.float32),
+    )
+
+
+def _place_samples(place: Placement, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    samples = place.samples(record.fs_hz)
+    signal_mv = record.lead_mv(place.lead)[samples]
+    number = np.flatnonzero(np.isfinite(signal_mv))
+    if len(number) == 0:
+        shown = f"{place.start_s:g}-{place.end_s:g} s"
+        raise InputError(
+            f"record {record.record_id}: lead {place.lead} has no values at {shown}, which this layout shows"
+        )
+    time_s = (samples.start + number) / record.fs_hz
+    return time_s, place.x_px_of_s(time_s), place.y_px_of_mv(signal_mv[number])
+
+
+def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Draw all traces of a page with exact coverage.
+
+    Returns the ink's opacity, shape (height, width), uint8 (255 = wholly covered), and the names of the leads
+    that leave the page and are cut. The mask is `opacity_to_mask` of the same array. A gap in a signal is a gap in the
+    trace. Raises InputError if a lead has no value in the time that the page shows of it, or all leads leave the page.
+    """
+    shape = page.geometry.height_px, page.geometry.width_px
+    pen_px = page.geometry.px_of_points(page.style.pen_points)
+    coverage = np.zeros(shape, np.float32)
+    cut = []
+    for place in page.placements:
+        time_s, x_px, y_px = _place_samples(place, record)
+        breaks = np.flatnonzero(np.diff(time_s) > 1.5 / record.fs_hz) + 1
+        for x_run, y_run in zip(np.split(x_px, breaks), np.split(y_px, breaks), strict=True):
+            lay_over(coverage, stroke(x_run, y_run, pen_px, shape))
+        if y_px.min() < 0 or y_px.max() > shape[0] or x_px.max() > shape[1]:
+            cut.append(place.lead)
+    if set(cut) == set(LEADS):
+        raise InputError(f"record {record.record_id}: every lead leaves the page; are its values in mV?")
+    return cv2.convertScaleAbs(coverage, alpha=255), tuple(dict.fromkeys(cut))
+
+
+def opacity_to_mask(opacity: np.ndarray) -> np.ndarray:
+    """255 where at least half of a pixel is covered, else 0; uint8."""
+    return (opacity >= 128).astype(np.uint8) * np.uint8(255)

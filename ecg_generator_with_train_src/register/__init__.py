@@ -1,0 +1,1 @@
+"""A real page found in its scan or photo."""

@@ -1,0 +1,131 @@
+"""Configurations: what is read, and what is refused by which name."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ecg_generator_with_train_src.common.errors import InputError
+from experiment.config import Config, differing_key, dump_config, load_config
+
+from conftest import REPOSITORY
+
+CONFIGS = REPOSITORY / "experiment" / "configs"
+MINIMAL = "run: {name: r}\ndata: {root: d}\n"
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Config:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return load_config(path, overrides)
+
+
+def refusal(tmp_path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text, *overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["grid_wave_net", "demo_cpu"])
+def test_shipped_configurations_state_every_key(name):
+    text = (CONFIGS / f"{name}.yaml").read_text()
+    config = load_config(CONFIGS / f"{name}.yaml")
+    assert yaml.safe_load(text).keys() == Config.model_fields.keys()
+    for section, values in yaml.safe_load(text).items():
+        if isinstance(values, dict):
+            assert values.keys() == type(getattr(config, section)).model_fields.keys(), section
+
+
+def test_run_names_of_the_readme():
+    config = load_config(CONFIGS / "grid_wave_net.yaml")
+    assert str(config.run.folder) == "runs/grid_wave_mix_run"
+    assert config.data.root == "dataset_grid_wave_mix"
+
+
+def test_defaults_then_file_then_overrides(tmp_path):
+    text = MINIMAL + "optimizer: {lr: 2e-3, weight_decay: 0.1}\n"
+    config = load(tmp_path, text, "optimizer.lr=3e-4", "model.widths=[8, 16]", "precision=bf16")
+    assert config.optimizer.lr == 3e-4
+    assert config.optimizer.weight_decay == 0.1
+    assert config.optimizer.clip_norm == 1.0
+    assert config.model.widths == (8, 16)
+    assert config.precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-4", 3e-4), ("1E3", 1e3), ("-5.e-1", -0.5), (".5e+1", 5.0), ("1", 1.0), ("2.5", 2.5)],
+)
+def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
+    config_text = MINIMAL + f"optimizer: {{lr: {text}}}\nscheduler: {{min_lr: 1e-9}}\n"
+    if value > 0:
+        assert load(tmp_path, config_text).optimizer.lr == value
+    else:
+        assert "optimizer.lr" in refusal(tmp_path, config_text)
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "says"),
+    [
+        ("optimizer.lrr=1", "optimizer.lrr", "did you mean lr?"),
+        ("optimiser.lr=1", "optimiser", "did you mean optimizer?"),
+        ("loss.zzz=1", "loss.zzz", "known here: class_weight_power"),
+        ("optimizer.lr='3e-4'", "optimizer.lr", "valid number"),
+        ("optimizer.lr=0", "optimizer.lr", "greater than 0"),
+        ("optimizer.lr=.inf", "optimizer.lr", "finite"),
+        ("scheduler.min_lr=0", "scheduler.min_lr", "greater than 0"),
+        ("run.epochs=1.5", "run.epochs", "integer"),
+        ("run.epochs=true", "run.epochs", "integer"),
+        ("run.name=7", "run.name", "string"),
+        ("run.name=../elsewhere", "run.name", "pattern"),
+        ("run.seed=-1", "run.seed", "greater than or equal to 0"),
+        ("run.steps_per_epoch=many", "run.steps_per_epoch", "'auto'"),
+        ("precision=fp16", "precision", "'bf16'"),
+        ("data.in_memory=maybe", "data.in_memory", "boolean"),
+        ("data.root=", "data.root", "string"),
+        ("model.widths=[16, thirty]", "model.widths.1", "integer"),
+        ("model.widths=[16]", "model.widths", "at least 2"),
+        ("model=small", "model", "section of keys"),
+        ("optimizer.betas=[0.9]", "optimizer.betas.1", "missing"),
+        # contradictions
+        ("data.batch_size=6", "data.batch_size", "crops_per_page (8)"),
+        ("data.crop_size=100", "data.crop_size", "multiple of 32"),
+        ("model.widths=[8, 18]", "model.widths", "norm_groups (4)"),
+        ("loss.class_weights=[1, 2]", "loss.class_weights", "3 classes"),
+        ("scheduler.min_lr=0.1", "scheduler.min_lr", "above optimizer.lr"),
+    ],
+)
+def test_refusals_name_the_key(tmp_path, override, key, says):
+    message = refusal(tmp_path, MINIMAL, override)
+    assert message.startswith(f"{tmp_path / 'c.yaml'}: {key}: ")
+    assert says in message
+
+
+def test_more_refusals(tmp_path):
+    assert "run.name: is missing" in refusal(tmp_path, "run: {}\ndata: {root: d}\n")
+    assert "loss.dice_weight" in refusal(
+        tmp_path, MINIMAL, "loss.dice_weight=0", "loss.cross_entropy_weight=0"
+    )
+    assert "key 'lr' stands twice" in refusal(tmp_path, MINIMAL + "optimizer: {lr: 1.0, lr: 2.0}\n")
+    assert "no valid YAML" in refusal(tmp_path, "run: [")
+    assert "not a mapping" in refusal(tmp_path, "- run\n")
+    assert "not of the form key=value" in refusal(tmp_path, MINIMAL, "optimizer.lr")
+    assert "precision: input should be 'auto'" in refusal(tmp_path, MINIMAL, "precision.x=1")
+    assert "precision is no section" in refusal(tmp_path, MINIMAL + "precision: fp32\n", "precision.x=1")
+    with pytest.raises(InputError, match=r"nowhere\.yaml: not found"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_a_dumped_configuration_reads_back_the_same(tmp_path):
+    config = load(tmp_path, MINIMAL, "scheduler.min_lr=1e-7", "loss.class_weights=[1, 2.5, 0]")
+    assert load(tmp_path, dump_config(config)) == config
+
+
+def test_differing_key_ignores_what_makes_no_other_run(tmp_path):
+    config = load(tmp_path, MINIMAL)
+    assert differing_key(config, load(tmp_path, MINIMAL, "run.epochs=7", "data.num_workers=3")) is None
+    changed = load(tmp_path, MINIMAL, "optimizer.lr=0.5", "scheduler.factor=0.25")
+    assert differing_key(config, changed) == ("optimizer.lr", 3e-3, 0.5)
+    assert differing_key(config, load(tmp_path, MINIMAL, "model.widths=[8, 16]"))[0] == "model.widths"

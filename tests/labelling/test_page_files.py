@@ -1,0 +1,106 @@
+"""Files as scanners, phones and office programs write them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ecg_generator_with_train_src.common.errors import InputError
+from experiment.labelling.page_files import read_pages, readable_pages
+
+RED, GREY = (250, 10, 5), (120, 120, 120)
+
+
+@pytest.fixture
+def marked() -> Image.Image:
+    """Grey, 40 wide and 20 high, red in the top left corner."""
+    image = Image.new("RGB", (40, 20), GREY)
+    image.paste(RED, (0, 0, 10, 10))
+    return image
+
+
+def only_page(path) -> np.ndarray:
+    ((name, image),) = read_pages(path)
+    assert name == path.stem
+    assert image.dtype == np.uint8 and image.ndim == 3
+    return image
+
+
+def is_red(pixel) -> bool:
+    return int(pixel[0]) > 200 and max(int(pixel[1]), int(pixel[2])) < 60
+
+
+@pytest.mark.parametrize(("tag", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_a_phone_photo_is_turned_as_its_exif_data_say(marked, tmp_path, tag, turns):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    marked.save(tmp_path / "photo.jpg", quality=95, exif=exif)
+    seen = only_page(tmp_path / "photo.jpg")
+    stored = np.asarray(Image.open(tmp_path / "photo.jpg"))
+    assert np.array_equal(seen, np.rot90(stored, turns))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("p.png", "P"), ("c.jpg", "CMYK"), ("c.tif", "CMYK"), ("w.webp", "RGB"), ("b.bmp", "RGB")],
+)
+def test_modes_and_formats_show_the_same_colours(marked, tmp_path, name, mode):
+    options = {"lossless": True} if name == "w.webp" else {"quality": 95} if name == "c.jpg" else {}
+    (marked.quantize(8) if mode == "P" else marked.convert(mode)).save(tmp_path / name, **options)
+    seen = only_page(tmp_path / name)
+    assert seen.shape == (20, 40, 3)
+    assert is_red(seen[3, 3])
+    assert np.abs(seen[15, 30].astype(int) - 120).max() < 12
+
+
+def test_transparent_is_white(marked, tmp_path):
+    marked.putalpha(Image.fromarray(np.tile(np.uint8([255, 0]), (20, 20))))
+    marked.save(tmp_path / "a.png")
+    seen = only_page(tmp_path / "a.png")
+    assert is_red(seen[0, 0]) and seen[0, 1].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_16_bits_become_8(tmp_path, name):
+    Image.fromarray(np.uint16([[0, 0x8000, 0xFFFF]])).save(tmp_path / name)
+    assert only_page(tmp_path / name)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_the_pages_of_a_tiff(marked, tmp_path):
+    path = tmp_path / "fax.tiff"
+    marked.save(path, save_all=True, append_images=[Image.new("L", (7, 5), 9)])
+    pages = dict(read_pages(path))
+    assert list(pages) == ["fax-p1", "fax-p2"]
+    assert is_red(pages["fax-p1"][0, 0]) and pages["fax-p2"].tolist() == [[[9, 9, 9]] * 7] * 5
+
+
+def test_the_pages_of_a_pdf_at_200_dpi(marked, tmp_path):
+    path = tmp_path / "scan.pdf"
+    marked.save(path, save_all=True, append_images=[Image.new("RGB", (2000, 100))], resolution=20)
+    pages = dict(read_pages(path))
+    assert list(pages) == ["scan-p1", "scan-p2"]
+    assert pages["scan-p1"].shape == (200, 400, 3)  # 2 inches by 1
+    assert is_red(pages["scan-p1"][50, 50]) and not is_red(pages["scan-p1"][150, 50])
+    assert max(pages["scan-p2"].shape) == 4500  # 100 inches
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x.png", "x.tif"])
+def test_a_file_that_is_something_else_or_nothing(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(InputError, match=f"{name}: no such file"):
+        list(read_pages(path))
+    path.write_bytes(b"%PDF-1.4 and no more")
+    with pytest.raises(InputError, match=rf"{name}: (no PDF|not a whole image)"):
+        list(read_pages(path))
+
+
+def test_a_tiff_damaged_in_a_way_that_no_one_foresaw_is_an_error_of_that_file(tmp_path):
+    path = tmp_path / "scan.tiff"
+    frames = [Image.fromarray(np.full((40, 30), grey, np.uint8)) for grey in (10, 90)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    data = bytearray(path.read_bytes())
+    second = data.rindex(b"\0\1\4\0")  # the tag of the page's width, a long number
+    data[second : second + 2] = (700).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"scan\.tiff: damaged") as refused:
+        list(readable_pages(path))
+    assert "Traceback" in refused.value.trace

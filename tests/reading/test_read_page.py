@@ -1,0 +1,197 @@
+"""From perfect planes of a page to its layout and its twelve leads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
+from ecg_generator_with_train_src.page.compose import compose
+from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
+from ecg_generator_with_train_src.page.page import PageRequest, describe_page, draw_traces
+from ecg_generator_with_train_src.page.records import LEADS
+from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
+from experiment.network.model import PX_PER_MM
+from experiment.reading.find_layout import find_layout
+from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
+from experiment.reading.rectify import fit_paper, rectify
+from experiment.scoring.signal_metric import score_db, score_page
+
+from helpers import record_of, waves_mv
+
+FS_HZ = 250.0
+
+
+def heart_mv() -> np.ndarray:
+    """Beats of 1 mV in I and II, and what Einthoven and Goldberger make of them; (samples, 12)."""
+    table = waves_mv(FS_HZ)
+    time_s = np.arange(len(table)) / FS_HZ
+
+    def beats(height_mv: float, offset_s: float = 0.0) -> np.ndarray:
+        phase_s = (time_s + offset_s) % 0.83 - 0.4
+        spike = np.exp(-np.square(phase_s / 0.012)) - 0.3 * np.exp(-np.square((phase_s - 0.03) / 0.012))
+        return height_mv * spike + 0.25 * abs(height_mv) * np.exp(-np.square((phase_s - 0.25) / 0.05))
+
+    one, two = beats(0.6), beats(1.1) + 0.05 * np.sin(time_s)
+    limb = {"I": one, "II": two, "III": two - one}
+    limb |= {"aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
+    chest = {f"V{k}": beats(height) for k, height in enumerate((-0.5, -0.9, 0.6, 1.2, 1.0, 0.7), start=1)}
+    return table.assign(**limb, **chest)
+
+
+def page_of(setup: PageSetup) -> PageProbability:
+    """A drawn page as a perfect network would see it."""
+    paper = setup.paper()
+    request = PageRequest("page", setup, varied=False, variant="0")
+    page = describe_page(request, "known", "", FS_HZ, (None, paper), seed=0)
+    page = page.model_copy(update={"grid": None})
+    ink, _ = draw_traces(page, record_of(heart_mv(), FS_HZ))
+    composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
+    grid = (composed.classes == GRID).astype(np.float32)
+    planes = {GRID: grid, WAVEFORM: composed.coverage.astype(np.float32) / 255}
+    probability = np.stack([planes.get(k, np.zeros_like(grid)) for k in range(3)])
+    shape = grid.shape
+    return PageProbability(probability, composed.image, np.eye(3), shape, paper.px_per_mm, 0, 0.0, 1.0, ())
+
+
+def found_on(setup: PageSetup):
+    seen = page_of(setup)
+    return find_layout(rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID])))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_recognised(name):
+    found = found_on(PageSetup(layout=LAYOUTS[name]))
+    assert found.setup.layout.name == name
+    assert found.setup.pulse == "left"
+    assert not found.warnings
+    assert abs(found.end_x_px - found.start_x_px - 250 * 7.874) < 8
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pulse": "none"},
+        {"separators": False},
+        {"gain_mm_mv": 5.0},
+        {"gain_mm_mv": 20.0},
+        {"paper_speed_mm_s": 50.0},
+        {"pulse": "right"},
+    ],
+)
+def test_speed_gain_and_pulse_are_found(changes):
+    setup = PageSetup(**changes)
+    found = found_on(setup).setup
+    assert (found.layout.name, found.pulse) == (setup.layout.name, setup.pulse)
+    assert (found.gain_mm_mv, found.paper_speed_mm_s) == (setup.gain_mm_mv, setup.paper_speed_mm_s)
+    assert found.separators == setup.separators
+
+
+def test_where_faint_ends_hide_where_time_starts_separators_tell():
+    setup = PageSetup()
+    seen = page_of(setup)
+    start_px = found_on(setup).start_x_px
+    whole = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    ink = whole.ink.copy()
+    ink[:, : round(start_px + 11 * PX_PER_MM)] = 0
+    ink[:, round(start_px + 245 * PX_PER_MM) :] = 0
+    assert find_layout(replace(whole, ink=ink)).start_x_px == pytest.approx(start_px, abs=0.5)
+
+
+def test_lines_across_rows_of_one_lead_are_no_separators():
+    setup = PageSetup(layout=LAYOUTS["12x1"])
+    seen = page_of(setup)
+    start_px = found_on(setup).start_x_px
+    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    darkness = page.darkness.copy()
+    for line_mm in (250 / 4 + 5, 250 / 2 + 5, 250 * 3 / 4 + 5):
+        at = round(start_px + line_mm * PX_PER_MM)
+        darkness[:, at - 1 : at + 2] = 150
+    assert find_layout(replace(page, darkness=darkness)).start_x_px == pytest.approx(start_px, abs=0.5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pulses_that_were_taken_for_traces_do_not_move_time_zero(side):
+    setup = PageSetup(layout=LAYOUTS["12x1"], pulse=side)
+    seen = page_of(setup)
+    found = found_on(setup)
+    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    ink = page.ink.copy()
+    pulse_px = 5 * PX_PER_MM
+    first_px = found.start_x_px - pulse_px if side == "left" else found.end_x_px
+    for zero in found.zero_y_px:
+        ink[round(zero) - 1 : round(zero) + 1, round(first_px) : round(first_px + pulse_px)] = 1
+    again = find_layout(replace(page, ink=ink))
+    assert again.start_x_px == pytest.approx(found.start_x_px, abs=0.5)
+    assert again.setup.pulse == side
+
+
+def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
+    reading = read_page(page_of(setup), FS_HZ, options)
+    truth_mv = heart_mv()[list(LEADS)].to_numpy()
+    shown = setup.shown(FS_HZ, len(truth_mv))
+    assert (np.isfinite(reading.signal_mv) == shown).all()
+    truth_mv = np.where(shown, truth_mv, np.nan)
+    return score_db([score_page(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
+
+
+def test_the_competitions_page_is_read_back():
+    score, reading = snr_db(PageSetup(), ReadingOptions())
+    assert score > 25
+    assert np.nanmedian(reading.signal_mv[:, LEADS.index("V4")]) == pytest.approx(0, abs=0.05)
+    assert min(lead.confidence for lead in reading.leads) > 0.7
+
+
+def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fit():
+    upright = page_of(PageSetup())
+    over = upright.upside_down()
+    assert over.rotation_deg == -180
+    height, width = upright.input_shape
+    assert (over.to_input @ [10, 20, 1]).tolist() == [width - 10, height - 20, 1]
+    asked = [replace(page, warnings=(UNSURE_OF_UP,)) for page in (upright, over)]
+    first, second = (read_page(page, FS_HZ, ReadingOptions()) for page in asked)
+    assert np.array_equal(first.signal_mv, second.signal_mv, equal_nan=True)
+    assert first.seen.rotation_deg == second.seen.rotation_deg == 0
+
+
+def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
+    upright = page_of(PageSetup())
+    expected = read_page(upright, FS_HZ, ReadingOptions())
+    assert TURNED not in expected.warnings
+    reading = read_page(upright.upside_down(), FS_HZ, ReadingOptions())
+    assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
+    assert TURNED in reading.warnings
+
+
+def test_cabrera_order_is_told_by_the_limb_leads():
+    setup = PageSetup(layout=LAYOUTS["6x2"], lead_order="cabrera")
+    score, reading = snr_db(setup, ReadingOptions())
+    assert reading.found.setup.lead_order == "cabrera"
+    assert score > 24
+
+
+def test_a_layout_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="no 12 rows as layout 12x1 has"):
+        read_page(page_of(PageSetup()), FS_HZ, ReadingOptions(layout=LAYOUTS["12x1"]))
+
+
+def test_a_page_without_grid_is_refused_and_a_flat_one_has_the_right_form():
+    empty = PageProbability(
+        np.zeros((3, 300, 400), np.float32),
+        np.zeros((300, 400, 3), np.uint8),
+        np.eye(3),
+        (300, 400),
+        7.9,
+        0,
+        0,
+        0,
+        (),
+    )
+    with pytest.raises(InputError, match="no grid is seen"):
+        read_page(empty, FS_HZ, ReadingOptions())
+    flat = flat_page(FS_HZ, None)
+    assert flat.shape == (2500, 12)
+    assert np.isfinite(flat).sum(axis=0).tolist() == [625, 2500, *[625] * 10]
+    assert np.nanmax(np.abs(flat)) == 0
