@@ -43,9 +43,9 @@ from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
 from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
 from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import PageProbability, Predictor
-from experiment.predict import add_network_arguments, find_images, load_predictor
 from experiment.reading.output_files import picture, reading_summary, signals_csv
 from experiment.reading.read_page import ReadingOptions, flat_page, read_page
 from experiment.scoring.submission import write_submission

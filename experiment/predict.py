@@ -10,7 +10,7 @@ file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1, <stem>-p2 
 import argparse
 import json
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,16 +30,22 @@ from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
     make_parser,
-    positive_float,
     positive_int,
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
-from experiment.backend.launch import DEVICE_CHOICES, Backend, LaunchOptions, launch
+from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.labelling.network_flags import (
+    DEFAULT_TILE,
+    OWN_OUTPUT,
+    add_network_arguments,
+    find_images,
+    load_predictor,
+)
 from experiment.labelling.overlays import overlay
-from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
+from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import Prediction, Predictor
 from experiment.labelling.report_html import (
     Gallery,
@@ -49,14 +55,10 @@ from experiment.labelling.report_html import (
     score_header,
     score_rows,
 )
-from experiment.network.checkpoints import load_model
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_page
 from experiment.scoring.page_truth import ReadTruth, find_truth
 
-PRETRAINED = Path(__file__).resolve().parents[1] / "runs" / "pretrained" / "grid_wave_net.safetensors"
-DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # of predict.py and digitize.py: no pages
 WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
 ALL_KINDS = "all"
 
@@ -94,64 +96,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that shows pages to the network takes: the pages, the weights, the scale and where it runs."""
-    parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
-    )
-    parser.add_argument(
-        "--px-per-mm",
-        type=positive_float,
-        help="pixels a millimetre of all images; found from each one's grid if not given",
-    )
-    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
-        default="auto",
-        help="of the network's sums; auto is bf16 where the hardware multiplies it",
-    )
-
-
-def default_output(checkpoint: Path) -> Path:
+def default_output(checkpoint: Path | None) -> Path:
     """The folder `predictions` of the run that a checkpoint belongs to; else that of the working directory."""
-    run_folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else Path()
+    in_a_run = checkpoint is not None and checkpoint.parent.name == "checkpoints"
+    run_folder = checkpoint.parent.parent if in_a_run else Path()
     return run_folder / "predictions"
 
 
 def _may_have_truth(path: Path, truth_of: Callable[[str], ReadTruth | None]) -> bool:
     return path.suffix.lower() == PDF_SUFFIX or truth_of(path.stem) is not None
-
-
-def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images and PDFs in the folders and below.
-
-    Raises InputError for a missing one, or two of one stem.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            images = sorted(entry for entry in path.rglob("*") if _is_image(entry))
-            if not images:
-                raise InputError(f"{path}: holds no images")
-            found += images
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(f"{number} images are called {stem}: their results would overwrite each other")
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    known = path.suffix.lower() in (*IMAGE_SUFFIXES, PDF_SUFFIX)
-    return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -210,18 +163,6 @@ def predict_pages(
         f"({speed:.2f} s a page)"
     )
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-def load_predictor(
-    backend: Backend, checkpoint: Path, tile: int = DEFAULT_TILE, tta: bool = False
-) -> Predictor:
-    """The network of a checkpoint on the backend. Raises InputError for a bad file or tile size."""
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
-    model, _ = load_model(checkpoint)
-    if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: is no multiple of {model.config.stride}, as this network asks")
-    return Predictor(model, backend, tile, tta)
 
 
 def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:

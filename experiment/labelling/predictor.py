@@ -96,7 +96,7 @@ class Predictor:
         """
         height, width = image.shape[:2]
         pitch_px, slant_deg, warnings = page_scale(image, px_per_mm)
-        scaled = _resize(image, _scaled_size(width, height, scale_for_network(pitch_px)))
+        scaled = resized(image, _scaled_size(width, height, scale_for_network(pitch_px)))
         scaled, probability, turns = self._across(scaled)
         page = PageProbability(
             probability=probability,
@@ -210,7 +210,7 @@ def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`image` at (width, height); averaging when smaller, cubic when larger, untouched when equal."""
     if (image.shape[1], image.shape[0]) == size:
         return image

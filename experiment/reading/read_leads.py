@@ -46,14 +46,17 @@ class LeadSignal:
     gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in: hidden, or without ink
 
 
-def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
+def read_leads(
+    ink: np.ndarray, found: FoundLayout, fs_hz: float, tracks: list[Track] | None = None
+) -> list[LeadSignal]:
     """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W).
 
-    Raises InputError, naming no file, if a place lies beyond the page.
+    `tracks` are the rows' heights where they are known; else they are followed through the ink. Raises InputError,
+    naming no file, if a place lies beyond the page.
     """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
-    tracks = _track(ink, found, pen_px)
+    tracks = tracks or _track(ink, found, pen_px)
     places = found.placements
     nodes = [_nodes(place, fs_hz) for place in places]
     starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]

@@ -79,7 +79,14 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
 
 
 def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    field = fit_paper(seen.probability[GRID])
+    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options)
+
+
+def read_with_field(
+    seen: PageProbability, field: PaperField | None, fs_hz: float, options: ReadingOptions
+) -> PageReading:
+    """Read a page, the way up it stands, whose paper lies where `field` says. Raises InputError, naming no file, for no
+    field or if no layout is found."""
     if field is None:
         raise InputError("no grid is seen, so nothing can be measured")
     page = rectify(seen.probability[WAVEFORM], seen.image, field)
@@ -87,7 +94,7 @@ def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOpti
     leads = read_leads(page.ink, found, fs_hz)
     leads, found = _in_order(leads, found, options.lead_order)
     warnings = (*seen.warnings, *found.warnings, *_doubts(leads))
-    return PageReading(seen, fs_hz, _together(leads, fs_hz), tuple(leads), found, page, field, warnings)
+    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, warnings)
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
@@ -155,8 +162,9 @@ def _doubts(leads: list[LeadSignal]) -> list[str]:
     return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > MUCH_FILLED_S else doubts
 
 
-def _together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
-    """All places of each lead (samples, 12): the longest one's values first, the others' where that one has gaps."""
+def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
+    """The signals in mV (samples, 12) of all places: of each lead the longest place's values first, then the others'
+    where that one has gaps."""
     signal_mv = np.full((round(RECORD_DURATION_S * fs_hz), len(LEADS)), np.nan)
     for lead in sorted(leads, key=lambda lead: lead.place.end_s - lead.place.start_s):
         samples = lead.place.samples(fs_hz)

@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
 from experiment import predict
 from experiment.backend.launch import LaunchOptions, launch
 from experiment.config import check_config
+from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import PX_PER_MM, GridWaveNet
@@ -74,7 +75,7 @@ def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
     image = page(64, 64)
 
     def compare(backend):
-        found = predict.load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
+        found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
         model = predict.load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
@@ -87,7 +88,7 @@ def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
     large = small.repeat(3, axis=0).repeat(3, axis=1)
 
     def compare(backend):
-        predictor: Predictor = predict.load_predictor(backend, checkpoint, 64)
+        predictor: Predictor = load_predictor(backend, checkpoint, 64)
         at_scale = predictor.predict(large, px_per_mm=3 * PX_PER_MM).label
         assert at_scale.shape == (192, 192)
         # averaged down, the large page is the small one; brought back, block centres have its values
@@ -287,7 +288,7 @@ def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(t
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in predict.find_images([tmp_path])]
+    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
     assert found == ["a/a-0001.png", "a/a-0005.jpg", "b/b-0001.png"]
 
 
@@ -324,4 +325,4 @@ def test_the_pages_of_a_pdf_are_predicted_one_by_one(checkpoint, tmp_path):
 
 def test_results_go_beside_the_checkpoint_of_a_run():
     assert predict.default_output(Path("runs/a/checkpoints/best.safetensors")) == Path("runs/a/predictions")
-    assert predict.default_output(predict.PRETRAINED) == Path("predictions")
+    assert predict.default_output(None) == Path("predictions")
