@@ -45,9 +45,11 @@ def sample_degradation(
 
 
 def sample_effects(rng: np.random.Generator, profile: str) -> Effects:
-    """One value of every entry of the profile, in the table's order."""
+    """One value of every entry of one of the profile's tables, in its order."""
+    shares, tables = zip(*PROFILES[profile], strict=True)
+    table = tables[int(rng.choice(len(tables), p=shares))]
     drawn = {}
-    for name, entry in PROFILES[profile].items():
+    for name, entry in table.items():
         value = _draw(rng, entry)
         if isinstance(entry, Choice) or rng.random() < entry.chance:
             drawn[name] = value

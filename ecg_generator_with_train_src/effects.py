@@ -30,6 +30,11 @@ class Effects(BaseModel):
     # print
     bleed: float = 1.0  # gain of darkness after ink has spread: 1 none
     ink_run_px: float = 0.0  # soaked ink
+    toner: float = 0.0  # share of a colour that a laser prints as grey; 0: no laser print
+    halftone: float = 0.0  # how far the laser's dots break up coloured lines
+    pale_lost: float = 0.0  # darkness below which a laser prints nothing
+    solid: float = 0.7  # darkness from which its toner covers the paper
+    fibres: float = 0.0  # the paper's grain, standard deviation in grey levels
     print_dots: float = 0.0  # share of the tone that is printed as dots
     grid_strength: float = 1.0  # of the page's darkness in colours, black ink apart
     tone_power: float = 1.0  # of the darkness that is printed: below 1 pale colours come out darker
@@ -69,6 +74,7 @@ class Effects(BaseModel):
     motion_px: float = 0.0
     motion_direction_deg: float = 0.0
     fringe: float = 0.0  # scale of red against green, and of green against blue, less 1
+    sensor: Literal["mosaic", "binned"] = "mosaic"  # binned: every pixel has all colours
     noise: float = 0.0  # standard deviation in grey levels
     sharpen: float = 0.0
     tone: Literal["colour", "grey", "threshold", "dither", "halftone"] = "colour"

@@ -101,7 +101,13 @@ def _motion_kernel(effects: Effects) -> np.ndarray:
 
 
 def through_sensor(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """A colour filter array, its noise and its interpolation; red and blue are scaled against green."""
+    """A colour filter array, its noise and its interpolation; red and blue are scaled against green.
+
+    A binned sensor has neither; its phone has smoothed the colours' noise away and left that of brightness.
+    """
+    if effects.sensor == "binned":
+        grain = white_noise(rng, image.shape[:2], effects.noise)
+        return cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
     height, width = image.shape[:2]
     raw = np.empty((height, width), np.uint8)
     green = cv2.extractChannel(image, 1)

@@ -9,10 +9,11 @@ from ecg_generator_with_train_src.dataset_format import BACKGROUND, GRID, IGNORE
 from ecg_generator_with_train_src.degradation import Degradation, sample_degradation, sample_effects
 from ecg_generator_with_train_src.degrade import degrade, place_points
 from ecg_generator_with_train_src.effects import Effects
-from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask, horizontal_lines, vertical_lines
 from ecg_generator_with_train_src.image_files import read_ink_alpha
 from ecg_generator_with_train_src.pages import trace_points
-from ecg_generator_with_train_src.profiles import PROFILES, Choice, Count
+from ecg_generator_with_train_src.printing import print_page
+from ecg_generator_with_train_src.profiles import LASER_SHARE, PROFILES, Choice, Count
 from ecg_generator_with_train_src.random_stream import random_stream
 from ecg_generator_with_train_src.records import read_record
 from ecg_generator_with_train_src.stroke import lay_over, stroke
@@ -57,18 +58,52 @@ def run(page, composed, degradation):
 
 
 def test_sampled_values_stay_within_the_table():
-    for profile, table in PROFILES.items():
+    for profile, variants in PROFILES.items():
+        tables = [table for _, table in variants]
         for seed in range(60):
             drawn = sample_effects(np.random.default_rng(seed), profile)
-            for name, entry in table.items():
-                value = getattr(drawn, name)
-                if isinstance(entry, Choice):
-                    assert value in entry.values
-                else:
-                    off = value == Effects.model_fields[name].default and entry.chance < 1
-                    assert off or entry.low <= value <= entry.high
-                if isinstance(entry, Count):
-                    assert value == int(value)
+            assert any(all(allowed(name, drawn, table) for name in Effects.model_fields) for table in tables)
+
+
+def allowed(name, drawn, table):
+    """Whether an effect has a value that the table lets it have."""
+    value, default = getattr(drawn, name), Effects.model_fields[name].default
+    entry = table.get(name)
+    if entry is None:
+        return value == default
+    if isinstance(entry, Choice):
+        return value in entry.values
+    whole = not isinstance(entry, Count) or value == int(value)
+    return (value == default and entry.chance < 1) or (whole and entry.low <= value <= entry.high)
+
+
+def test_photos_of_prints_take_each_of_their_tables_as_often_as_it_says():
+    for profile in ("photo_print", "photo_stained", "photo_damaged"):
+        laser = [sample_effects(np.random.default_rng(seed), profile).toner > 0 for seed in range(400)]
+        assert abs(np.mean(laser) - LASER_SHARE) < 0.08
+
+
+def test_a_laser_prints_dark_major_lines_no_minor_ones_and_whole_black_ink(page, composed):
+    laser = Effects(toner=0.9, halftone=0.5, pale_lost=0.25, solid=0.7)
+    printed = print_page(composed.image.copy(), laser, page.geometry.paper, np.random.default_rng(0))
+    darkness = 255.0 - printed
+    columns, rows = vertical_lines(page.geometry.paper), horizontal_lines(page.geometry.paper)
+    empty = slice(150, 420)  # grid alone stands here
+    major = darkness[empty, columns.major[3:-3]]
+    assert major[..., 0].mean() > 130 and major.mean() > 150  # the red line takes red light too
+    assert major[..., 1].std() > 15  # dots
+    between_majors = np.setdiff1d(np.arange(150, 420), np.add.outer(rows.major, [-1, 0, 1]))
+    assert darkness[between_majors][:, columns.minor[10:-10]].mean() < 3
+    assert (darkness[composed.coverage == 255].min(axis=-1) > 240).all()
+
+
+def test_a_laser_print_without_colour_keeps_its_black_lines_whole(page):
+    """Dots are for what is coloured: black and the paper are what they were."""
+    drawn = np.full((60, 200, 3), 255, np.uint8)
+    drawn[20:23] = 0
+    laser = Effects(toner=1.0, halftone=0.8, pale_lost=0.1, solid=0.7)
+    printed = print_page(drawn.copy(), laser, page.geometry.paper, np.random.default_rng(1))
+    np.testing.assert_array_equal(printed, drawn)
 
 
 def test_every_profile_differs_from_page_to_page_and_chances_are_kept():

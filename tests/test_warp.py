@@ -84,7 +84,7 @@ def test_dense_tables_are_the_map_at_every_pixel(profile):
         row, column = rng.integers(page_map.height_px, size=3000), rng.integers(page_map.width_px, size=3000)
         page_x, page_y = page_map.page_of_image(column + 0.5, row + 0.5)
         found = index[row, column] + 0.5
-        assert np.hypot(found[:, 0] - page_x, found[:, 1] - page_y).max() < 0.05
+        assert np.hypot(found[:, 0] - page_x, found[:, 1] - page_y).max() < 0.08
 
 
 def test_the_scale_is_that_of_the_image():
