@@ -26,7 +26,13 @@ class Effects(BaseModel):
     wave_mm: float = 0.0
     creases: int = 0
     crease_mm: float = 0.0
+    crease_kink: float = 0.0  # change of the displacement's slope at a crease
     relief: float = 0.0  # brightness step at a crease
+    feed_axis: Literal["none", "x", "y"] = "none"  # along which a scanner's feed is uneven
+    feed_period_mm: float = 0.0  # of its rollers
+    feed_loss_mm: float = 0.0  # paper that each turn skips; negative: scanned twice
+    feed_skips: int = 0  # larger losses, at any place
+    feed_skip_mm: float = 0.0
     # print
     bleed: float = 1.0  # gain of darkness after ink has spread: 1 none
     ink_run_px: float = 0.0  # soaked ink
@@ -64,6 +70,7 @@ class Effects(BaseModel):
     vignette: float = 0.0
     shadows: int = 0
     shadow_depth: float = 0.0
+    shadow_tint: float = 0.0  # in full shadow red up, blue down
     glare: float = 0.0
     # camera
     exposure: float = 1.0

@@ -7,7 +7,6 @@ from .effects import Effects
 from .textures import clouds, white_noise
 from .warp import PageMap, lattice, upsample
 
-RELIEF_REACH_MM = 25.0  # how far a crease's slope shows
 WAVE_RELIEF = 0.9  # brightness a unit of the displacement's divergence
 ORDERED = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) * 16 + 8
 HALFTONE_CELL_PX = 4.0
@@ -20,19 +19,23 @@ def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -
     angle = np.deg2rad(effects.light_direction_deg)
     light = 1 - effects.light_slope * (0.5 + (np.cos(angle) * x + np.sin(angle) * y) / 1.42)
     light *= 1 - effects.vignette * 2 * (x**2 + y**2)
+    shade = np.ones_like(light)
     for _ in range(effects.shadows):
-        light *= _shadow(x, y, effects.shadow_depth, rng)
+        shade *= _shadow(x, y, effects.shadow_depth, rng)
+    light *= shade
     light *= paper_relief(page_map, x_px, y_px)
     light /= np.percentile(light, 80)  # as an automatic exposure sees to
     colour = np.array([1 + effects.warmth, 1 - effects.tint, 1 - effects.warmth])
-    return (light[..., None] * (colour * effects.exposure)).astype(np.float32)
+    # what a lamp no longer reaches is lit by the window
+    hue = 1 + effects.shadow_tint * (1 - shade[..., None]) * np.array([1.0, 0.0, -1.0])
+    return (light[..., None] * hue * (colour * effects.exposure)).astype(np.float32)
 
 
 def _shadow(x: np.ndarray, y: np.ndarray, depth: float, rng: np.random.Generator) -> np.ndarray:
     """The edge of a hand, phone or lamp: softly one side of a slightly bent line."""
     angle, place, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.35), rng.normal(0, 0.5)
     along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    soft = rng.uniform(0.006, 0.12)
+    soft = np.exp(rng.uniform(np.log(0.002), np.log(0.12)))
     beyond = np.clip((across - place + bend * along**2) / soft, -30, 30)
     return 1 - depth * rng.uniform(0.6, 1) / (1 + np.exp(-beyond))
 
@@ -51,7 +54,7 @@ def paper_relief(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> np.nd
     for crease in page_map.creases:
         across = crease.across_mm(x_mm, y_mm)
         nearby = crease.presence(x_mm, y_mm) * np.exp(
-            -np.abs(across) / min(RELIEF_REACH_MM, crease.length_mm / 4)
+            -np.abs(across) / min(crease.reach_mm, crease.length_mm / 4)
         )
         light += crease.relief * (np.tanh(across / (0.5 * crease.width_mm)) * nearby)
         light -= 0.5 * abs(crease.relief) * nearby * np.exp(-np.square(across / (0.35 * crease.width_mm)))

@@ -57,6 +57,13 @@ _SCAN: Strengths = {
     "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
+    # measured on one page at 7.87 px/mm: a gap of 5.2 px instead of 7.9, then 6.7, 7.2 and 7.0; one of 6.3 to 7.1
+    # about every eleventh line
+    "feed_axis": Choice(("none", "x", "y"), (0.4, 0.35, 0.25)),
+    "feed_period_mm": Range(7.0, 16.0),
+    "feed_loss_mm": Range(-0.04, 0.2),  # measured: 0.1 to 0.2
+    "feed_skips": Count(0, 2),
+    "feed_skip_mm": Range(0.1, 0.42),  # measured: 0.34
     "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
     "blur_px": Range(0.4, 0.75),  # measured: separators' edges rise from 10 to 90% in 2.3 to 2.4 px
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
