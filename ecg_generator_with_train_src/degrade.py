@@ -31,6 +31,7 @@ from .screen import lay_raster, show_on_screen
 from .warp import PageMap, dense_index, local_scales, place_on_image
 
 LID_RGB = (250, 250, 248)  # what a scanner sees beside the sheet
+SUBPIXEL_BITS = 4
 MIN_LINE_PX = 1.2  # labels of thinner lines are widened to this in the image
 MAX_SHRINK = 0.8  # of a page before it is warped to much less than its size
 
@@ -57,7 +58,9 @@ def degrade(
     if effects.screen_width_px:
         scene = _screen_scene(worn, effects, paper, page_map, rng)
     else:
-        scene = _paper_scene(_shrunk(worn, warp.shrink), effects, page_map, warp.tables, paper_here, rng)
+        scene = _paper_scene(
+            _shrunk(worn, warp.shrink), effects, paper, page_map, warp.tables, paper_here, rng
+        )
     image = _photographed(scene, effects, rng) if effects.camera == "phone" else _scanned(scene, effects, rng)
     return DegradedPage(image, classes, coverage)
 
@@ -129,6 +132,7 @@ def _classes(
 def _paper_scene(
     sheet: np.ndarray,
     effects: Effects,
+    paper: PaperGeometry,
     page_map: PageMap,
     tables: tuple[np.ndarray, np.ndarray],
     paper_here: np.ndarray,
@@ -140,12 +144,41 @@ def _paper_scene(
         green = 0.84 * (1 - effects.red_light)  # luma's ratio of green to blue
         sheet = cv2.transform(sheet, np.array([[effects.red_light, green, 1 - effects.red_light - green]]))
     scene = cv2.remap(sheet, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    here = paper_here
+    if effects.margin_mm and not effects.tears:  # a tear goes through the margin too
+        margins_px = 0, effects.margin_mm * page_map.px_per_mm
+        outlines = tuple(_outline(paper, page_map, margin_px) for margin_px in margins_px)
+        here = _with_margin(scene, sheet, outlines, paper_here)
     if effects.camera == "phone":
-        beneath = _beneath_with_shadow(page_map, paper_here, rng)
+        beneath = _beneath_with_shadow(page_map, here, rng)
     else:
         beneath = np.full_like(scene, LID_RGB[1]) if grey else np.full_like(scene, LID_RGB)
-    cv2.copyTo(beneath, cv2.compare(paper_here, 128, cv2.CMP_LT), scene)
+    cv2.copyTo(beneath, cv2.compare(here, 128, cv2.CMP_LT), scene)
     return illuminate(scene, light_field(page_map, effects, rng))
+
+
+def _with_margin(
+    scene: np.ndarray, sheet: np.ndarray, outlines: tuple[np.ndarray, np.ndarray], paper_here: np.ndarray
+) -> np.ndarray:
+    """Lay white paper round the page into the scene; returns where paper is, (height, width) uint8."""
+    page, whole = outlines
+    beyond = cv2.fillPoly(np.zeros_like(paper_here), [whole], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.fillPoly(beyond, [page], 0, cv2.LINE_AA, SUBPIXEL_BITS)
+    blank = np.median(sheet[::31, ::31], axis=(0, 1)).astype(np.uint8)  # most of a page is paper
+    cv2.copyTo(np.full_like(scene, blank), beyond, scene)
+    return cv2.max(paper_here, beyond)
+
+
+def _outline(paper: PaperGeometry, page_map: PageMap, margin_px: float) -> np.ndarray:
+    """A page's border, moved outwards, in the image: points in parts of a pixel as OpenCV takes them."""
+    across, down = (
+        np.linspace(-margin_px, paper.width_px + margin_px, 60),
+        np.linspace(-margin_px, paper.height_px + margin_px, 60),
+    )
+    x_px = np.concatenate([across, np.full(60, across[-1]), across[::-1], np.full(60, across[0])])
+    y_px = np.concatenate([np.full(60, down[0]), down, np.full(60, down[-1]), down[::-1]])
+    placed = np.stack(place_on_image(page_map, x_px, y_px), axis=-1) - 0.5
+    return np.rint(placed * 2**SUBPIXEL_BITS).astype(np.int32)
 
 
 def _beneath_with_shadow(page_map: PageMap, paper_here: np.ndarray, rng: np.random.Generator) -> np.ndarray:

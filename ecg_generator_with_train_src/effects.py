@@ -47,6 +47,7 @@ class Effects(BaseModel):
     fading: float = 0.0  # of the ink, in patches
     strong_lines: float = 0.0  # share of the major lines' length that prints black on a black-and-white page
     # paper
+    margin_mm: float = 0.0  # of the sheet, beyond the printed page
     yellowing: float = 0.0
     stains: int = 0
     tide_marks: int = 0
@@ -70,7 +71,7 @@ class Effects(BaseModel):
     vignette: float = 0.0
     shadows: int = 0
     shadow_depth: float = 0.0
-    shadow_tint: float = 0.0  # in full shadow red up, blue down
+    shadow_tint: float = 0.0  # where no light falls, red up, blue down
     glare: float = 0.0
     # camera
     exposure: float = 1.0

@@ -23,11 +23,12 @@ def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -
     for _ in range(effects.shadows):
         shade *= _shadow(x, y, effects.shadow_depth, rng)
     light *= shade
-    light *= paper_relief(page_map, x_px, y_px)
+    relief = paper_relief(page_map, x_px, y_px)
+    light *= relief
     light /= np.percentile(light, 80)  # as an automatic exposure sees to
     colour = np.array([1 + effects.warmth, 1 - effects.tint, 1 - effects.warmth])
-    # what a lamp no longer reaches is lit by the window
-    hue = 1 + effects.shadow_tint * (1 - shade[..., None]) * np.array([1.0, 0.0, -1.0])
+    # what is turned or hidden from one lamp is lit by another, or by the window
+    hue = 1 + effects.shadow_tint * (1 - shade * relief)[..., None] * np.array([1.0, 0.0, -1.0])
     return (light[..., None] * hue * (colour * effects.exposure)).astype(np.float32)
 
 
@@ -174,17 +175,37 @@ def background(page_map: PageMap, rng: np.random.Generator) -> np.ndarray:
     """A desk, cloth or floor under the sheet, (height, width, 3) uint8."""
     shape = page_map.height_px // 4 + 1, page_map.width_px // 4 + 1
     base = np.array(rng.choice(DESK_RGB), np.float32) * rng.uniform(0.6, 1.2)
-    grain = clouds(
-        rng, (shape[0], max(2, shape[1] // int(rng.choice([1, 14])))), 160, 2
-    )  # even, or along the wood
-    grain = cv2.resize(grain, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    brightness = 1 + rng.uniform(0.01, 0.09) * grain + 0.05 * clouds(rng, shape, 2, 2)
+    grain = (
+        _wood(shape, rng) if rng.random() < 0.6 else clouds(rng, shape, int(rng.choice([40, 160, 400])), 2)
+    )
+    brightness = 1 + rng.uniform(0.01, 0.12) * grain + 0.05 * clouds(rng, shape, 2, 2)
     desk = np.clip(brightness[..., None] * base, 0, 255).astype(np.uint8)
     return cv2.resize(desk, (shape[1] * 4, shape[0] * 4))[: page_map.height_px, : page_map.width_px]
 
 
+def _wood(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Streaks along boards that lie in any direction, of about unit deviation, float32."""
+    side = int(np.hypot(*shape)) + 2
+    streaks = clouds(rng, (side, max(2, side // int(rng.choice([8, 14, 25])))), 160, 2)
+    streaks = cv2.resize(streaks, (side, side), interpolation=cv2.INTER_LINEAR)
+    streaks *= 0.6 + 0.4 * clouds(rng, (side, side), 6, 2)
+    board_px = side / rng.uniform(1, 9)
+    board = (np.arange(side) / board_px + rng.uniform()).astype(int)
+    streaks += rng.normal(0, 0.5, board.max() + 1).astype(np.float32)[board][:, None]
+    seams = np.flatnonzero(np.diff(board))
+    streaks[seams] -= rng.uniform(0, 4)
+    centre = side / 2
+    turn = cv2.getRotationMatrix2D((centre, centre), rng.uniform(0, 180), 1)
+    turn[:, 2] += (shape[1] / 2 - centre, shape[0] / 2 - centre)
+    return cv2.warpAffine(streaks, turn, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
 DESK_RGB = (
     (150, 112, 78),
+    (165, 125, 90),
+    (178, 138, 104),
+    (48, 46, 48),
+    (62, 44, 96),
     (96, 68, 48),
     (196, 170, 138),
     (70, 72, 76),

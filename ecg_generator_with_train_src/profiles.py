@@ -228,8 +228,12 @@ _LASER_PHOTO: Strengths = {
     "exposure": Range(0.68, 0.9),  # measured: paper at 187 to 214, its lit parts at 200 to 220
     "warmth": Range(-0.025, 0.025),  # measured: -0.013 to 0.026
     "tint": Range(-0.012, 0.008),
+    "margin_mm": Range(2.0, 12.0, chance=0.75),
+    "crease_kink": Range(0.0, 0.07),
     "light_slope": Range(0.03, 0.25),
     "vignette": Range(0.0, 0.15),
+    "shadow_depth": Range(0.12, 0.4),
+    "shadow_tint": Range(-0.4, 0.4),
     "blur_px": Range(0.55, 1.1),  # with the sharpening, measured: edges rise from 10 to 90% in 1.5 to 2 px
     "motion_px": Range(1.0, 3.0, chance=0.12),
     "sensor": Choice(("mosaic", "binned"), (0.15, 0.85)),  # seen: no colour along thin lines
@@ -237,18 +241,33 @@ _LASER_PHOTO: Strengths = {
     "sharpen": Range(0.4, 1.4, chance=0.9),  # measured: halos of 1.03 to 1.08 of the paper's light
     "jpeg_quality": Count(78, 95),
 }
+# seen on 17 pages: 4 are flat, 5 folded once to three times, 8 crumpled; none is torn
+_FOLDED: Strengths = {
+    "creases": Count(0, 4),
+    "crease_mm": Range(0.0, 0.2),
+    "relief": Range(0.02, 0.12),
+    "worn_folds": Range(0.0, 0.5, chance=0.3),
+}
+_CRUMPLED: Strengths = {
+    "creases": Count(8, 20),
+    "crease_mm": Range(0.0, 0.25),
+    "crease_kink": Range(0.02, 0.1),
+    "relief": Range(0.03, 0.14),
+    "waves": Count(3, 6),
+    "worn_folds": Range(0.0, 0.3, chance=0.3),
+}
 LASER_SHARE = 0.65  # of the photos of paper; the rest keeps to the older, assumed strengths
 
 
-def _with_laser(table: Strengths) -> Variants:
-    return (1 - LASER_SHARE, table), (LASER_SHARE, {**table, **_LASER_PHOTO})
-
-
 # of each profile, tables and how often a page takes each
-PROFILES: dict[str, Variants] = {
-    name: _with_laser(table) if name in ("photo_print", "photo_stained", "photo_damaged") else ((1.0, table),)
-    for name, table in _TABLES.items()
-}
+PROFILES: dict[str, Variants] = {name: ((1.0, table),) for name, table in _TABLES.items()}
+for _name in ("photo_stained", "photo_damaged"):
+    PROFILES[_name] = (1 - LASER_SHARE, _TABLES[_name]), (LASER_SHARE, {**_TABLES[_name], **_LASER_PHOTO})
+PROFILES["photo_print"] = (
+    (1 - LASER_SHARE, _TABLES["photo_print"]),
+    (0.6 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_FOLDED}),
+    (0.4 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_CRUMPLED}),
+)
 PROFILE_NAMES = (
     CLEAN,
     *PROFILES,

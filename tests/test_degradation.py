@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from ecg_generator_with_train_src.compose import compose
@@ -11,6 +12,7 @@ from ecg_generator_with_train_src.degrade import degrade, place_points
 from ecg_generator_with_train_src.effects import Effects
 from ecg_generator_with_train_src.grid import draw_grid, draw_grid_mask, horizontal_lines, vertical_lines
 from ecg_generator_with_train_src.image_files import read_ink_alpha
+from ecg_generator_with_train_src.optics import light_field
 from ecg_generator_with_train_src.pages import trace_points
 from ecg_generator_with_train_src.printing import print_page
 from ecg_generator_with_train_src.profiles import LASER_SHARE, PROFILES, Choice, Count
@@ -241,6 +243,39 @@ def test_black_and_white_scans_have_no_colour_and_turn_the_grid_dark(page, compo
     for seed in range(3):
         image = run(page, composed, record_of(page, "scan_bw", seed)).image
         assert (np.ptp(image.astype(int), axis=2) <= 4).all()
+
+
+def test_a_margin_is_white_paper_round_the_page_and_changes_no_label(page, composed):
+    moved = [[0.9, 0.0, 110.0], [0.0, 0.9, 85.0], [0.0, 0.0, 1.0]]
+    plain = run(page, composed, flat_record(page, moved, camera="phone"))
+    sheet = run(page, composed, flat_record(page, moved, camera="phone", margin_mm=8.0))
+    np.testing.assert_array_equal(sheet.classes, plain.classes)
+    np.testing.assert_array_equal(sheet.coverage, plain.coverage)
+    margin_px = 8 * page.geometry.paper.px_per_mm * 0.9
+    left, top = 110 - margin_px, 85 - margin_px
+    assert (sheet.image[int(top) + 3 : 82, 300:1800] > 235).all()
+    assert (sheet.image[200:1500, int(left) + 3 : 107] > 235).all()
+    assert (sheet.image[: int(top) - 3, 300:1800].mean(axis=(0, 1)) < 225).all()  # the desk
+
+
+def test_shadows_take_a_hue_only_where_light_is_missing(page):
+    record = flat_record(page, shadows=1, shadow_depth=0.4, shadow_tint=0.3)
+    light = light_field(record.page_map, record.effects, np.random.default_rng(2))
+    dark = light[..., 1] < 0.85 * light[..., 1].max()
+    assert 0.05 < dark.mean() < 0.95
+    hue = light[..., 0] / light[..., 2]
+    assert hue[dark].min() > hue[~dark].min() and hue.max() > 1.08
+    np.testing.assert_allclose(hue[light[..., 1] == light[..., 1].max()], 1, atol=0.02)
+
+
+def test_a_binned_sensor_sees_no_colour_in_black_lines_where_a_mosaic_does(page, composed):
+    quiet = slice(600, 1500)
+    black = replace(composed, image=cv2.merge([255 - composed.coverage] * 3))
+    spread = {}
+    for sensor in ("mosaic", "binned"):
+        made = run(page, black, flat_record(page, camera="phone", noise=1.0, sensor=sensor))
+        spread[sensor] = np.ptp(made.image[quiet, 300:1800].astype(int), axis=2).max()
+    assert spread["binned"] <= 2 < 30 < spread["mosaic"]
 
 
 def test_threshold_gives_two_levels(page, composed):
