@@ -1,13 +1,15 @@
 """Where a page's points lie in a scan or photo of it.
 
-The map is defined backwards, from the image to the page, in closed form: lens, then the plane's homography, then the
-paper's own displacement
+The map is defined backwards, from the image to the page, in closed form: a scanner's feed, lens, then the plane's
+homography, then the paper's own displacement
 
     page point = flat point + d(flat point),    |grad d| < 1.
 
 Images are warped with it directly; points of the page are placed by inverting it one step after the other. All
 coordinates are canvas coordinates (pixel index = canvas - 0.5), lengths of the paper are millimetres.
 """
+
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -47,6 +49,17 @@ class Crease(BaseModel):
     length_mm: float  # it fades out this far from its point
     shift_mm: float
     relief: float  # brightness step across it, in parts of 1; negative: dark on the other side
+    reach_mm: float = 25.0  # how far from the line the paper is turned
+    kink: float = (
+        0.0  # slope of the displacement beside the line, opposite on the other side: lines have a corner here
+    )
+    kink_angle_deg: float = 0.0  # direction of that displacement
+
+    def kink_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
+        """Displacement along the kink's direction: a ridge seen from the side."""
+        rounded = np.sqrt(np.square(self.across_mm(x_mm, y_mm)) + self.width_mm**2) - self.width_mm
+        height_mm = self.reach_mm * -np.expm1(-rounded / self.reach_mm)
+        return self.kink * height_mm * self.presence(x_mm, y_mm)
 
     def across_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
         """Signed distance from the line."""
@@ -64,6 +77,33 @@ class Crease(BaseModel):
         """Unit vector across the line."""
         angle = np.deg2rad(self.angle_deg)
         return float(-np.sin(angle)), float(np.cos(angle))
+
+
+class Feed(BaseModel):
+    """How a sheet-fed scanner's rollers moved the paper: lines of the image that skipped or repeated some of it.
+
+    Piecewise linear between its knots. Where these are LATTICE_PX apart on the lattice, the dense tables are exact.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    axis: Literal["x", "y"]  # of the image, along which the paper moved
+    image_px: tuple[float, ...]  # knots, increasing
+    even_px: tuple[float, ...]  # where they would lie had the paper moved evenly, increasing
+
+    def even(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image points as an even feed would have put them; beyond the knots it goes on as at the last one."""
+        return self._moved(x_px, y_px, self.image_px, 1)
+
+    def uneven(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of `even`."""
+        return self._moved(x_px, y_px, self.even_px, -1)
+
+    def _moved(self, x_px: np.ndarray, y_px: np.ndarray, knots: tuple[float, ...], sign: int):
+        gain = np.array(self.even_px) - np.array(self.image_px)
+        if self.axis == "x":
+            return x_px + sign * np.interp(x_px, knots, gain), y_px
+        return x_px, y_px + sign * np.interp(y_px, knots, gain)
 
 
 class Bend(BaseModel):
@@ -102,6 +142,7 @@ class PageMap(BaseModel):
     waves: tuple[Wave, ...] = ()
     creases: tuple[Crease, ...] = ()
     bends: tuple[Bend, ...] = ()  # of registered pages
+    feed: Feed | None = None  # of scans
 
     def displacement_px(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """d at flat points, in pixels of the page."""
@@ -116,6 +157,10 @@ class PageMap(BaseModel):
             step = crease.shift_mm * np.tanh(across) * crease.presence(x_mm, y_mm)
             shift_x += crease.normal[0] * step
             shift_y += crease.normal[1] * step
+            if crease.kink:
+                ridge = crease.kink_mm(x_mm, y_mm)
+                shift_x += np.cos(np.deg2rad(crease.kink_angle_deg)) * ridge
+                shift_y += np.sin(np.deg2rad(crease.kink_angle_deg)) * ridge
         for bend in self.bends:
             bend_x, bend_y = bend.shift_mm(x_mm, y_mm)
             shift_x += bend_x
@@ -124,6 +169,8 @@ class PageMap(BaseModel):
 
     def flat_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where an image point lies on the sheet before the paper bends it, in pixels of the page."""
+        if self.feed:
+            x_px, y_px = self.feed.even(x_px, y_px)
         pull = 1 + self.lens * self._radius_square(x_px, y_px)
         free_x = self._centre[0] + (x_px - self._centre[0]) * pull
         free_y = self._centre[1] + (y_px - self._centre[1]) * pull
@@ -165,7 +212,8 @@ def place_on_image(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> tup
         pull = 1 + page_map.lens * page_map._radius_square(x, y)
         return [centre_x + (free_x - centre_x) / pull, centre_y + (free_y - centre_y) / pull]
 
-    return _solve(towards_centre, free_x, free_y) if page_map.lens else (free_x, free_y)
+    placed = _solve(towards_centre, free_x, free_y) if page_map.lens else (free_x, free_y)
+    return page_map.feed.uneven(*placed) if page_map.feed else placed
 
 
 def _solve(step, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

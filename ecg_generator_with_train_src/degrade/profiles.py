@@ -46,6 +46,7 @@ class Choice:
 
 
 Strengths = dict[str, Range | Count | Choice]
+Variants = tuple[tuple[float, Strengths], ...]
 
 _SCAN: Strengths = {
     "camera": Choice(("scanner",), (1,)),
@@ -56,6 +57,13 @@ _SCAN: Strengths = {
     "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
+    # measured on one page at 7.87 px/mm: a gap of 5.2 px instead of 7.9, then 6.7, 7.2 and 7.0; one of 6.3 to 7.1
+    # about every eleventh line
+    "feed_axis": Choice(("none", "x", "y"), (0.4, 0.35, 0.25)),
+    "feed_period_mm": Range(7.0, 16.0),
+    "feed_loss_mm": Range(-0.04, 0.2),  # measured: 0.1 to 0.2
+    "feed_skips": Count(0, 2),
+    "feed_skip_mm": Range(0.1, 0.42),  # measured: 0.34
     "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
     "blur_px": Range(0.4, 0.75),  # measured: separators' edges rise from 10 to 90% in 2.3 to 2.4 px
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
@@ -133,7 +141,7 @@ _PHOTO: Strengths = {
     "jpeg_quality": Count(70, 95),
 }
 
-PROFILES: dict[str, Strengths] = {
+_TABLES: dict[str, Strengths] = {
     "scan_color": {**_SCAN, **_COLOUR},
     "scan_bw": {**_SCAN, **_BLACK_AND_WHITE},
     "photo_print": {
@@ -199,6 +207,72 @@ PROFILES: dict[str, Strengths] = {
     "scan_mold_color": {**_SCAN, **_COLOUR, **_MOULD},
     "scan_mold_bw": {**_SCAN, **_BLACK_AND_WHITE, **_MOULD},
 }
+# what a phone's photo of a laser print differs in from the tables above, measured on 17 pages of 2 phones
+_LASER_PHOTO: Strengths = {
+    "rotation_deg": Range(-20.0, 20.0),  # measured: to 18
+    "tilt_deg": Range(0.0, 20.0),  # measured: to 15
+    "fill": Range(0.85, 1.12),
+    # lines and minor lines, measured: major lines take 0.35 to 0.54 of red and 0.4 to 0.61 of green light, with a
+    # deviation of 0.1 to 0.2 along them, and are 0.25 to 0.29 mm wide at half their depth; minor lines take
+    # 0.004 to 0.01
+    "toner": Range(0.5, 1.0),
+    "halftone": Range(0.2, 0.9),
+    "pale_lost": Range(0.08, 0.4),
+    "solid": Range(0.5, 0.8),
+    "bleed": Range(1.0, 1.0),
+    "print_dots": Range(0.0, 0.0),
+    "grid_strength": Range(1.0, 1.0),
+    "tone_power": Range(1.0, 1.0),
+    "fibres": Range(0.8, 3.0),
+    "contrast": Range(0.72, 1.0),  # measured: quiet traces at 0 to 0.5 of the paper, most at 0.2 to 0.35
+    "exposure": Range(0.68, 0.9),  # measured: paper at 187 to 214, its lit parts at 200 to 220
+    "warmth": Range(-0.025, 0.025),  # measured: -0.013 to 0.026
+    "tint": Range(-0.012, 0.008),
+    "margin_mm": Range(2.0, 12.0, chance=0.75),
+    "crease_kink": Range(0.0, 0.15),
+    "light_slope": Range(0.03, 0.25),
+    "vignette": Range(0.0, 0.15),
+    "shadow_depth": Range(0.12, 0.4),
+    "shadow_tint": Range(-0.4, 0.4),
+    "blur_px": Range(0.55, 1.1),  # with the sharpening, measured: edges rise from 10 to 90% in 1.5 to 2 px
+    "motion_px": Range(1.0, 3.0, chance=0.12),
+    "sensor": Choice(("mosaic", "binned"), (0.15, 0.85)),  # seen: no colour along thin lines
+    "noise": Range(0.8, 2.5),  # measured after sharpening: 3.5 to 5.2 above 1.5 px, the paper's grain with it
+    "sharpen": Range(0.4, 1.4, chance=0.9),  # measured: halos of 1.03 to 1.08 of the paper's light
+    "jpeg_quality": Count(78, 95),
+}
+# seen on 17 pages: 4 are flat, 5 folded once to three times, 8 crumpled; none is torn. Measured where they were
+# registered: paper displaced by 0.2 to 0.5 mm of the mean square on flat sheets, 0.5 to 1.2 on the others, to 5 mm; the
+# displacement's slope is below 0.06 or 0.12 on 95% of the page and reaches 0.17
+_FOLDED: Strengths = {
+    "creases": Count(0, 4),
+    "crease_mm": Range(0.0, 0.2),
+    "crease_kink": Range(0.03, 0.15),
+    "wave_mm": Range(0.4, 3.5),
+    "relief": Range(0.02, 0.12),
+    "worn_folds": Range(0.0, 0.5, chance=0.3),
+}
+_CRUMPLED: Strengths = {
+    "creases": Count(8, 20),
+    "crease_mm": Range(0.0, 0.25),
+    "crease_kink": Range(0.04, 0.15),
+    "wave_mm": Range(0.8, 4.0),
+    "relief": Range(0.03, 0.14),
+    "waves": Count(3, 6),
+    "worn_folds": Range(0.0, 0.3, chance=0.3),
+}
+LASER_SHARE = 0.65  # of the photos of paper; the rest keeps to the older, assumed strengths
+
+
+# of each profile, tables and how often a page takes each
+PROFILES: dict[str, Variants] = {name: ((1.0, table),) for name, table in _TABLES.items()}
+for _name in ("photo_stained", "photo_damaged"):
+    PROFILES[_name] = (1 - LASER_SHARE, _TABLES[_name]), (LASER_SHARE, {**_TABLES[_name], **_LASER_PHOTO})
+PROFILES["photo_print"] = (
+    (1 - LASER_SHARE, _TABLES["photo_print"]),
+    (0.6 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_FOLDED}),
+    (0.4 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_CRUMPLED}),
+)
 PROFILE_NAMES = (
     CLEAN,
     *PROFILES,
