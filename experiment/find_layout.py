@@ -1,9 +1,9 @@
 """What a rectified page shows: its rows, its layout, where time starts, and at which speed and gain it was drawn.
 
-Rows are counted in each column of the page; the number that most columns have is the page's, and spikes that cross
-other rows do not change it. Where the rows start is read from the ink's ends, and the layouts that have as many rows
-are told apart by where leads start: by separators, jumps of the trace and lead names beside them, and by the rows'
-distances. Speed and gain are 25 mm/s and 10 mm/mV unless the page has calibration pulses that say otherwise.
+The rows are found from the ink of all columns at once. Where they start is read from the ink's ends, and the layouts
+that have as many rows are told apart by where leads start: by separators, jumps of the trace and lead names beside
+them, and by the rows' distances. Speed and gain are 25 mm/s and 10 mm/mV unless the page has calibration pulses that
+say otherwise.
 """
 
 import itertools
@@ -23,9 +23,9 @@ from ecg_generator_with_train_src.layouts import (
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from experiment.model import PX_PER_MM
-from experiment.rectify import INKED, RectifiedPage
+from experiment.rectify import RectifiedPage
+from experiment.rows import INKED, Rows, find_rows
 
-MIN_ROW_COLUMNS = 0.15  # share of a page's columns that must have as many rows as it has
 END_WINDOW_MM = 4.0  # ink must go on so far from where a row is said to start
 END_SHARE = 0.6
 SNAP_MM = 0.45  # a start so close to a grid line lies on it
@@ -55,19 +55,6 @@ class FoundLayout:
     end_x_px: float  # of the drawing, as far as it is seen
     pulse_clearness: float  # darkness of the pulses against the traces', 0 where none is seen
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Ink runs of the columns that have as many as the page has rows."""
-
-    columns: np.ndarray  # (n,) pixel columns
-    centre_px: np.ndarray  # (n, rows) canvas heights
-
-    @property
-    def zero_y_px(self) -> np.ndarray:
-        """Each row's usual height."""
-        return np.median(self.centre_px, axis=0)
 
 
 def find_layout(
@@ -107,25 +94,15 @@ def find_layout(
 
 
 def _find_rows(ink: np.ndarray, layout: Layout | None) -> Rows:
-    """Count the runs of ink of each column; keep the columns that have the page's number."""
-    inked = np.pad(ink > INKED, ((1, 1), (0, 0))).astype(np.int8)
-    steps = np.diff(inked, axis=0)
-    counts = (steps == 1).sum(axis=0)
+    """The rows of the layout, or of one of those that are known. Raises InputError if they are not seen."""
     possible = {row_count(layout)} if layout else {row_count(known) for known in LAYOUTS.values()}
-    number = max(possible, key=lambda rows: int((counts == rows).sum()))
-    columns = np.flatnonzero(counts == number)
-    if (
-        len(columns) < MIN_ROW_COLUMNS * max((counts > 0).sum(), 1)
-        or len(columns) < END_WINDOW_MM * PX_PER_MM
-    ):
-        raise InputError(
-            f"no {number} rows as layout {layout.name} has are seen; --layout auto finds the layout"
-            if layout
-            else "no rows of a known layout are seen"
-        )
-    top = np.nonzero(steps[:, columns].T == 1)[1].reshape(-1, number)
-    bottom = np.nonzero(steps[:, columns].T == -1)[1].reshape(-1, number)
-    return Rows(columns, (top + bottom) / 2)
+    if rows := find_rows(ink, sorted(possible)):
+        return rows
+    raise InputError(
+        f"no {row_count(layout)} rows as layout {layout.name} has are seen; --layout auto finds the layout"
+        if layout
+        else "no rows of a known layout are seen"
+    )
 
 
 def row_count(layout: Layout) -> int:
@@ -147,7 +124,11 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
         has_ink = ink[top:bottom].max(axis=0, initial=0)
         ends.append((_first(has_ink, reach), len(has_ink) - _first(has_ink[::-1], reach)))
     starts, stops = np.array(ends).T
-    return float(np.median(starts)) + 1.0, float(np.median(stops)) - 1.0  # less the round end of the pen
+    if np.isnan(starts).all():
+        raise InputError("no row shows a trace that goes on: where the rows start is not seen")
+    return float(np.nanmedian(starts)) + 1.0, float(
+        np.nanmedian(stops)
+    ) - 1.0  # less the round end of the pen
 
 
 def _time_zero(
@@ -241,7 +222,7 @@ def _boundary_evidence(page: RectifiedPage, rows: Rows, start_px: float) -> np.n
     evidence = np.zeros((len(rows.zero_y_px), len(BOUNDARIES)))
     for row, zero in enumerate(rows.zero_y_px):
         bars = _standing_out(_separator_profile(page, zero))
-        jumps = _standing_out(_jump_profile(rows, row, page.ink.shape[1]))
+        jumps = _standing_out(_jump_profile(rows, row))
         for k, x in enumerate(at):
             near = slice(max(x - 2, 0), x + 3)
             evidence[row, k] = bars[near].max(initial=0) + jumps[near].max(initial=0)
@@ -259,10 +240,9 @@ def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
     return bar - np.maximum(np.roll(bar, 7), np.roll(bar, -7))
 
 
-def _jump_profile(rows: Rows, row: int, width: int) -> np.ndarray:
+def _jump_profile(rows: Rows, row: int) -> np.ndarray:
     """For each column how far the trace leaps where its ink does not."""
-    height = np.full(width, np.nan)
-    height[rows.columns] = rows.centre_px[:, row]
+    height = rows.centre_px[:, row]
     leap = np.abs(np.roll(height, -2) - np.roll(height, 2))
     return np.nan_to_num(leap)
 
