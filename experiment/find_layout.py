@@ -13,6 +13,7 @@ import numpy as np
 from ecg_generator_with_train_src.errors import InputError
 from ecg_generator_with_train_src.geometry import MINOR_MM, Placement
 from ecg_generator_with_train_src.layouts import (
+    DEFAULT_LAYOUT,
     LAYOUTS,
     PAPER_SIZES_MM,
     PULSE_S,
@@ -35,6 +36,8 @@ TIME_ZERO_MM = 2.0  # by which ink may start or end beside where a row does
 SEARCH_MM = 6.0  # further than where ink starts, or should, time zero is not looked for
 CLEAR_BARS = 0.4
 DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separators
+USUAL_LAYOUT = 0.3  # how much likelier the commonest layout is than another
+STRIPS_ELSEWHERE = 0.7  # how well rows fit of which only the block's are evenly spaced
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
@@ -192,9 +195,12 @@ def _snap(start_px: float, within_mm: float = SNAP_MM) -> float:
 def _likeliest(possible: list[Layout], page: RectifiedPage, rows: Rows, start_px: float) -> Layout:
     """The one of some layouts whose leads start where something starts."""
     evidence = _boundary_evidence(page, rows, start_px)
-    return max(
-        possible, key=lambda known: _boundary_score(known, evidence) + _spacing_score(known, rows.zero_y_px)
-    )
+
+    def score(known: Layout) -> float:
+        usual = USUAL_LAYOUT if known == DEFAULT_LAYOUT else 0.0
+        return usual + _boundary_score(known, evidence) + _spacing_score(known, rows.zero_y_px)
+
+    return max(possible, key=score)
 
 
 def _boundary_score(layout: Layout, evidence: np.ndarray) -> float:
@@ -208,9 +214,18 @@ def _boundary_score(layout: Layout, evidence: np.ndarray) -> float:
 
 
 def _spacing_score(layout: Layout, zero_y_px: np.ndarray) -> float:
-    """1 where the rows' distances are the layout's, whatever the page's size."""
+    """1 where the rows' distances are the layout's own or all alike, whatever the page's size; less where those of its
+    block are and its strips stand elsewhere."""
     declared = np.diff([layout.zero_line(row) for row in range(row_count(layout))])
     found = np.diff(zero_y_px)
+    fits = [_alike(found, declared), _alike(found, np.ones(len(found)))]
+    if layout.rhythm_leads and layout.rows > 2:
+        fits.append(STRIPS_ELSEWHERE * _alike(found[: layout.rows - 1], np.ones(layout.rows - 1)))
+    return max(fits)
+
+
+def _alike(found: np.ndarray, declared: np.ndarray) -> float:
+    """How well distances agree with declared ones but for a common factor, 0 to 1."""
     off = found / found.mean() - declared / declared.mean()
     return float(np.exp(-np.square(off / 0.05).mean()))
 

@@ -15,6 +15,7 @@ from experiment.find_layout import find_layout
 from experiment.model import PX_PER_MM
 from experiment.page_reading import TURNED, ReadingOptions, flat_page, read_page
 from experiment.prediction import UNSURE_OF_UP, PageProbability
+from experiment.read_leads import read_leads
 from experiment.rectify import fit_paper, rectify
 from experiment.signal_metric import score_db, score_page
 
@@ -86,6 +87,64 @@ def test_speed_gain_and_pulse_are_found(changes):
     assert (found.layout.name, found.pulse) == (setup.layout.name, setup.pulse)
     assert (found.gain_mm_mv, found.paper_speed_mm_s) == (setup.gain_mm_mv, setup.paper_speed_mm_s)
     assert found.separators == setup.separators
+
+
+def flattened(setup: PageSetup):
+    seen = page_of(setup)
+    return rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+
+
+def test_the_commonest_layout_with_evenly_spaced_rows_is_no_other():
+    evenly = LAYOUTS["3x4+1"].model_copy(update={"zero_lines": ()})
+    found = find_layout(flattened(PageSetup(layout=evenly, separators=False, pulse="none")))
+    assert found.setup.layout.name == "3x4+1"
+
+
+def test_a_row_that_is_half_hidden_is_still_a_row():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    row_px = round(whole.zero_y_px[1])
+    ink, middle = page.ink.copy(), round((whole.start_x_px + whole.end_x_px) / 2)
+    ink[row_px - 120 : row_px + 120, middle:] = 0
+    found = find_layout(replace(page, ink=ink))
+    assert found.setup.layout.name == "3x4+1"
+    np.testing.assert_allclose(found.zero_y_px, whole.zero_y_px, atol=1)
+
+
+def test_rows_that_are_never_all_seen_in_one_column_are_found():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    ink = page.ink.copy()
+    for column in range(0, ink.shape[1], 80):  # one row after the other is hidden
+        hidden_px = round(whole.zero_y_px[column // 80 % 4])
+        ink[hidden_px - 120 : hidden_px + 120, column : column + 80] = 0
+    assert find_layout(replace(page, ink=ink)).setup.layout.name == "3x4+1"
+
+
+def test_a_page_cut_off_on_the_right_keeps_what_is_left():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    cut_px = round(whole.start_x_px + 200 * PX_PER_MM)
+    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    found = find_layout(cut)
+    assert found.setup.layout.name == "3x4+1"
+    assert found.start_x_px == pytest.approx(whole.start_x_px, abs=0.5)
+    assert "part of the page is missing" in found.warnings[0]
+    leads = read_leads(cut.ink, found, FS_HZ)
+    expected = {lead.place.label: lead for lead in read_leads(page.ink, whole, FS_HZ)}
+    for lead in leads[:3]:  # I, aVR, V1
+        noise_mv = lead.signal_mv - expected[lead.place.label].signal_mv
+        assert np.abs(noise_mv).max() < 0.05
+
+
+@pytest.mark.parametrize("gap_px", [6, 40])
+def test_specks_in_rows_are_refused_with_a_reason(gap_px):
+    page = flattened(PageSetup())
+    ink = np.zeros_like(page.ink)
+    for row_px in (400, 700, 1000, 1300):
+        ink[row_px : row_px + 2, 200:2000:gap_px] = 1
+    with pytest.raises(InputError, match="where the rows start is not seen"):
+        find_layout(replace(page, ink=ink))
 
 
 def test_where_faint_ends_hide_where_time_starts_separators_tell():
