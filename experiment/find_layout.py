@@ -38,6 +38,7 @@ CLEAR_BARS = 0.4
 DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separators
 USUAL_LAYOUT = 0.3  # how much likelier the commonest layout is than another
 STRIPS_ELSEWHERE = 0.7  # how well rows fit of which only the block's are evenly spaced
+LEAST_SEEN_MM = 12.0  # of a lead, half a second; one of which less is on the page is left out
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
@@ -92,7 +93,9 @@ def find_layout(
         gain_mm_mv=gain_mm_mv or gain,
     )
     zero_y_px = _zero_lines(layout, rows.zero_y_px)
-    placements = _placements(setup, zero_y_px, start_px)
+    placements, missing = _on_page(_placements(setup, zero_y_px, start_px), page.ink.shape[1])
+    if missing:
+        warnings.append(f"lead {', '.join(missing)} lies beyond the page's edge")
     return FoundLayout(setup, placements, zero_y_px, start_px, end_px, clearness, tuple(warnings))
 
 
@@ -324,6 +327,23 @@ def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:
     if layout.zero_lines:
         zero_y_px += np.median([_snap(y, 0.5) - y for y in zero_y_px])
     return zero_y_px
+
+
+def _on_page(
+    placements: tuple[Placement, ...], width_px: int
+) -> tuple[tuple[Placement, ...], tuple[str, ...]]:
+    """The places of which enough is on the page, and the names of the other leads. Raises InputError if none is."""
+
+    def is_seen(place: Placement) -> bool:
+        left, right = (float(place.x_px_of_s(at_s)) for at_s in (place.start_s, place.end_s))
+        return min(right, width_px) - max(left, 0) > LEAST_SEEN_MM * PX_PER_MM
+
+    kept = tuple(place for place in placements if is_seen(place))
+    if not kept:
+        raise InputError(
+            "all leads would lie beyond the page's edge: where the rows start is not seen rightly"
+        )
+    return kept, tuple(place.label for place in placements if not is_seen(place))
 
 
 def _placements(setup: PageSetup, zero_y_px: np.ndarray, start_px: float) -> tuple[Placement, ...]:

@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.layouts import DEFAULT_SETUP, LEAD_ORDERS, Lay
 from ecg_generator_with_train_src.records import LEADS, RECORD_DURATION_S
 
 from experiment.find_layout import FoundLayout, find_layout
-from experiment.prediction import UNSURE_OF_UP, PageProbability
+from experiment.prediction import PageProbability
 from experiment.read_leads import LeadSignal, read_leads
 from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
@@ -50,7 +50,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
     together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
     file, if no grid or no layout is found on it."""
-    if UNSURE_OF_UP in seen.warnings:
+    if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
@@ -115,9 +115,12 @@ def _in_order(
 
 def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[LeadSignal]:
     """The same signals as leads of another order."""
-    names = [name for row in setup.layout.leads_of_rows(order) for name in row]
+    ordered = setup.model_copy(update={"lead_order": order})
+    places = ordered.placements(ordered.page_on(ordered.paper()))
+    labels = {(place.row, place.start_s): place.label for place in places}
     renamed = []
-    for lead, label in zip(leads, names, strict=True):
+    for lead in leads:
+        label = labels[lead.place.row, lead.place.start_s]
         upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
         sign = -1 if upside_down else 1
         place = replace(

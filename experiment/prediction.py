@@ -26,7 +26,7 @@ from experiment.straightening import Straight, laid_back, straightened
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
-SURE = 0.8  # of which way up a page stands: below, it is said
+SURE_OF_UP = 0.85  # chance that a page stands upright, below which it is said that it may not
 UNSURE_OF_UP = "unsure which way up the page stands"
 LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
@@ -51,6 +51,12 @@ class PageProbability:
     rotation_deg: float
     confidence: float  # mean probability of the labels over what is no background, 0 to 1
     warnings: tuple[str, ...]
+    upright_chance: float = 1.0  # that these planes do not stand on their heads
+
+    @property
+    def may_be_upside_down(self) -> bool:
+        """Whether it is not sure which way up the page stands."""
+        return self.upright_chance < SURE_OF_UP
 
     def upside_down(self) -> "PageProbability":
         """The same page, stood on its head."""
@@ -63,6 +69,7 @@ class PageProbability:
             to_input=self.to_input @ over,
             quarter_turns=(self.quarter_turns + 2) % 4,
             rotation_deg=(self.rotation_deg + 360) % 360 - 180,
+            upright_chance=1 - self.upright_chance,
         )
 
 
@@ -148,10 +155,10 @@ def _upright(page: PageProbability) -> PageProbability:
     """A page whose traces run across, the right way up."""
     if not (page.probability[WAVEFORM] >= 0.5).any():
         return replace(page, warnings=(*page.warnings, "no waveform found"))
-    chance = upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
-    unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
-    page = replace(page, warnings=(*page.warnings, *unsure))
-    return page.upside_down() if chance > 0.5 else page
+    chance = 1 - upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
+    page = replace(page, upright_chance=chance)
+    page = page.upside_down() if chance < 0.5 else page
+    return replace(page, warnings=(*page.warnings, UNSURE_OF_UP)) if page.may_be_upside_down else page
 
 
 def blend(

@@ -14,7 +14,7 @@ from ecg_generator_with_train_src.records import LEADS
 from experiment.find_layout import find_layout
 from experiment.model import PX_PER_MM
 from experiment.page_reading import TURNED, ReadingOptions, flat_page, read_page
-from experiment.prediction import UNSURE_OF_UP, PageProbability
+from experiment.prediction import PageProbability
 from experiment.read_leads import read_leads
 from experiment.rectify import fit_paper, rectify
 from experiment.signal_metric import score_db, score_page
@@ -137,6 +137,16 @@ def test_a_page_cut_off_on_the_right_keeps_what_is_left():
         assert np.abs(noise_mv).max() < 0.05
 
 
+def test_leads_that_a_cut_took_away_are_left_out_and_named():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    cut_px = round(whole.start_x_px + 150 * PX_PER_MM)
+    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    found = find_layout(cut, LAYOUTS["3x4+1"])
+    assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
+    assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
+
+
 @pytest.mark.parametrize("gap_px", [6, 40])
 def test_specks_in_rows_are_refused_with_a_reason(gap_px):
     page = flattened(PageSetup())
@@ -208,7 +218,7 @@ def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fi
     assert over.rotation_deg == -180
     height, width = upright.input_shape
     assert (over.to_input @ [10, 20, 1]).tolist() == [width - 10, height - 20, 1]
-    asked = [replace(page, warnings=(UNSURE_OF_UP,)) for page in (upright, over)]
+    asked = [replace(page, upright_chance=0.6) for page in (upright, over)]
     first, second = (read_page(page, FS_HZ, ReadingOptions()) for page in asked)
     assert np.array_equal(first.signal_mv, second.signal_mv, equal_nan=True)
     assert first.seen.rotation_deg == second.seen.rotation_deg == 0
@@ -218,7 +228,8 @@ def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
     upright = page_of(PageSetup())
     expected = read_page(upright, FS_HZ, ReadingOptions())
     assert TURNED not in expected.warnings
-    reading = read_page(upright.upside_down(), FS_HZ, ReadingOptions())
+    taken_for_upright = replace(upright.upside_down(), upright_chance=1.0)
+    reading = read_page(taken_for_upright, FS_HZ, ReadingOptions())
     assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
     assert TURNED in reading.warnings
 
