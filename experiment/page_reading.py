@@ -17,6 +17,7 @@ from experiment.rectify import PaperField, RectifiedPage, fit_paper, rectify
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
+CERTAINLY_UPRIGHT = 0.99  # chance from which leads that do not fit together have another reason
 DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
@@ -48,13 +49,13 @@ class PageReading:
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
-    together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
+    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no doubt. Raises InputError, naming no
     file, if no grid or no layout is found on it."""
     if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
-    if misfit < DOUBTFUL_MISFIT:
+    if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
         turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)

@@ -228,10 +228,15 @@ def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
     upright = page_of(PageSetup())
     expected = read_page(upright, FS_HZ, ReadingOptions())
     assert TURNED not in expected.warnings
-    taken_for_upright = replace(upright.upside_down(), upright_chance=1.0)
+    taken_for_upright = replace(upright.upside_down(), upright_chance=0.9)
     reading = read_page(taken_for_upright, FS_HZ, ReadingOptions())
     assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
     assert TURNED in reading.warnings
+
+
+def test_a_page_that_certainly_stands_upright_is_not_turned_over():
+    over = replace(page_of(PageSetup()).upside_down(), upright_chance=1.0)
+    assert TURNED not in read_page(over, FS_HZ, ReadingOptions()).warnings
 
 
 def test_cabrera_order_is_told_by_the_limb_leads():
