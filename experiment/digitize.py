@@ -251,6 +251,7 @@ def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.nd
     else:
         signal_mv = reading.signal_mv
         about |= {"read": True, "px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+        about["upright_chance"] = round(page.seen.upright_chance, 4)
         about |= reading_summary(reading)
         write_bytes(output / f"{page.name}_traces.png", encode_rgb(picture(reading)))
     write_text(output / f"{page.name}.csv", signals_csv(signal_mv))

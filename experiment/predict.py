@@ -230,6 +230,7 @@ def _line(page: PageImage, prediction: Prediction) -> dict:
         "fraction": dict(zip(CLASS_NAMES, (areas / areas.sum()).round(6).tolist(), strict=True)),
         "pitch_px": round(found.pitch_px, 3),
         "rotation_deg": round(found.rotation_deg, 2),
+        "upright_chance": round(found.upright_chance, 4),
         "confidence": round(found.confidence, 6),
         "warnings": list(found.warnings),
     }

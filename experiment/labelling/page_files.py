@@ -49,13 +49,13 @@ def _image_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def _rgb(image: Image.Image) -> np.ndarray:
     """Turned as its EXIF data say, 8 bits a channel, transparency laid on white."""
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of 37 megapixels would be 150 MB
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     elif image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bits(np.asarray(image)))
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ probabilities brought back to the image's own size and orientation.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,13 +19,14 @@ from experiment.backend.launch import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
+from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
 from experiment.training.loaders import cut, paper_colour
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
-SURE = 0.8  # of which way up a page stands: below, it is said
+SURE_OF_UP = 0.85  # chance that a page stands upright, below which it is said that it may not
 UNSURE_OF_UP = "unsure which way up the page stands"
 LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
@@ -49,6 +51,12 @@ class PageProbability:
     rotation_deg: float
     confidence: float  # mean probability of the labels over what is no background, 0 to 1
     warnings: tuple[str, ...]
+    upright_chance: float = 1.0  # that these planes do not stand on their heads
+
+    @property
+    def may_be_upside_down(self) -> bool:
+        """Whether it is not sure which way up the page stands."""
+        return self.upright_chance < SURE_OF_UP
 
     def upside_down(self) -> "PageProbability":
         """The same page, stood on its head."""
@@ -61,6 +69,7 @@ class PageProbability:
             to_input=self.to_input @ over,
             quarter_turns=(self.quarter_turns + 2) % 4,
             rotation_deg=(self.rotation_deg + 360) % 360 - 180,
+            upright_chance=1 - self.upright_chance,
         )
 
 
@@ -95,29 +104,37 @@ class Predictor:
         `px_per_mm` is the image's scale if it is known; else it is found from the grid.
         """
         height, width = image.shape[:2]
-        pitch_px, slant_deg, warnings = page_scale(image, px_per_mm)
-        scaled = resized(image, _scaled_size(width, height, scale_for_network(pitch_px)))
-        scaled, probability, turns = self._across(scaled)
+        scale = page_scale(image, px_per_mm)
+        straight = _straight_at_network_scale(image, scale)
+        seen, probability, turns = self._across(straight)
+        to_input = input_of_upright(_scaled_shape(image, scale.pitch_px), (height, width), 0)
+        to_straight = input_of_upright(seen.shape[:2], straight.image.shape[:2], turns)
         page = PageProbability(
             probability=probability,
-            image=scaled,
-            to_input=input_of_upright(scaled.shape[:2], (height, width), turns),
+            image=seen,
+            to_input=to_input @ straight.to_given @ to_straight,
             input_shape=(height, width),
-            pitch_px=pitch_px,
+            pitch_px=scale.pitch_px,
             quarter_turns=turns,
-            rotation_deg=(90 * turns + slant_deg + 180) % 360 - 180,
+            rotation_deg=(90 * turns + scale.slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
-            warnings=warnings,
+            warnings=scale.warnings,
         )
         return _upright(page)
 
-    def _across(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    def _across(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
         """The page with its traces running across, its probabilities, and the quarter turns taken."""
-        probability = blend(self.tile_probabilities, image, self.tile, self.batch)
+        probability = self._probability(page.image, page.inside)
         if not runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
-            return image, probability, 0
-        image = np.ascontiguousarray(np.rot90(image))
-        return image, blend(self.tile_probabilities, image, self.tile, self.batch), 1
+            return page.image, probability, 0
+        image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
+        return image, self._probability(image, inside), 1
+
+    def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
+        probability = blend(self.tile_probabilities, image, self.tile, self.batch)
+        probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
+        return probability
 
     @torch.inference_mode()
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
@@ -138,10 +155,10 @@ def _upright(page: PageProbability) -> PageProbability:
     """A page whose traces run across, the right way up."""
     if not (page.probability[WAVEFORM] >= 0.5).any():
         return replace(page, warnings=(*page.warnings, "no waveform found"))
-    chance = upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
-    unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
-    page = replace(page, warnings=(*page.warnings, *unsure))
-    return page.upside_down() if chance > 0.5 else page
+    chance = 1 - upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
+    page = replace(page, upright_chance=chance)
+    page = page.upside_down() if chance < 0.5 else page
+    return replace(page, warnings=(*page.warnings, UNSURE_OF_UP)) if page.may_be_upside_down else page
 
 
 def blend(
@@ -191,19 +208,47 @@ def _blend_window(tile: int) -> np.ndarray:
     return side[:, None] * side[None, :]
 
 
-def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> tuple[float, float, tuple[str, ...]]:
-    """Pixels a millimetre, slant of the grid in degrees clockwise, and warnings. What is given is taken as it is."""
+class PageScale(NamedTuple):
+    """How a page lies in its image: pixels a millimetre, slant of its grid in degrees clockwise, warnings, and centres
+    (n, 2) and side of the squares that show its grid, None if they are not known."""
+
+    pitch_px: float
+    slant_deg: float
+    warnings: tuple[str, ...]
+    sheet_px: np.ndarray | None = None
+    patch_px: float = 0.0
+
+
+def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
+    """Scale and place of the page in an RGB image (H, W, 3) uint8. A scale that is given is taken as it is."""
     if px_per_mm:
-        return px_per_mm, 0.0, ()
+        return PageScale(px_per_mm, 0.0, ())
     if (grid := find_grid(image)) is None:
         assumed = float(np.clip(max(image.shape[:2]) / LETTER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
-        return (
-            assumed,
-            0.0,
-            (f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image",),
-        )
+        warning = f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image"
+        return PageScale(assumed, 0.0, (warning,))
     unsure = (f"unsure of the grid's scale: {grid.pitch_px:.2f} px/mm",) if grid.margin < MIN_MARGIN else ()
-    return grid.pitch_px, grid.slant_deg, unsure
+    return PageScale(grid.pitch_px, grid.slant_deg, unsure, grid.sheet_px, grid.patch_px)
+
+
+def _straight_at_network_scale(image: np.ndarray, scale: PageScale) -> Straight:
+    """The page as the network is to see it: at its scale, its grid along the axes, most of the table cut off."""
+    height, width = _scaled_shape(image, scale.pitch_px)
+    factor = width / image.shape[1]
+    sheet_px = None if scale.sheet_px is None else scale.sheet_px * factor
+    return straightened(
+        resized(image, (width, height)),
+        scale.slant_deg,
+        sheet_px,
+        scale.patch_px * factor,
+        paper_colour(image),
+    )
+
+
+def _scaled_shape(image: np.ndarray, pitch_px: float) -> tuple[int, int]:
+    """Height and width of an image at the network's scale."""
+    height, width = image.shape[:2]
+    return _scaled_size(width, height, scale_for_network(pitch_px))[::-1]
 
 
 def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
@@ -241,15 +286,14 @@ def labels_of(page: PageProbability, image: np.ndarray) -> np.ndarray:
     A pixel is waveform from a probability of WAVEFORM_FROM on; of the others, grid where that is likelier than
     background.
     """
-    background, grid, waveform = (_turned_back(plane, page) for plane in page.probability)
-    waveform = with_crisp_edges(waveform, _turned_back(page.image, page), image)
+    shape = _scaled_shape(image, page.pitch_px)
+    to_scaled = input_of_upright(page.input_shape, shape, 0) @ page.to_input
+    grid, waveform = (laid_back(page.probability[k], to_scaled, shape, outside=0) for k in (GRID, WAVEFORM))
+    background = laid_back(page.probability[BACKGROUND], to_scaled, shape, outside=1)
+    waveform = with_crisp_edges(waveform, resized(image, shape[::-1]), image)
     label = np.where(enlarged(grid - background, image) > 0, np.uint8(GRID), np.uint8(BACKGROUND))
     label[waveform >= WAVEFORM_FROM] = WAVEFORM
     return label
-
-
-def _turned_back(plane: np.ndarray, page: PageProbability) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(plane, -page.quarter_turns))
 
 
 def _confidence(probability: np.ndarray) -> float:

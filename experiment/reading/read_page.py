@@ -9,7 +9,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
-from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
+from experiment.labelling.predictor import PageProbability
 from experiment.reading.find_layout import FoundLayout, find_layout
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
@@ -17,6 +17,7 @@ from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rec
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
+CERTAINLY_UPRIGHT = 0.99  # chance from which leads that do not fit together have another reason
 DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
@@ -47,14 +48,14 @@ class PageReading:
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
-    together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
-    file, if no grid or no layout is found on it."""
-    if UNSURE_OF_UP in seen.warnings:
+    """Read a page at `fs_hz`. One that may stand upside down is read both ways, and the one with limb leads that fit
+    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
+    doubt. Raises InputError, naming no file, if no grid or no layout is found on it."""
+    if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
-    if misfit < DOUBTFUL_MISFIT:
+    if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
         turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
@@ -122,9 +123,12 @@ def _in_order(
 
 def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[LeadSignal]:
     """The same signals as leads of another order."""
-    names = [name for row in setup.layout.leads_of_rows(order) for name in row]
+    ordered = setup.model_copy(update={"lead_order": order})
+    places = ordered.placements(ordered.page_on(ordered.paper()))
+    labels = {(place.row, place.start_s): place.label for place in places}
     renamed = []
-    for lead, label in zip(leads, names, strict=True):
+    for lead in leads:
+        label = labels[lead.place.row, lead.place.start_s]
         upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
         sign = -1 if upside_down else 1
         place = replace(

@@ -138,6 +138,24 @@ def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns)
     launch(LaunchOptions("cpu", "fp32"), compare)
 
 
+def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_page):
+    height, width = blue_page.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -12.0, 1)
+    given = cv2.warpAffine(blue_page, turn, (width, height), borderValue=(90, 90, 90))
+
+    def compare(backend):
+        found = Predictor(ColourNet(), backend, 512).predict(given)
+        assert abs(found.page.rotation_deg - 12) < 1
+        assert found.label.shape == given.shape[:2]
+        blue = (given[..., 2].astype(int) - given[..., 0]) > 200
+        assert np.mean(found.label[blue] == WAVEFORM) > 0.95
+        rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
+        x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
+
+    launch(LaunchOptions("cpu", "fp32"), compare)
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_the_map_to_the_input_leads_every_pixel_back(turns):
     rows, columns = np.mgrid[:6, :9]
@@ -149,10 +167,10 @@ def test_the_map_to_the_input_leads_every_pixel_back(turns):
 
 
 def test_a_page_without_a_grid_is_taken_for_a_letter_page_and_said_so():
-    pitch_px, slant_deg, warnings = page_scale(np.full((1700, 2200, 3), 255, np.uint8), None)
-    assert pitch_px == pytest.approx(2200 / 279.4) and slant_deg == 0
+    pitch_px, slant_deg, warnings, sheet_px, _ = page_scale(np.full((1700, 2200, 3), 255, np.uint8), None)
+    assert pitch_px == pytest.approx(2200 / 279.4) and slant_deg == 0 and sheet_px is None
     assert "no grid found" in warnings[0] and "7.87 px/mm" in warnings[0]
-    assert page_scale(np.zeros((9, 9, 3), np.uint8), 3.5) == (3.5, 0.0, ())
+    assert page_scale(np.zeros((9, 9, 3), np.uint8), 3.5)[:4] == (3.5, 0.0, (), None)
 
 
 # the command
