@@ -23,6 +23,10 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.both_layouts import SHOWN_ERRORS
+from ecg_generator_with_train_src.fetch.bucket import Remote
+from ecg_generator_with_train_src.fetch.google_access import gcloud_credentials
+from ecg_generator_with_train_src.fetch.state import STATE_NAME
 from ecg_generator_with_train_src.page.records import LEADS, find_records
 
 from conftest import REPOSITORY
@@ -338,7 +342,7 @@ def test_nothing_of_the_users_is_lost(proxy, out, capsys):
         name: data for name, data in own.items() if name.startswith("train/")
     }
     assert kept["train-csvs/mine.csv"] == own["train/mine/mine.csv"]
-    assert capsys.readouterr().err.count("differs from the source's; yours is now") == 2
+    assert capsys.readouterr().err.count("differs from the source's file; your file is now") == 2
     assert prepare() == 0
     assert contents(out) == kept
 
@@ -409,7 +413,7 @@ def test_an_archive_whose_run_was_killed_before_it_was_unpacked_does_not_stay(pr
     proxy.faults, proxy.faults_stay = [("slow", 0)], True
     command = [sys.executable, SCRIPT, "--retry-seconds", "600", "--num-workers", "1"]
     process = subprocess.Popen(command, cwd=out.parent)
-    while not (out / script.STATE_NAME).exists():
+    while not (out / STATE_NAME).exists():
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
@@ -472,7 +476,7 @@ def test_a_partial_file_with_wrong_bytes_is_found_out(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
     blob = next(iter(proxy.bucket.client.list_blobs(BUCKET)))
     out.mkdir()
-    remote = script.Remote(blob, out / "train-csvs.tar.gz", blob.size, blob.crc32c)
+    remote = Remote(blob, out / "train-csvs.tar.gz", blob.size, blob.crc32c)
     remote.partial.write_bytes(b"\0" * 1000)
     assert prepare() == 0
     assert [header for _, header in proxy.media_requests()] == ["bytes=1000-", None]
@@ -497,7 +501,7 @@ def test_a_record_that_does_not_read_is_counted_and_named(proxy, out, capsys):
     captured = capsys.readouterr()
     assert captured.out.startswith("ori_csv: 10 records")
     assert "7 skipped" in captured.out
-    assert len(captured.err.splitlines()) == script.SHOWN_ERRORS
+    assert len(captured.err.splitlines()) == SHOWN_ERRORS
     assert len((out / script.REPORT_NAME).read_text().splitlines()) == 7
 
 
@@ -653,7 +657,7 @@ def test_a_plain_gcloud_login_is_enough(tmp_path, monkeypatch):
     gcloud.write_text("#!/bin/sh\n[ \"$*\" = 'auth print-access-token' ] && echo ya29.token-of-gcloud\n")
     gcloud.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    credentials = script.gcloud_credentials()
+    credentials = gcloud_credentials()
     credentials.refresh(None)
     assert (credentials.token, credentials.valid) == ("ya29.token-of-gcloud", True)
 
@@ -879,7 +883,7 @@ def test_a_disk_that_fills_up_is_one_line(proxy, out):
     proxy.bucket.put({"train-csvs.tar.gz": tar_gz(flat_files())})
     blob = next(iter(proxy.bucket.client.list_blobs(BUCKET)))
     out.mkdir()
-    remote = script.Remote(blob, out / "train-csvs.tar.gz", blob.size, blob.crc32c)
+    remote = Remote(blob, out / "train-csvs.tar.gz", blob.size, blob.crc32c)
     remote.partial.symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(InputError, match="disk full; free some space"):
         prepare()
@@ -930,6 +934,6 @@ def test_state_file_of_nonsense_costs_only_time(out):
     source = write_files(out.parent / "source", flat_files())
     assert prepare("--source", str(source)) == 0
     with contextlib.suppress(FileNotFoundError):
-        (out / script.STATE_NAME).write_text(json.dumps(["nonsense"]))
+        (out / STATE_NAME).write_text(json.dumps(["nonsense"]))
     assert prepare("--source", str(source)) == 0
     assert_both_layouts(out)
