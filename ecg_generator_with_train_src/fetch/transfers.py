@@ -21,7 +21,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
 TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads
 CHUNK_BYTES = 1 << 18  # a broken connection loses at most one chunk of what it brought
-LONGEST_DELAY_S = 30.0
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0  # between two tries; doubled after each failure
 
 Item = TypeVar("Item")
 
@@ -180,7 +180,7 @@ class Backoff:
 
     def restart(self) -> None:
         """Note that data arrived: delay and patience start anew."""
-        self._since_s, self._delay_s = time.monotonic(), 1.0
+        self._since_s, self._delay_s = time.monotonic(), FIRST_DELAY_S
 
     def wait_or_raise(self, error: Exception) -> None:
         """Sleep until the next try, or raise `error`, the reason why no data arrived, if the patience is used up."""

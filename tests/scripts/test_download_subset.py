@@ -2,9 +2,11 @@
 
 import base64
 import csv
+import hashlib
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +17,10 @@ from pathlib import Path
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch import kaggle_files
+from ecg_generator_with_train_src.fetch.kaggle_client import asked_pause_s
+from ecg_generator_with_train_src.fetch.kaggle_files import partial_path
+from ecg_generator_with_train_src.fetch.kaggle_subset import PAGE_TYPES, TABLES
 from ecg_generator_with_train_src.page.records import find_records, read_record_table
 
 from conftest import REPOSITORY
@@ -47,7 +53,7 @@ def competition_files() -> dict[str, bytes]:
     files.update({f"test/{name}.png": page_bytes(name) for name in tests})
     for name in IDS:
         files[f"train/{name}/{name}.csv"] = f"I,II\n0.1,{name}\n".encode()
-        for page_type in script.TYPES:
+        for page_type in PAGE_TYPES:
             files[f"train/{name}/{name}-{page_type}.png"] = page_bytes(name + page_type)
     return files
 
@@ -119,7 +125,7 @@ def download(*flags: str) -> int:
 
 def first(number: int, seed: int = 0) -> list[str]:
     ids = sorted(IDS)
-    script.random.Random(seed).shuffle(ids)
+    random.Random(seed).shuffle(ids)
     return ids[:number]
 
 
@@ -129,11 +135,11 @@ def table_ids(out: Path, split: str = "train") -> list[str]:
 
 
 def files_in(out: Path) -> dict[str, bytes]:
-    files = [path for path in out.rglob("*") if path.is_file() and script.TABLES not in path.parts]
+    files = [path for path in out.rglob("*") if path.is_file() and TABLES not in path.parts]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
-def expected(server, ids, types=script.TYPES, with_csv=True) -> dict[str, bytes]:
+def expected(server, ids, types=PAGE_TYPES, with_csv=True) -> dict[str, bytes]:
     names = [f"{name}/{name}-{page_type}.png" for name in ids for page_type in types]
     names += [f"{name}/{name}.csv" for name in ids if with_csv]
     return {name: server.files[f"train/{name}"] for name in names}
@@ -248,7 +254,7 @@ def test_two_runs_at_once_do_not_meet(server, out):
 
 @newer_client
 def test_a_rate_limit_that_does_not_end(server, out, monkeypatch):
-    monkeypatch.setattr(script, "MAX_PAUSES", 1)
+    monkeypatch.setattr(kaggle_files, "MAX_PAUSES", 1)
     server.faults[one_page()] = [Fault(status=429, headers={"Retry-After": "1"})] * 2
     with pytest.raises(InputError, match="rate limit does not end; run again later"):
         download_one_page()
@@ -294,7 +300,7 @@ def download_one_page() -> int:
 
 
 def leftovers(out: Path) -> list[Path]:
-    return [path for path in out.rglob(".*") if path.name != script.TABLES]
+    return [path for path in out.rglob(".*") if path.name != TABLES]
 
 
 @newer_client
@@ -409,7 +415,7 @@ def test_how_long_a_rate_limit_lasts(header, seconds):
     class Answer:
         headers = {} if header is None else {"Retry-After": header}
 
-    assert script.asked_pause_s(Answer) == seconds
+    assert asked_pause_s(Answer) == seconds
 
 
 @newer_client
@@ -475,8 +481,8 @@ def test_no_network_is_one_line_and_exit_2(home):
 def test_a_full_disk_is_one_line(server, out):
     size, path = len(server.files[one_page()]), out / one_page().removeprefix("train/")
     path.parent.mkdir(parents=True)
-    etag = f'"{script.hashlib.md5(server.files[one_page()]).hexdigest()}"'
-    script.partial_path(path, size, etag).symlink_to("/dev/full")  # the kernel's own full disk
+    etag = f'"{hashlib.md5(server.files[one_page()]).hexdigest()}"'
+    partial_path(path, size, etag).symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(InputError, match="disk full; free some space"):
         download_one_page()
 
@@ -604,7 +610,7 @@ def test_bad_usage(home, flags):
 
 @newer_client
 def test_more_records_than_there_are(server):
-    with pytest.raises(InputError, match="--num-samples 26: there are 25 records only"):
+    with pytest.raises(InputError, match="--num-samples 26: there are only 25 records"):
         download("--num-samples", "26")
 
 
