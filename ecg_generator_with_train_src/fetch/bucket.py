@@ -90,6 +90,7 @@ def fetch_bucket(options: BucketOptions, state: State, report: SkipReport) -> Co
             unpack_or_report(remote.path, remote.crc32c, state, report)
         if state.is_unpacked(remote.path.name, remote.crc32c):
             _release(remote.path, options.keep_archives, state)
+    state.save()
     return counts
 
 
