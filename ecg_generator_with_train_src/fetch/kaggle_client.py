@@ -19,6 +19,7 @@ from ecg_generator_with_train_src.fetch.kaggle_token import Token, checked_secre
 from ecg_generator_with_train_src.fetch.transfers import MAX_CONNECTIONS, TIMEOUT_S
 
 DEFAULT_PAUSE_S = 60.0  # used when a rate limit does not say how long it lasts
+SHORTEST_PAUSE_S = 1.0  # used when a rate limit is said to be over already
 
 
 class Competition:
@@ -141,7 +142,8 @@ def asked_pause_s(response: Any) -> float:
     """Return the seconds that an answer's Retry-After asks for, as a number or a date; DEFAULT_PAUSE_S without one."""
     text = response.headers.get("Retry-After", "")
     if text.strip().isdigit():
-        return max(float(text), 1.0)
+        return max(float(text), SHORTEST_PAUSE_S)
     with contextlib.suppress(ValueError, TypeError):
-        return max((parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds(), 1.0)
+        left = parsedate_to_datetime(text) - datetime.now(timezone.utc)
+        return max(left.total_seconds(), SHORTEST_PAUSE_S)
     return DEFAULT_PAUSE_S
