@@ -15,7 +15,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.transfers import CannotGoOnError
 
 LOGIN = "run `gcloud auth application-default login`"
-TOKEN_LIFETIME = timedelta(minutes=30)  # gcloud's tokens live for an hour; a new one is asked for well before
+TOKEN_LIFETIME = timedelta(minutes=30)  # gcloud's tokens live for an hour; they are renewed well before that
 
 
 def make_storage_client(anonymous: bool) -> Any:

@@ -26,11 +26,9 @@ class State:
         self.root = root
         self.path = root / STATE_NAME
         known = self._read()
-        # In all of them, files are named by their path relative to the output folder.
+        # Each of these names a file by its path relative to the output folder.
         self.made: dict[str, list[int]] = known.get("made", {})  # file: its bytes and its mtime in ns
-        self.verified: dict[str, str] = known.get(
-            "verified", {}
-        )  # file: the checksum that it was found to have
+        self.verified: dict[str, str] = known.get("verified", {})  # file: the checksum that it has
         self.unpacked: dict[str, dict] = known.get("unpacked", {})  # archive: its key and the files it gave
         self.linked: set[str] = set(known.get("linked", []))  # files that were made from another file here
         self.fetched: set[str] = set(known.get("fetched", []))  # archives to remove after they are unpacked

@@ -21,7 +21,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
 TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads
 CHUNK_BYTES = 1 << 18  # a broken connection loses at most one chunk of what it brought
-FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0  # between two tries; doubled after each failure
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0  # the wait before another try doubles after each failure
 
 Item = TypeVar("Item")
 
@@ -149,7 +149,7 @@ def over_threads(
                 raise outcome
             yield item, outcome
     finally:
-        for _ in _taken(todo):  # after an error, items that wait are not begun
+        for _ in _taken(todo):  # items that still wait are not begun after an error
             pass
 
 

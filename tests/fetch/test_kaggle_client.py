@@ -47,7 +47,7 @@ def test_how_long_a_rate_limit_lasts(header, seconds):
 
 def test_a_pause_is_announced_once_and_kept(shown):
     pause = Pause()
-    for _ in range(3):  # as three threads do that are refused at the same time
+    for _ in range(3):  # three threads that are refused at the same time do the same
         pause.ask(0.2)
     pause.keep()
     assert pause._until_s <= time.monotonic()

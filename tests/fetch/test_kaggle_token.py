@@ -39,7 +39,7 @@ def test_the_key_of_the_file(home):
 def test_the_environment_wins_over_the_file(home, monkeypatch):
     path = write_kaggle_json(home, json.dumps({"username": "other", "key": "outdated"}))
     monkeypatch.setenv("KAGGLE_KEY", KEY)
-    assert parts(find_api_key()) == (str(path), "other", KEY)  # each of the two for itself
+    assert parts(find_api_key()) == (str(path), "other", KEY)  # each of the two is looked for by itself
     monkeypatch.setenv("KAGGLE_USERNAME", f" {USERNAME}\n")
     assert parts(find_api_key()) == ("KAGGLE_USERNAME and KAGGLE_KEY", USERNAME, KEY)
 
