@@ -284,7 +284,8 @@ def median_s(function: Callable[[], object]) -> float:
 
 def benchmark_train(args: argparse.Namespace) -> None:
     """Time the training loop with real data beside the same step on one batch that stays on the device."""
-    from experiment.backend.launch import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.backend.backend import LaunchOptions  # torch: for this benchmark only
+    from experiment.backend.launch import launch
     from experiment.backend.prefetch import DEPTH
     from experiment.config import load_config
 
@@ -299,7 +300,7 @@ def measure_training(backend, config, num_steps: int) -> int:
     from experiment.training.trainer import Trainer
 
     trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))
-    meter = trainer.new_meter()
+    meter = trainer.state.new_meter()
     batch = next(iter(backend.wrap_loader(trainer.source.train_batches(1))))
     train_s(trainer, meter, itertools.repeat(batch, num_steps))  # compiles, and wakes the workers
     loop_s, step_s = [], []
@@ -418,7 +419,8 @@ def run_on_images(
 
 def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
     """Seconds that the network takes for the tiles of a page, and nothing else."""
-    from experiment.backend.launch import LaunchOptions, launch  # torch: for this benchmark only
+    from experiment.backend.backend import LaunchOptions  # torch: for this benchmark only
+    from experiment.backend.launch import launch
 
     found: list[float] = []
 

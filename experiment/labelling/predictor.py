@@ -15,7 +15,7 @@ import torch
 
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
 from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
-from experiment.backend.launch import Backend
+from experiment.backend.backend import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down

@@ -15,7 +15,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes, read_classes, read_rgb
 from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
 from experiment import predict
-from experiment.backend.launch import LaunchOptions, launch
+from experiment.backend.backend import LaunchOptions
+from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, write_weights
