@@ -42,7 +42,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
-from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.backend.backend import Backend, LaunchOptions
+from experiment.backend.launch import launch
 from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
 from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import PageProbability, Predictor

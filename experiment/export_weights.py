@@ -1,13 +1,12 @@
 """python experiment/export_weights.py --checkpoint runs/pretrained_run/checkpoints/best.safetensors \\
     --output runs/pretrained/grid_wave_net.safetensors
 
-Store a trained network for others: its weights in half precision, as predict.py and digitize.py read them, and its
-configuration beside them as config.yaml. Several checkpoints of a run, or of runs that went on from each other, become
-one network of their mean weights, which is often better than each (Izmailov et al., Averaging Weights Leads to Wider
-Optima, 2018).
+Store a trained network for others: its weights in half precision, as predict.py and digitize.py read them, with its
+configuration beside them as config.yaml. Several checkpoints of one run, or of runs of which each started with the
+weights of the one before, become one network of their mean weights. It is often better than any of them (Izmailov et
+al., Averaging Weights Leads to Wider Optima, 2018).
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,38 +23,42 @@ from experiment.network.model import count_parameters
 
 def main(argv: list[str] | None = None) -> int:
     """Export; returns the exit code."""
-    arguments = _parse(argv)
-    *_, newest = arguments.checkpoint
-    model, config = load_model(newest)
-    weights, headers = zip(*map(read_safetensors, arguments.checkpoint), strict=True)
-    header = headers[-1]
-    data = save(_halved(_mean(weights, arguments.checkpoint), newest), metadata=header)
-    write_bytes(arguments.output, data)
-    write_text(arguments.output.with_name("config.yaml"), yaml.safe_dump(config, sort_keys=False))
-    averaged = f", mean of {len(arguments.checkpoint)} checkpoints," if len(arguments.checkpoint) > 1 else ""
-    print(
-        f"exported {count_parameters(model):,} parameters{averaged} of step {header['step']} -> {arguments.output} "
-        f"({len(data) / 1e6:.1f} MB)"
-    )
-    return EXIT_DONE
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
         "--checkpoint", type=Path, nargs="+", required=True, help="weights of train_tpu.py, the newest last"
     )
-    parser.add_argument("--output", type=Path, required=True, help="where the half-precision weights go")
-    return parser.parse_args(argv)
+    parser.add_argument("--output", type=Path, required=True, help="file for the half-precision weights")
+    arguments = parser.parse_args(argv)
+    print(export_weights(arguments.checkpoint, arguments.output))
+    return EXIT_DONE
+
+
+def export_weights(checkpoints: list[Path], output: Path) -> str:
+    """Write the mean weights of `checkpoints`, the newest last, to `output`, and config.yaml beside it.
+
+    Returns a line on what was written. Raises InputError for a checkpoint that is damaged or does not fit the others.
+    """
+    *_, newest = checkpoints
+    model, config = load_model(newest)
+    weights, headers = zip(*map(read_safetensors, checkpoints), strict=True)
+    header = headers[-1]
+    data = save(_halved(_mean(weights, checkpoints), newest), metadata=header)
+    write_bytes(output, data)
+    write_text(output.with_name("config.yaml"), yaml.safe_dump(config, sort_keys=False))
+    averaged = f", mean of {len(checkpoints)} checkpoints," if len(checkpoints) > 1 else ""
+    return (
+        f"exported {count_parameters(model):,} parameters{averaged} of step {header['step']} -> {output} "
+        f"({len(data) / 1e6:.1f} MB)"
+    )
 
 
 def _mean(weights: Sequence[dict[str, torch.Tensor]], paths: list[Path]) -> dict[str, torch.Tensor]:
-    """Mean weights of several checkpoints, float64. Raises InputError naming one whose network is of another shape."""
+    """Mean weights of the checkpoints, float64. Raises InputError naming one whose network has another shape."""
     shapes = [{name: tensor.shape for name, tensor in tensors.items()} for tensors in weights]
     for path, shape in zip(paths, shapes, strict=True):
         if shape != shapes[-1]:
             raise InputError(
-                f"{path}: is a network of another shape than {paths[-1]}; give checkpoints of one"
+                f"{path}: is a network of another shape than {paths[-1]}; give checkpoints of one network"
             )
     return {
         name: torch.stack([tensors[name].double() for tensors in weights]).mean(dim=0) for name in shapes[-1]
@@ -63,12 +66,12 @@ def _mean(weights: Sequence[dict[str, torch.Tensor]], paths: list[Path]) -> dict
 
 
 def _halved(tensors: dict[str, torch.Tensor], source: Path) -> dict[str, torch.Tensor]:
-    """In float16. Raises InputError if a weight is too large for it."""
+    """The tensors in float16. Raises InputError if a weight is too large for it."""
     halves = {name: tensor.half() for name, tensor in tensors.items()}
     for name, tensor in halves.items():
         if not torch.isfinite(tensor).all():
             raise InputError(
-                f"{source}: {name} holds values that half precision cannot; train on, or use it as it is"
+                f"{source}: {name} holds values too large for half precision; train on, or use the checkpoint as it is"
             )
     return halves
 

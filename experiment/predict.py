@@ -36,7 +36,8 @@ from ecg_generator_with_train_src.common.command_line import (
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
-from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.backend.backend import Backend, LaunchOptions
+from experiment.backend.launch import launch
 from experiment.labelling.network_flags import (
     DEFAULT_TILE,
     OWN_OUTPUT,

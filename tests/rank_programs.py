@@ -13,11 +13,13 @@ import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import read_dataset_info
-from experiment.backend.launch import Choice, LaunchOptions, launch
+from experiment.backend.backend import Choice, LaunchOptions
+from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.network.model import GridWaveNet
 from experiment.training.loaders import DataSource
-from experiment.training.trainer import Meter, Trainer
+from experiment.training.meters import Meter
+from experiment.training.trainer import Trainer
 
 
 def say(found: dict) -> None:
@@ -47,21 +49,21 @@ def fit(backend, root: str) -> int:
     batches = [batch for epoch in range(1, 9) for batch in trainer.source.train_batches(epoch)]
     richest = max(batches, key=lambda batch: (batch["label"] == 2).sum(dim=(1, 2)).min())
     batch = backend.upload(richest)
-    meter = trainer.new_meter()
+    meter = trainer.state.new_meter()
     counts = []
     for step in range(90):
         if step in (50, 70):
-            trainer.optimizer.lr /= 3
+            trainer.state.optimizer.lr /= 3
         trainer.train_step(batch, meter)
         counts.append(backend.compilations())
     meter = Meter(backend.device)
     with torch.no_grad():
-        logits = trainer.model(batch["image"])
+        logits = trainer.state.model(batch["image"])
     meter.add(
         torch.zeros(2, device=backend.device), torch.ones(2, device=backend.device), logits, batch["label"]
     )
     found = {"dice": meter.result(backend)["dice"], "fallbacks": backend.fallbacks()}
-    found |= {"first": counts[1], "last": counts[-1], "bad_steps": int(trainer.optimizer.bad_steps)}
+    found |= {"first": counts[1], "last": counts[-1], "bad_steps": int(trainer.state.optimizer.bad_steps)}
     say(found)
     return 0
 
@@ -131,7 +133,8 @@ def main(names: str, device: str, *argument: str) -> int:
     if "cached" in names:
         xla.open_cache(Path(*argument) / "xla_cache")
     if device == "ranks":
-        call = (Choice("xla-cpu", "test", None), LaunchOptions("xla-cpu"), several, (names, *argument))
+        choice = Choice("xla-cpu", "test", None, pjrt_device="CPU")
+        call = (choice, LaunchOptions("xla-cpu"), several, (names, *argument))
         return xla.launch_ranks(*call)
     return launch(LaunchOptions(device), several, names, *argument)
 

@@ -1,10 +1,11 @@
-"""Training runs of a few seconds, in this process or in one of their own."""
+"""Training runs of a few seconds, in this process or in one of their own, and what tests of the data need."""
 
 import json
 import os
 from pathlib import Path
 
 from experiment import train_tpu
+from experiment.config import Config, check_config
 
 from conftest import REPOSITORY
 
@@ -46,3 +47,30 @@ def metrics_of(folder: Path) -> list[dict]:
     """metrics.jsonl without what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+
+
+def config_for(root: Path, **data) -> Config:
+    """A configuration of plain 64-pixel crops of the dataset `root`."""
+    values = {
+        "root": str(root),
+        "crop_size": 64,
+        "crops_per_page": 2,
+        "batch_size": 4,
+        "val_batch_size": 8,
+        "augment": False,
+        **data,
+    }
+    return check_config({"run": {"name": "t", "seed": 5}, "data": values}, "test")
+
+
+def linked_copy(dataset: Path, folder: Path) -> Path:
+    """The dataset again, its files linked, so that single ones can be replaced."""
+    root = folder / "copy"
+    for path in dataset.rglob("*"):
+        target = root / path.relative_to(dataset)
+        if path.is_dir():
+            target.mkdir(parents=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(path)
+    return root

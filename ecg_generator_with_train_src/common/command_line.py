@@ -10,19 +10,31 @@ from pathlib import Path
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
 
 EXIT_DONE = 0
-EXIT_SKIPPED = 1  # something of the work was left out and named
-EXIT_USAGE = 2
-EXIT_FAULT = 70  # of the program itself
+EXIT_SKIPPED = 1  # some items were left out, and named
+EXIT_USAGE = 2  # bad usage, or bad input for the whole command
+EXIT_NOT_FINITE = 3  # training ended because its loss or gradients were not finite
+EXIT_FAULT = 70  # a fault of the program itself
 EXIT_INTERRUPTED = 130
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def make_parser(docstring: str) -> argparse.ArgumentParser:
-    """Parser whose description is a script's docstring, first line (the command) included."""
+    """Parser whose description is a script's docstring, first line (the command) included.
 
-    class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-        pass
+    The help of a flag ends with its default, unless that is None. Paths inside the project are shown relative to it.
+    """
+    return argparse.ArgumentParser(description=docstring, formatter_class=_HelpFormatter)
 
-    return argparse.ArgumentParser(description=docstring, formatter_class=Formatter)
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        if default is None:
+            return action.help
+        if isinstance(default, Path) and default.is_relative_to(_PROJECT):
+            shown = default.relative_to(_PROJECT).as_posix().replace("%", "%%")
+            return f"{action.help} (default: {shown})"
+        return super()._get_help_string(action)
 
 
 def add_num_workers(parser: argparse.ArgumentParser) -> None:

@@ -67,18 +67,45 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Shape (height, width, 3), uint8. Raises InputError if the file is no whole image."""
-    return _read(path, "RGB")
+    """The image, shape (height, width, 3), uint8; transparency is laid on white, 16 bits a channel become 8.
+
+    Raises InputError, which names the file, if it is missing or damaged.
+    """
+    with opened(path) as image:
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        elif image.mode.startswith("I;16"):
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return np.array(image.convert("RGB"))
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """Shape (height, width), uint8. Raises InputError if the file is no whole image."""
-    return _read(path, "L")
+    """The image's brightness, shape (height, width), uint8. Raises InputError if the file is missing or damaged."""
+    with opened(path) as image:
+        return np.array(image.convert("L"))
 
 
 def read_classes(path: Path) -> np.ndarray:
-    """The indices of a palette image (or the values of a grey one), shape (height, width), uint8."""
-    return _read(path, None)
+    """The class numbers of a mask, shape (height, width), uint8: a palette image's indices or a grey image's values.
+
+    Raises InputError if the file is missing, damaged or an image of another kind.
+    """
+    with opened(path) as image:
+        if image.mode not in ("P", "L"):
+            raise InputError(f"{path}: is not an 8-bit palette or grey image, but of mode {image.mode}")
+        return np.array(image)
+
+
+def read_coverage(path: Path) -> np.ndarray:
+    """The traces' coverage of each pixel, shape (height, width), uint8.
+
+    Raises InputError if the file is missing, damaged or not an 8-bit grey image.
+    """
+    with opened(path) as image:
+        if image.mode != "L":
+            raise InputError(f"{path}: is not an 8-bit grey image, but of mode {image.mode}")
+        return np.array(image)
 
 
 def read_ink_alpha(path: Path) -> np.ndarray:
@@ -94,11 +121,6 @@ def read_ink_alpha(path: Path) -> np.ndarray:
         return np.array(image.convert("RGBA").getchannel("A"))
 
 
-def _read(path: Path, mode: str | None) -> np.ndarray:
-    with opened(path) as image:
-        return np.array(image if mode is None else image.convert(mode))
-
-
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The image, read whole. Raises InputError naming the file if that cannot be."""
@@ -112,6 +134,24 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: not a whole image of a known format") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a whole image ({error})") from error
+
+
+def paper_colour(image: np.ndarray) -> np.ndarray:
+    """The colour of a page's paper (3,) uint8: the median of each channel of the image (H, W, 3)."""
+    return np.median(image[::8, ::8].reshape(-1, 3), axis=0).astype(np.uint8)
+
+
+def cut(array: np.ndarray, top: int, left: int, size: int, fill) -> np.ndarray:
+    """The `size` x `size` window at (top, left) of `array` (H, W, …); what lies outside the array is `fill`."""
+    height, width = array.shape[:2]
+    inside = array[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
+    if inside.shape[:2] == (size, size):
+        return inside
+    window = np.empty((size, size, *array.shape[2:]), array.dtype)
+    window[:] = fill
+    row, column = max(-top, 0), max(-left, 0)
+    window[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return window
 
 
 def _as_palette(image: Image.Image, palette: bytes) -> Image.Image:

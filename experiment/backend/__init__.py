@@ -1,1 +1,1 @@
-"""Where the network runs: the interface, the launcher, plain torch, XLA."""
+"""Where the network runs: the interface, the launcher, plain torch and XLA."""

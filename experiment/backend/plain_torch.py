@@ -1,7 +1,6 @@
-"""Plain torch: CUDA devices or CPUs, one rank a process; several ranks, on one host or more, under torchrun.
+"""Plain torch drives CUDA devices and CPUs: one rank per process. torchrun starts several, on one host or more.
 
-What is particular to a device stands in `_PROCESS_GROUPS` and in the accelerator's module of torch (torch.cuda):
-another torch device that talks through torch.distributed needs a line there and nothing elsewhere.
+What differs from device to device stands in `_PROCESS_GROUPS` and in torch's module for it, such as torch.cuda.
 """
 
 import os
@@ -11,15 +10,17 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from experiment.backend.launch import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
+from experiment.backend.backend import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
 
 _PROCESS_GROUPS = {"cpu": "gloo", "cuda": "nccl"}
 
 
-def launch(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
-    """Call `function(backend, *arguments)` as the rank that torchrun's environment names, or as the only one.
+def start_plain_torch(
+    choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+) -> int:
+    """Call `function(backend, *arguments)` as the rank that torchrun's environment names, or as the only rank.
 
-    One of several ranks on CPUs ends its process with the exit code instead of returning it.
+    Returns the exit code; but if this is one of several ranks on CPUs, it ends the process with that code.
     """
     distributed = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     if choice.kind != "cpu":
@@ -28,7 +29,7 @@ def launch(choice: Choice, options: LaunchOptions, function: Callable[..., int],
         return _one_of_several(choice, options, function, arguments)
     if (asked := options.num_cores or 1) > 1:
         print(
-            f"{asked} cores asked for, plain torch drives 1 device a process: using 1; torchrun starts several"
+            f"{asked} cores asked for, plain torch drives 1 device per process: using 1; torchrun starts several"
         )
     return run_rank(function, TorchBackend(choice, options), arguments)
 
@@ -40,23 +41,24 @@ def _one_of_several(
         dist.init_process_group(_PROCESS_GROUPS[choice.kind])
         result = run_rank(function, TorchBackend(choice, options), arguments)
         dist.barrier()
-    except BaseException as error:  # the others may wait in a collective: torchrun ends them
+    except BaseException as error:  # the other ranks may be waiting for this one: torchrun ends them
         end_rank(int(os.environ["RANK"]), error)
     if choice.kind != "cpu":
         dist.destroy_process_group()
         return result
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(result)  # at once: taking gloo's connections down may hang, on the 2.5 line, once a peer is gone
+    # Python's own end would close gloo's connections, which with torch 2.5 may hang once another rank is gone.
+    os._exit(result)
 
 
 class TorchBackend(Backend):
-    """One CUDA device or CPU, in a process group if there is one.
+    """One CUDA device or CPU, in torch's process group if there is one.
 
-    Gradients are averaged by the training loop, all in one `all_reduce` after the backward pass, instead of by
-    DistributedDataParallel: the sums are the same, the weights start as rank 0's either way, and the step's guard
-    sees the reduced gradient before it is used. DDP would hide the exchange behind the backward pass, but that is
-    a few MB here.
+    The training loop averages gradients in one `all_reduce` after the backward pass, instead of
+    DistributedDataParallel: the sums are the same, all ranks start with the weights of rank 0 either way, and the
+    optimizer sees the averaged gradient before it is used. DDP would overlap the exchange with the backward pass, but
+    here it is only a few MB.
     """
 
     def __init__(self, choice: Choice, options: LaunchOptions):
@@ -99,7 +101,7 @@ class TorchBackend(Backend):
     def _fetched(self, batch: dict) -> dict:
         if self._module is None:
             return batch
-        self._module.set_device(self.device)  # else a thread starts on device 0
+        self._module.set_device(self.device)  # a new thread starts on device 0
         return {key: value.pin_memory() for key, value in batch.items()}
 
     def _uploaded(self, batch: dict) -> dict:

@@ -1,19 +1,20 @@
-"""Batches made ahead of their use: a thread fetches and converts them while the device works on the last."""
+"""Fetches batches ahead of their use: a thread makes them ready while the device works on earlier ones."""
 
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-DEPTH = 4  # batches kept ready
+DEPTH = 4  # how many batches are kept ready
 
 
 def prefetched(items: Iterator[Any], convert: Callable[[Any], Any], count: int | None) -> Iterator[Any]:
-    """`convert(item)` for each of `items`, in order, `DEPTH` of them ahead.
+    """`convert(item)` for each of `items`, in order; `DEPTH` of them are made ahead.
 
-    An error of `items` or `convert` is raised here, after what came before it: torch_xla's MpDeviceLoader, which
-    does the same work, ends the epoch early instead (2.9) or waits for ever (2.5). Raises RuntimeError if there
-    are not `count` items: with fewer steps on one rank, the others would wait for it. Close it to end the thread.
+    An error of `items` or `convert` is raised here, after the items before it. (torch_xla's MpDeviceLoader does the
+    same work, but after an error it ends the epoch early in version 2.9 and waits forever in 2.5.) Raises
+    RuntimeError if there are not `count` items: if one rank had fewer steps, the others would wait for it. Close the
+    iterator to end the thread.
     """
     ready: queue.Queue = queue.Queue(DEPTH)
     closed = threading.Event()
@@ -43,7 +44,7 @@ def _fetch(items: Iterator, convert: Callable, ready: queue.Queue, closed: threa
             if closed.is_set():
                 return
         _put(ready, (None, StopIteration()), closed)
-    except BaseException as error:  # whatever it is, the thread that waits for the batch has to know
+    except BaseException as error:  # any error has to reach the thread that waits for the batch
         _put(ready, (None, error), closed)
 
 

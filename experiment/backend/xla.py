@@ -1,8 +1,8 @@
-"""torch_xla: TPU, or XLA's CPU stand-in. Uses only names that both the 2.5 and the 2.9 line have.
+"""torch_xla drives a TPU, or XLA's stand-in for one on the CPU. Only names that torch_xla 2.5 and 2.9 share are used.
 
-One rank a core, started by torch_xla.launch; or `--spmd`: one process whose arrays are spread over all cores.
-Between ranks on XLA:CPU collectives hang, so there one rank is all there is, and `--spmd` the way to several devices.
-Import this module after the bf16 variables are gone from the environment.
+torch_xla.launch starts one rank per core; with `--spmd`, one process spreads its arrays over all cores instead.
+Exchanges between several ranks hang on XLA:CPU, so there is only one rank there, and `--spmd` for several devices.
+Import this module after launch.choose has taken the bf16 variables out of the environment.
 """
 
 import os
@@ -21,16 +21,17 @@ import torch_xla.distributed.spmd as xs
 import torch_xla.runtime as xr
 from torch_xla._internal import tpu
 
+from ecg_generator_with_train_src.common.command_line import EXIT_FAULT
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.launch import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
+from experiment.backend.backend import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
 
 _cache_lock = threading.Lock()
-# Reading a number is counted among the operations that the device lacks.
+# torch_xla counts the reading of a number among the operations that the device lacks.
 _NO_FALLBACKS = {"aten::_local_scalar_dense"}
 
 
-def launch(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
-    """Call `function(backend, *arguments)` in each rank; no device is touched before."""
+def start_xla(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
+    """Call `function(backend, *arguments)` in each rank and return its exit code; only ranks touch a device."""
     cores, line = resolve_cores(options.num_cores, cores_here(choice.kind, options))
     if line:
         print(line, flush=True)
@@ -46,7 +47,7 @@ def launch(choice: Choice, options: LaunchOptions, function: Callable[..., int],
 
 
 def resolve_cores(asked: int | None, here: int) -> tuple[int, str | None]:
-    """How many of the `here` cores of this host are used, all or one, and a line if that is not what was asked."""
+    """How many of this host's `here` cores are used (all or one), and a line to print if that is not what was asked."""
     if asked is None or asked == here:
         return here, None
     if asked == 1:
@@ -55,9 +56,10 @@ def resolve_cores(asked: int | None, here: int) -> tuple[int, str | None]:
 
 
 def cores_here(kind: str, options: LaunchOptions) -> int:
-    """How many cores this host drives, found without touching one.
+    """How many cores this host drives, without touching one.
 
-    XLA:CPU drives one; under `--spmd` as many as CPU_NUM_DEVICES says, or else as are asked for.
+    XLA:CPU drives one; under `--spmd` it drives as many as CPU_NUM_DEVICES says, or else as are asked for. Raises
+    InputError if CPU_NUM_DEVICES is not a number of devices.
     """
     if kind == "tpu":
         return max(tpu.num_local_processes(), 1) * _cores_per_chip()
@@ -66,27 +68,31 @@ def cores_here(kind: str, options: LaunchOptions) -> int:
         return 1
     number = os.environ.setdefault("CPU_NUM_DEVICES", str(options.num_cores or 1))
     if not number.isdecimal() or int(number) < 1:
-        raise InputError(f"CPU_NUM_DEVICES={number}: is no number of devices")
+        raise InputError(
+            f"CPU_NUM_DEVICES={number}: is not a number of devices; give one from 1, or unset it"
+        )
     return int(number)
 
 
 def _cores_per_chip() -> int:
     try:
         return tpu.num_logical_cores_per_chip()
-    except Exception:  # whatever asking the metadata server may raise; only the number printed hangs on it
+    except (
+        Exception
+    ):  # asking the metadata server may raise anything, and only a printed number depends on it
         return 1
 
 
 def launch_ranks(
     choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
 ) -> int:
-    """One rank a core, in processes (and on TPU v2 and v3 two threads each) that torch_xla.launch starts."""
+    """Start one rank per core, in processes of torch_xla.launch (with two threads each on TPU v2 and v3)."""
     with tempfile.TemporaryDirectory() as folder:
         outcome = Path(folder) / "exit_code"
         try:
             torch_xla.launch(_one_of_several, (outcome, (choice, options, function, arguments)))
-        except BrokenProcessPool:  # a rank has ended its process, and has said why
-            return int(outcome.read_text()) if outcome.is_file() else 1
+        except BrokenProcessPool:  # a rank has printed why it fails and ended its process, or was killed
+            return int(outcome.read_text()) if outcome.is_file() else EXIT_FAULT
         return int(outcome.read_text())
 
 
@@ -96,23 +102,24 @@ def _only_rank(_: int, results: list[int], call: tuple) -> None:
 
 def _one_of_several(rank: int, outcome: Path, call: tuple) -> None:
     try:
-        outcome.write_text(str(_rank(*call)))  # the same number from every rank
+        outcome.write_text(str(_rank(*call)))  # every rank writes the same number
     except BaseException as error:
         end_rank(rank, error, outcome)
 
 
 def _rank(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
-    if choice.kind == "tpu" and options.cache_dir is not None:  # XLA:CPU cannot read what it has written
+    if choice.kind == "tpu" and options.cache_dir is not None:  # XLA:CPU cannot read back what it has written
         open_cache(options.cache_dir)
     return run_rank(function, XlaBackend(choice, options), arguments)
 
 
 def open_cache(folder: Path) -> None:
-    """Keep compiled programs in `folder`, in a place of this process's own, for the next start.
+    """Keep compiled programs for the next start, in a subfolder of `folder` for this process alone.
 
-    A file that a kill has torn is compiled anew. Call before anything is computed.
+    A program whose file is damaged, since its writer was killed, is compiled anew. Call this before anything is
+    computed.
     """
-    with _cache_lock:  # two threads of a process share a cache
+    with _cache_lock:  # two ranks that are threads of one process share a cache
         path = folder / f"torch_xla-{torch_xla.__version__}-{xr.device_type()}" / str(xr.process_index())
         if os.environ.get("XLA_PERSISTENT_CACHE_PATH") != str(path):
             path.mkdir(parents=True, exist_ok=True)
@@ -120,7 +127,7 @@ def open_cache(folder: Path) -> None:
 
 
 class XlaBackend(Backend):
-    """A device of XLA, or under SPMD all of this host's as if they were one."""
+    """One XLA device, or under SPMD all devices of this host as if they were one."""
 
     def __init__(self, choice: Choice, options: LaunchOptions):
         self.kind = choice.kind
@@ -143,7 +150,9 @@ class XlaBackend(Backend):
 
     def _spread(self) -> None:
         if xr.process_count() > 1:
-            raise InputError("--spmd: is for one host; leave it out to train on several")
+            raise InputError(
+                "--spmd: drives the cores of one host only; leave it out to train on several hosts"
+            )
         self.devices = xr.global_runtime_device_count()
         self._mesh = xs.Mesh(np.arange(self.devices), (self.devices,), ("batch",))
 
@@ -157,7 +166,7 @@ class XlaBackend(Backend):
         torch_xla.sync()
 
     def all_reduce(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The sum over all ranks. Under SPMD there is one, and XLA itself sums over devices."""
+        """The sum over all ranks. Under SPMD there is one rank, and XLA itself sums over the devices."""
         return xm.all_reduce(xm.REDUCE_SUM, tensor) if self.world_size > 1 else tensor
 
     def sync(self) -> None:
@@ -179,7 +188,7 @@ class XlaBackend(Backend):
         return model.to(self.device)
 
     def _fetched(self, batch: dict) -> dict:
-        """On the device already, spread over its first axis under SPMD."""
+        """The batch on the device; under SPMD its first axis is spread over the devices."""
         return {key: self._sent(value) for key, value in batch.items()}
 
     def _sent(self, value: torch.Tensor) -> torch.Tensor:

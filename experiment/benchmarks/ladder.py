@@ -26,7 +26,8 @@ from ecg_generator_with_train_src.page.records import (
     read_record_table,
 )
 from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
-from experiment.backend.launch import Backend, LaunchOptions, launch
+from experiment.backend.backend import Backend, LaunchOptions
+from experiment.backend.launch import launch
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_files import readable_pages
 from experiment.labelling.predictor import PageProbability, input_of_upright, resized

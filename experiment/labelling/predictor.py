@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import torch
 
+from ecg_generator_with_train_src.common.image_files import cut, paper_colour
 from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
-from experiment.backend.launch import Backend
+from experiment.backend.backend import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
 from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
-from experiment.training.loaders import cut, paper_colour
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation

@@ -26,7 +26,7 @@ from ecg_generator_with_train_src.common.batch import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, DatasetInfo
-from experiment.backend.launch import Backend, versions
+from experiment.backend.backend import Backend, torch_versions
 from experiment.config import Config, differing_key, dump_config, load_config
 from experiment.network.checkpoints import TrainingState, newest_whole
 
@@ -175,7 +175,7 @@ def _environment(config: Config, backend: Backend, info: DatasetInfo) -> dict[st
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": versions() | {name: _version(name) for name in packages},
+        "packages": torch_versions() | {name: _version(name) for name in packages},
         "device": backend.kind,
         "device_name": backend.device_name,
         "precision": backend.precision,

@@ -1,14 +1,14 @@
-"""Keeps the processes of a training run together: they are asked to stop, and they end, as one.
+"""Keeps the processes of a training run together: all of them stop when asked, and none outlives the others.
 
     supervisor ── the command that was typed; only waits, and imports neither torch nor torch_xla
       └ trainer ── the same command again, in a session of its own
-          ├ ranks ── where torch_xla starts them
+          ├ ranks ── started by torch_xla, if there are several
           └ forkserver ── loader workers
 
-The supervisor holds the only writing end of a pipe. All others watch the reading end: a byte in it asks for a stop
-after the current step, and its end, which comes however the supervisor dies, ends them. Each also asks Linux to be
-killed with its parent (which means the thread that started it), and looks at its parent again and again. Under
-torchrun, which sets WORLD_SIZE, torchrun is the parent and there is no supervisor.
+The supervisor holds the only writing end of a pipe, and all others watch its reading end. A byte in the pipe asks them
+to stop after the current step. When the supervisor dies, however that happens, the pipe is closed, and they end. Each
+process also asks Linux to kill it when its parent dies (that is, the thread that started it), and regularly checks that
+its parent is still there. Under torchrun, which sets WORLD_SIZE, torchrun is the parent and there is no supervisor.
 """
 
 import contextlib
@@ -26,49 +26,44 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from ecg_generator_with_train_src.common import command_line
-from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_INTERRUPTED
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_FAULT, EXIT_INTERRUPTED
 
-GRACE_S = 25  # from SIGTERM to the end, of the 30 s that a preempted machine gives
-LOOK_S = 1  # between two looks at the parent and the heartbeat
-HELD_S = 10  # in which the processes of a run that was killed are gone
-EXIT_FAILED = 1
-_PIPE = (
-    "TRAINER_LIFELINE"  # in the environment of all below the supervisor: "<its pid>:<the pipe's reading end>"
-)
+GRACE_S = 25  # the time from SIGTERM to the end; a preempted machine gives 30 s
+LOOK_S = 1  # the time between two checks of the parent and the heartbeat
+KILLED_RUN_S = 10  # within this time, the processes of a run that was killed have ended
+# An environment variable of all processes below the supervisor: "<its process id>:<the pipe's reading end>".
+_PIPE = "TRAINER_LIFELINE"
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_IS_SPAWNED = "--multiprocessing-fork" in sys.orig_argv  # a rank that torch_xla starts
+_IS_SPAWNED = "--multiprocessing-fork" in sys.orig_argv  # this is a rank that torch_xla started
 _IS_FORKSERVER = "multiprocessing.forkserver" in " ".join(sys.orig_argv)
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run the command `main` in a supervised process, or here if this is one, and exit with its code."""
-    # Whatever ends without Python's own clean-up leaves semaphores to its tracker, which does it and complains.
+    """Run the command `main` in a supervised process, or here if this already is one, and exit with its code."""
+    # A process that ends abruptly leaves its semaphores to Python's tracker, which removes them with a warning.
     ignored = "ignore:resource_tracker:UserWarning"
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ignored]))
     if _is_supervised() or "WORLD_SIZE" in os.environ or not hasattr(os, "killpg"):
         follow_parent()
-        os._exit(
-            _code_of(main)
-        )  # at once: threads and loader workers may be stuck, and end with this process
+        # Python's own end would wait for threads and loader workers, which may be stuck; os._exit ends them.
+        os._exit(_code_of(main))
     sys.exit(_Supervisor().run([sys.executable, *sys.orig_argv[1:]]))
 
 
 def _code_of(main: Callable[[], int | None]) -> int:
-    """The exit code that `main` comes to; what it printed is written out."""
+    """Run `main`, flush what it printed, and return its exit code."""
+    code = EXIT_FAULT
     try:
         command_line.run(main)
-        code = EXIT_FAILED  # not reached: it exits
     except SystemExit as end:
         code = end.code
     except Exception:
         traceback.print_exc()
-        code = EXIT_FAILED
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
@@ -76,7 +71,7 @@ def _code_of(main: Callable[[], int | None]) -> int:
 
 
 def resume_command() -> str:
-    """The command that goes on with this run."""
+    """The command that resumes this run."""
     words = [*sys.argv]
     for number, word in enumerate(words):
         if word == "--resume":
@@ -92,13 +87,13 @@ def resume_command() -> str:
 
 
 class _Supervisor:
-    """Starts the trainer, passes signals on, and leaves nothing of it behind."""
+    """Starts the trainer, passes signals on to it, and ends all of its processes."""
 
     def __init__(self):
         self._woken, wake = os.pipe()
         os.set_blocking(wake, False)
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # it is under nohup
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it, and so must this process
             numbers.append(signal.SIGHUP)
         for number in numbers:
             signal.signal(number, lambda *_: None)
@@ -107,7 +102,7 @@ class _Supervisor:
         self._stop_at = math.inf
 
     def run(self, command: list[str]) -> int:
-        """The exit code of `command`, or of what ended it."""
+        """Run `command`; return its exit code, or the code for what ended it."""
         reading, self._pipe = os.pipe()
         os.environ[_PIPE] = f"{os.getpid()}:{reading}"
         self._trainer = subprocess.Popen(
@@ -123,13 +118,13 @@ class _Supervisor:
             self._end_all()
 
     def _signals(self) -> bytes:
-        """The numbers of the signals that came, after waiting for some; none at the end of the grace."""
+        """Wait for signals and return their numbers; empty once the grace period is over."""
         left = max(self._stop_at - time.monotonic(), 0)
         ready, _, _ = select.select([self._woken], [], [], min(left, 3600))
         return os.read(self._woken, 64) if ready else b""
 
     def _heed(self, signals: bytes) -> int | None:
-        """Act on signals; the exit code, if all is to end now."""
+        """Act on signals; return the exit code if all processes must end now."""
         if signal.SIGINT in signals:
             print(f"interrupted: the last checkpoint stands; resume with {resume_command()}", file=sys.stderr)
             return EXIT_INTERRUPTED
@@ -154,26 +149,24 @@ class _Supervisor:
         return 128 - code
 
     def _end_all(self) -> None:
-        """Kill what is left in the trainer's session, and wait until it is gone."""
+        """Kill what is left of the trainer's session, and wait until it has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._trainer.pid, signal.SIGKILL)
         self._trainer.wait()
         os.close(self._pipe)
-        deadline = time.monotonic() + HELD_S
-        with contextlib.suppress(
-            ChildProcessError
-        ):  # orphans come to the supervisor; in the end none is left
+        deadline = time.monotonic() + KILLED_RUN_S
+        # Orphans become the supervisor's children; once none is left, waitpid raises ChildProcessError.
+        with contextlib.suppress(ChildProcessError):
             while time.monotonic() < deadline:
                 if os.waitpid(-1, os.WNOHANG) == (0, 0):
                     time.sleep(0.01)
 
 
 def _before_exec(supervisor: int) -> Callable[[], None]:
-    def prepare() -> None:  # in the trainer, before it becomes one
+    def prepare() -> None:  # runs in the new process, before it becomes the trainer
         _die_with(supervisor)
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # all below inherit this: a stop is asked for by the pipe
+        # All processes below inherit this: the pipe asks them to stop, not SIGTERM.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     return prepare
 
@@ -189,46 +182,45 @@ def _no_step_line() -> str:
 
 
 def follow_parent() -> None:
-    """End with the parent from now on; in the trainer and its ranks, watch for a stop as well.
+    """From now on end when the parent ends; in the trainer and its ranks, watch for a stop as well.
 
-    For a process's main thread, before it does anything else.
+    The main thread of a process calls this before it does anything else.
     """
     _die_with(os.getppid())
-    if _IS_FORKSERVER:  # it forks, so it must have no thread
+    if _IS_FORKSERVER:  # it forks workers, so it must not have another thread
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         _watch.start()
 
 
 def start_forkserver() -> None:
-    """Start the parent of all loader workers here: it is killed when the thread that starts it ends."""
-    multiprocessing.set_forkserver_preload(
-        ["__main__", "experiment.training.loaders"]
-    )  # torch is imported once, not by each
+    """Start the parent of all loader workers. It is killed when the calling thread ends."""
+    # It imports torch once, so that no worker has to.
+    multiprocessing.set_forkserver_preload(["__main__", "experiment.training.loaders"])
     multiprocessing.forkserver.ensure_running()
 
 
 def begin_worker(_: int = 0) -> None:
-    """What a loader worker does first (`worker_init_fn`)."""
+    """What a loader worker does first (`worker_init_fn`): end with its parent, and outlast a stop by SIGTERM."""
     _die_with(os.getppid())
-    # A shutdown of the machine sends it to every process: the trainer still has a step to finish.
+    # A machine that shuts down sends SIGTERM to every process, but the trainer still has a step to finish.
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_S))
     _watch.start()
 
 
 def expect_steps(limit_s: float) -> None:
-    """From now on `beat` is called at least every `limit_s` seconds, or the process ends."""
+    """From now on end this process if `beat` is not called for `limit_s` seconds."""
     beat()
     _watch.limit_s = limit_s
 
 
 def beat() -> None:
-    """A step has ended."""
+    """Note that a step has ended."""
     _watch.last_beat = time.monotonic()
 
 
 def end_of_steps() -> None:
-    """No more beats."""
+    """Expect no more calls of `beat`."""
     _watch.limit_s = math.inf
 
 
@@ -238,7 +230,7 @@ def stop_asked() -> bool:
 
 
 class _Watch:
-    """A thread that waits for the end of the parent, a stop, and a heartbeat that fails to come."""
+    """A thread that looks out for the end of the parent, for a request to stop, and for steps that do not end."""
 
     def __init__(self):
         self.stop = False
@@ -247,7 +239,7 @@ class _Watch:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, once a process."""
+        """Start the thread, unless it already runs in this process."""
         if self._thread is not None and self._thread.is_alive():
             return
         self._parent, self._poll = os.getppid(), select.poll()
@@ -262,7 +254,7 @@ class _Watch:
         self._thread.start()
 
     def _catch_sigterm(self) -> int:
-        """A pipe that a signal writes to even while the main thread computes."""
+        """The reading end of a pipe to which signals are written, even while the main thread computes."""
         reading, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -279,12 +271,11 @@ class _Watch:
         if source == self._sentinel or event & select.POLLHUP:
             _end_with_family(source == self._lifeline)
         elif source == self._lifeline:
-            self.stop, self._deadline = True, math.inf  # from here on the supervisor sees to the time
-            self._poll.modify(source, 0)  # its end is told nevertheless
+            self.stop, self._deadline = True, math.inf  # the supervisor keeps the time from here on
+            self._poll.modify(source, 0)  # the pipe's end is still reported
         elif signal.SIGTERM in os.read(source, 64) and not self.stop:
-            if (
-                _is_supervised() and _IS_SPAWNED
-            ):  # a machine's shutdown, or the trainer ends a broken run's ranks
+            # A spawned rank gets SIGTERM when the machine shuts down, or from the trainer when another rank failed.
+            if _is_supervised() and _IS_SPAWNED:
                 self._deadline = time.monotonic() + LOOK_S
             else:
                 self.stop, self._deadline = True, time.monotonic() + GRACE_S
@@ -296,10 +287,10 @@ class _Watch:
         if now > self._deadline:
             if self.stop and os.environ.get("RANK", "0") == "0":
                 print(_no_step_line(), flush=True)
-            os._exit(EXIT_DONE if self.stop else EXIT_FAILED)
+            os._exit(EXIT_DONE if self.stop else EXIT_FAULT)
         if now - self.last_beat > self.limit_s:
             self._report_hang()
-            os._exit(EXIT_FAILED)
+            os._exit(EXIT_FAULT)
 
     def _report_hang(self) -> None:
         rank = f"rank {os.environ['RANK']}: " if "RANK" in os.environ else ""
@@ -320,14 +311,14 @@ def _is_supervised() -> bool:
 
 
 def _open_lifeline() -> int | None:
-    """The reading end of the supervisor's pipe; None without one. Ends the process if it is gone already."""
+    """The reading end of the supervisor's pipe; None without a supervisor. If it has ended, so does this process."""
     if not _is_supervised():
         return None
     pid, number = map(int, os.environ[_PIPE].split(":"))
     if os.getppid() == pid:
-        return number  # inherited
+        return number  # this process inherited it
     if not Path("/proc/self").exists():
-        return None  # no Linux: the parent is looked at
+        return None  # not Linux: only the parent is watched
     try:
         return os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -335,20 +326,20 @@ def _open_lifeline() -> int | None:
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the thread that started this process ends, and end now if it has ended."""
+    """Ask Linux to kill this process when the thread that started it ends; end now if that has happened already."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(EXIT_FAILED)
+        os._exit(EXIT_FAULT)
 
 
 def _end_with_family(whole_session: bool) -> None:
     if whole_session:
-        _kill_group(os.getpgrp())  # the trainer's session holds nothing else
-    os._exit(EXIT_FAILED)
+        _kill_group(os.getpgrp())  # the trainer's session holds only processes of this run
+    os._exit(EXIT_FAULT)
 
 
 def _kill_group(group: int) -> None:
-    """Kill a trainer's processes, but for Python's resource tracker, which removes semaphores and ends by itself."""
+    """Kill a trainer's processes, except Python's resource tracker, which removes semaphores and ends by itself."""
     for process in Path("/proc").glob("[0-9]*"):
         pid = int(process.name)
         with contextlib.suppress(OSError):
@@ -365,45 +356,5 @@ def _prctl(option: int, value: int) -> None:
         _LIBC.prctl(option, value, 0, 0, 0)
 
 
-# devices that another program holds
-
-
-def refuse_held_devices(devices: Iterable[Path], wait_s: float = HELD_S) -> None:
-    """Raise InputError naming the processes that hold one of `devices`, after a wait for dying ones.
-
-    Only one process can use a TPU. Nothing is killed.
-    """
-    devices = list(devices)
-    deadline = time.monotonic() + wait_s
-    while found := holders(devices):
-        if time.monotonic() >= deadline:
-            raise InputError(_held_line(found))
-        time.sleep(0.2)
-
-
-def holders(devices: Iterable[Path]) -> dict[int, tuple[Path, str]]:
-    """By process id, which of `devices` a process other than this one has open, and its command.
-
-    Only what this user may see in /proc.
-    """
-    wanted = {str(device) for device in devices}
-    found = {}
-    for process in Path("/proc").glob("[0-9]*") if wanted else ():
-        if int(process.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):  # another user's, or it has ended
-            for link in (process / "fd").iterdir():
-                if (target := str(link.readlink())) in wanted:
-                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    found[int(process.name)] = (Path(target), command.strip() or "?")
-    return found
-
-
-def _held_line(found: dict[int, tuple[Path, str]]) -> str:
-    what = "; ".join(f"process {pid} ({command}) holds {device}" for pid, (device, command) in found.items())
-    pids = " ".join(str(pid) for pid in found)
-    return f"the TPU is in use: {what}; wait until it ends, or end it with kill {pids}, then start again"
-
-
-if _IS_FORKSERVER:  # Python gives it no other code of ours to run
+if _IS_FORKSERVER:  # the import of this module is the only code of ours that Python runs there
     follow_parent()

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.image_files import encode_classes
+from ecg_generator_with_train_src.common.image_files import encode_classes, read_classes, read_rgb
 from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
 from experiment import predict
-from experiment.backend.launch import LaunchOptions, launch
+from experiment.backend.backend import LaunchOptions
+from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
@@ -23,7 +24,6 @@ from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import PX_PER_MM, GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
-from experiment.training.loaders import read_label, read_rgb
 
 from conftest import run_script
 
@@ -113,7 +113,7 @@ def blue_page(tiny_dataset) -> np.ndarray:
     """A page whose traces are blue, at 0.7 of its size."""
     sample = read_manifest(tiny_dataset)[0]
     image = read_rgb(tiny_dataset / sample.image)
-    image[read_label(tiny_dataset / sample.mask) == WAVEFORM] = (0, 0, 255)
+    image[read_classes(tiny_dataset / sample.mask) == WAVEFORM] = (0, 0, 255)
     return cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
 
 
@@ -211,7 +211,7 @@ def test_truth_gives_scores_that_can_be_counted_again(checkpoint, tiny_dataset, 
     assert run_predict(*arguments, "--output-dir", tmp_path, "--truth-root", tiny_dataset) == 0
     stem = Path(sample.image).stem
     matrix = count_confusion(
-        read_label(tmp_path / f"{stem}_mask.png"), read_label(tiny_dataset / sample.mask)
+        read_classes(tmp_path / f"{stem}_mask.png"), read_classes(tiny_dataset / sample.mask)
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["confusion"] == matrix.tolist()
@@ -337,7 +337,7 @@ def test_the_pages_of_a_pdf_are_predicted_one_by_one(checkpoint, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "out/predictions.jsonl").open()]
     assert [line["name"] for line in lines] == ["two-p1", "two-p2"]
     for line in lines:
-        assert read_label(tmp_path / f"out/{line['name']}_mask.png").shape == (60, 90)
+        assert read_classes(tmp_path / f"out/{line['name']}_mask.png").shape == (60, 90)
         assert (line["pitch_px"], line["rotation_deg"] % 90) == (7.874, 0)
 
 

@@ -8,12 +8,15 @@ from PIL import Image
 from ecg_generator_with_train_src.common.batch import write_bytes
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import (
+    cut,
     encode_binary,
     encode_classes,
     encode_grey,
     encode_ink,
     encode_rgb,
+    paper_colour,
     read_classes,
+    read_coverage,
     read_grey,
     read_ink_alpha,
     read_rgb,
@@ -71,6 +74,7 @@ def test_pages_and_coverages_come_back_as_they_were(tmp_path):
     np.testing.assert_array_equal(read_rgb(tmp_path / "rgb.png"), RGB)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "rgb.png")), RGB)
     np.testing.assert_array_equal(read_grey(tmp_path / "grey.png"), GREY)
+    np.testing.assert_array_equal(read_coverage(tmp_path / "grey.png"), GREY)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "grey.png")), GREY)
 
 
@@ -104,15 +108,46 @@ def test_a_png_cut_anywhere_is_refused_unless_all_pixels_are_there(tmp_path, kin
     assert read is not None
 
 
+def test_transparent_and_deep_images_are_read(tmp_path):
+    Image.new("RGBA", (4, 3), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_rgb(tmp_path / "clear.png") == 255).all()
+    Image.fromarray(np.full((3, 4), 40000, np.uint16)).save(tmp_path / "deep.png")
+    assert (read_rgb(tmp_path / "deep.png") == 40000 >> 8).all()
+
+
+def test_a_mask_or_coverage_of_another_kind_is_refused(tmp_path):
+    write_bytes(tmp_path / "page.png", encode_rgb(RGB))
+    with pytest.raises(
+        InputError, match=r"page\.png: is not an 8-bit palette or grey image, but of mode RGB"
+    ):
+        read_classes(tmp_path / "page.png")
+    write_bytes(tmp_path / "classes.png", encode_classes(BINARY))
+    with pytest.raises(InputError, match=r"classes\.png: is not an 8-bit grey image, but of mode P"):
+        read_coverage(tmp_path / "classes.png")
+
+
+def test_outside_a_page_is_paper_and_ignored():
+    image = np.full((20, 30, 3), (250, 240, 230), np.uint8)
+    image[5:8] = 0
+    assert paper_colour(image).tolist() == [250, 240, 230]
+    window = cut(image, -4, 10, 32, paper_colour(image))
+    assert window.shape == (32, 32, 3)
+    assert (window[:4] == (250, 240, 230)).all() and (window[24:] == (250, 240, 230)).all()
+    assert np.array_equal(window[4:24, :20], image[:, 10:])
+    label = cut(np.ones((20, 30), np.uint8), -4, 10, 32, 255)
+    assert (label == 1).sum() == 20 * 20
+    assert (label == 255).sum() == 32 * 32 - 20 * 20
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"id,fs\na,500\n", bytes(5000)])
-@pytest.mark.parametrize("reader", [read_rgb, read_grey, read_classes, read_ink_alpha])
+@pytest.mark.parametrize("reader", [read_rgb, read_grey, read_classes, read_coverage, read_ink_alpha])
 def test_what_is_no_image_is_refused(tmp_path, content, reader):
     (tmp_path / "junk.png").write_bytes(content)
     assert read_or_refuse(tmp_path / "junk.png", reader) is None
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"none\.png: no such file"):
         read_rgb(tmp_path / "none.png")
     assert read_or_refuse(tmp_path, read_rgb) is None
 
