@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.batch import write_bytes, write_text
 from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_text
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_rgb, read_rgb
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask

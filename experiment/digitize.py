@@ -21,14 +21,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    run_batch,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -39,6 +32,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table

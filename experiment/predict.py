@@ -19,13 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -35,8 +30,8 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
 from experiment.backend.launch import DEVICE_CHOICES, Backend, LaunchOptions, launch
 from experiment.labelling.overlays import overlay
 from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, run_batch
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -29,6 +29,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, find_records, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_db, score_page

@@ -17,13 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    remove_stale_temporaries,
-    run_batch,
-    write_bytes,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -37,9 +31,14 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import (
+    remove_stale_temporaries,
+    sha256_of,
+    write_bytes,
+    write_text,
+)
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_ink
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import sha256_of
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid_file import GridFile, GridSidecar, read_grid, sidecar_path
 from ecg_generator_with_train_src.page.layouts import (

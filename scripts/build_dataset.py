@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from ecg_generator_with_train_src import __version__
-from ecg_generator_with_train_src.common.batch import SkipReport, run_batch, write_bytes
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -33,6 +34,7 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
 from ecg_generator_with_train_src.common.image_files import (
     decode_jpeg,
     encode_classes,
@@ -43,7 +45,7 @@ from ecg_generator_with_train_src.common.image_files import (
     read_rgb,
 )
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, Sample, sha256_of
+from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.real_pages import RealPage, choose_real_pages
 from ecg_generator_with_train_src.dataset.split import group_records, split_groups
 from ecg_generator_with_train_src.dataset.store import DatasetStore

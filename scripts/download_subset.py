@@ -39,7 +39,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, write_text
+from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
@@ -48,6 +48,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import atomic_path, write_text
 from ecg_generator_with_train_src.fetch.transfers import (
     CHUNK_BYTES,
     MAX_CONNECTIONS,

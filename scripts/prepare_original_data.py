@@ -43,13 +43,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path, run_batch, write_json
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     make_parser,
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import atomic_path, write_json
 from ecg_generator_with_train_src.fetch.transfers import (
     CHUNK_BYTES,
     TIMEOUT_S,

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import read_grey, read_rgb
-from ecg_generator_with_train_src.dataset.format import sha256_of
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, PaperGeometry
 from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page.measure_grid import measure_grid

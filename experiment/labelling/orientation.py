@@ -10,7 +10,7 @@ import math
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import WAVEFORM
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from experiment.network.model import PX_PER_MM
 
 COARSE_PX = 4  # pieces of trace are found at a quarter of the scale

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 from experiment.backend.launch import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid

@@ -20,9 +20,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
-from ecg_generator_with_train_src.common.batch import write_bytes, write_json
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of, write_bytes, write_json
 from experiment.backend.launch import Backend
 from experiment.config import Config, check_model_config
 from experiment.network.model import PX_PER_MM, GridWaveNet

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from experiment.config import ModelConfig
 
 PX_PER_MM = 7.874  # the scale at which the network sees every page: 200 dpi

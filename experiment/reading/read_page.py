@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability

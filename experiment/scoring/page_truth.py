@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, IGNORED, Sample, read_manifest
+from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
     find_records,

@@ -21,9 +21,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import IGNORED, Sample, Split, read_manifest
+from ecg_generator_with_train_src.dataset.format import Sample, Split, read_manifest
 from experiment.config import Config, DataConfig
 from experiment.network.model import scale_for_network
 from experiment.training.augmentation import Page, augment, draw_scale, resize_page

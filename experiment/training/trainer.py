@@ -15,8 +15,9 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.tensorboard import SummaryWriter
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, DatasetInfo, read_dataset_info
+from ecg_generator_with_train_src.dataset.format import DatasetInfo, read_dataset_info
 from experiment.backend.launch import Backend
 from experiment.config import Config
 from experiment.labelling.overlays import side_by_side

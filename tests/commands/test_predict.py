@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment import predict
 from experiment.backend.launch import LaunchOptions, launch
 from experiment.config import check_config

@@ -6,14 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_classes, read_ink_alpha, read_rgb
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import (
-    REAL_PREFIX,
-    WAVEFORM,
-    read_dataset_info,
-    read_manifest,
-)
+from ecg_generator_with_train_src.dataset.format import REAL_PREFIX, read_dataset_info, read_manifest
 from ecg_generator_with_train_src.dataset.real_pages import choose_real_pages
 from ecg_generator_with_train_src.degrade.apply import degrade
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.compose import compose
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup

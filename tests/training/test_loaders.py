@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import IGNORED, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.config import Config, check_config
 from experiment.training.loaders import (
     DataSource,
