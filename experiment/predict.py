@@ -32,9 +32,9 @@ from ecg_generator_with_train_src.common.command_line import (
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
+from ecg_generator_with_train_src.common.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
 from experiment.backend.launch import DEVICE_CHOICES, Backend, LaunchOptions, launch
 from experiment.labelling.overlays import overlay
-from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import Prediction, Predictor
 from experiment.labelling.report_html import (
     Gallery,

@@ -9,7 +9,6 @@ tenth of a record's rows. Leads of a full record are compared as far as the pred
 
 import argparse
 import functools
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from ecg_generator_with_train_src.common.command_line import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path
+from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, find_records, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_db, score_page
@@ -37,9 +37,6 @@ from experiment.scoring.submission import read_submission
 
 LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
 SUBMITTED = "submission"  # the type of its pages
-
-# behind the record's id: a layout and its number, the page's type or profile, and the number of the sample
-_BEHIND_ID = re.compile(r"(?:__[^-]*-\d+)?(?:-(?P<type>.+?)(?:-\d+)?)?")
 
 
 @dataclass(frozen=True)
@@ -114,16 +111,13 @@ def find_predictions(folder: Path, out: Path | None) -> list[Path]:
 
 
 def name_page(path: Path, records: dict[str, Path]) -> Page:
-    """The record with the longest id that the name begins with, and the type that stands behind it."""
-    name = path.stem
-    ends = [len(name), *(match.start() for match in re.finditer("-|__", name))]
-    for end in sorted(ends, reverse=True):
-        behind = _BEHIND_ID.fullmatch(name[end:])
-        if name[:end] in records and behind:
-            return Page(name, name[:end], behind["type"] or "page", path)
-    raise InputError(
-        f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
-    )
+    """The record of a prediction, and its type. Raises InputError if its name begins with none of the records."""
+    name = parse_page_name(path.stem, records)
+    if not name.is_known:
+        raise InputError(
+            f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
+        )
+    return Page(path.stem, name.record, name.kind or "page", path)
 
 
 def score_file(records: dict[str, Path], page: Page) -> PageScore:

@@ -423,8 +423,8 @@ def network_page_s(args: argparse.Namespace, image: np.ndarray) -> float:
     found: list[float] = []
 
     def measure(backend) -> int:
+        from ecg_generator_with_train_src.page.geometry import PX_PER_MM
         from experiment.labelling.predictor import page_scale, tile_starts
-        from experiment.network.model import PX_PER_MM
         from experiment.predict import load_predictor
 
         predictor = load_predictor(backend, args.checkpoint)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ecg_generator_with_train_src.common.classes import WAVEFORM
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 
 COARSE_PX = 4  # pieces of trace are found at a quarter of the scale
 TRACE_MM = 25.0  # the least length of a piece of trace in which beats are looked for

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
 from experiment.backend.launch import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
@@ -26,7 +27,9 @@ FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augme
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
 SURE = 0.8  # of which way up a page stands: below, it is said
 UNSURE_OF_UP = "unsure which way up the page stands"
-LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
+ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
+    0
+]  # long side of the paper that is assumed where no grid is found
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
 
@@ -196,7 +199,7 @@ def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> tuple[float
     if px_per_mm:
         return px_per_mm, 0.0, ()
     if (grid := find_grid(image)) is None:
-        assumed = float(np.clip(max(image.shape[:2]) / LETTER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
+        assumed = float(np.clip(max(image.shape[:2]) / ASSUMED_PAPER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
         return (
             assumed,
             0.0,

@@ -15,12 +15,13 @@ from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes
 from ecg_generator_with_train_src.dataset.format import read_manifest
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
 from experiment.backend.launch import LaunchOptions, launch
 from experiment.config import check_config
 from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, write_weights
-from experiment.network.model import PX_PER_MM, GridWaveNet
+from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 from experiment.training.loaders import read_label, read_rgb
