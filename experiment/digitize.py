@@ -8,7 +8,6 @@ the competition's table as well. A page that cannot be read becomes a flat line,
 
 import argparse
 import functools
-import re
 import sys
 import time
 from collections import defaultdict
@@ -21,14 +20,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    run_batch,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -39,14 +31,17 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX, readable_pages
+from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
 from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
 from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
-from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
-from experiment.labelling.predictor import PageProbability, Predictor
+from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.predictor import Predictor
 from experiment.reading.output_files import picture, reading_summary, signals_csv
 from experiment.reading.read_page import ReadingOptions, flat_page, read_page
 from experiment.scoring.submission import write_submission
@@ -54,7 +49,6 @@ from experiment.scoring.submission import write_submission
 AUTO = "auto"
 ASSUMED_FS_HZ = 500.0
 NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
-_TYPE = re.compile(r"-\d{4}$")  # behind a record's id in the competition's file names
 
 
 @dataclass(frozen=True)
@@ -144,19 +138,11 @@ def _rates(arguments: argparse.Namespace) -> Rates:
     return Rates(None, dict(zip(table["id"], table["fs"], strict=True)), dict(rows))
 
 
-def id_of(name: str, known: dict[str, float]) -> str:
-    """The record's id in a page's name: a known one that it starts with, or what stands before the page's type."""
-    starts = [
-        page_id for page_id in known if name == page_id or name.startswith((f"{page_id}-", f"{page_id}__"))
-    ]
-    return max(starts, key=len) if starts else _TYPE.sub("", name)
-
-
 def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
     """Raises InputError naming the ids of a submission that have several pages, or none."""
     pages = defaultdict(list)
     for name in names:
-        pages[id_of(name, rates.by_id)].append(name)
+        pages[parse_page_name(name, rates.by_id).record].append(name)
     several = sorted(page_id for page_id, its_names in pages.items() if len(its_names) > 1)
     if several:
         raise InputError(f"--submission: several pages of {', '.join(several)}; give one page of each record")
@@ -218,7 +204,7 @@ def seen_pages(
     see = functools.partial(predictor.page_probability, px_per_mm=arguments.px_per_mm)
     for path in paths:
         for name, image in _pages_of(path):
-            fs_hz, source = rates.of(path, id_of(name, rates.by_id))
+            fs_hz, source = rates.of(path, parse_page_name(name, rates.by_id).record)
             if source == "assumed" or (rates.by_id and source != "table"):
                 told = (
                     "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
@@ -265,7 +251,7 @@ def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
     _check_one_page_an_id(list(signals), rates)
     pages = {}
     for name, signal_mv in sorted(signals.items()):
-        page_id = id_of(name, rates.by_id)
+        page_id = parse_page_name(name, rates.by_id).record
         wanted = rates.rows.get(page_id, {})
         pages[page_id] = {
             lead: _as_long(signal_mv[:, k], wanted.get(lead))

@@ -19,13 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    write_bytes,
-    write_json,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -34,8 +29,9 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX, readable_pages
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
 from experiment.labelling.network_flags import (
@@ -46,7 +42,6 @@ from experiment.labelling.network_flags import (
     load_predictor,
 )
 from experiment.labelling.overlays import overlay
-from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
 from experiment.labelling.predictor import Prediction, Predictor
 from experiment.labelling.report_html import (
     Gallery,

@@ -16,12 +16,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    remove_stale_temporaries,
-    run_batch,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -30,6 +25,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record_ids
 
 DATABASE = "ptbxl_database.csv"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.common.batch import remove_stale_temporaries, run_batch, write_text
+from ecg_generator_with_train_src.common.batch import run_batch
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
@@ -22,6 +22,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S

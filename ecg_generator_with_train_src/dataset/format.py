@@ -10,18 +10,15 @@
 Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 
-BACKGROUND, GRID, WAVEFORM = 0, 1, 2
-IGNORED = 255
-CLASS_NAMES = ("background", "grid", "waveform")
 REAL_PREFIX = "real-"  # of the profile of a real page; its type follows
 
 Split = Literal["train", "val"]
@@ -131,8 +128,3 @@ def read_manifest(root: Path) -> list[Sample]:
                 f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
             ) from error
     return samples
-
-
-def sha256_of(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
-    return hashlib.sha256(data).hexdigest()

@@ -12,15 +12,14 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from ecg_generator_with_train_src.common.batch import is_temporary, remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import (
-    DatasetInfo,
-    Sample,
-    read_dataset_info,
-    read_manifest,
+from ecg_generator_with_train_src.common.files import (
+    is_temporary,
+    remove_stale_temporaries,
     sha256_of,
+    write_text,
 )
+from ecg_generator_with_train_src.dataset.format import DatasetInfo, Sample, read_dataset_info, read_manifest
 
 _PARTIAL = "manifest.partial.jsonl"
 

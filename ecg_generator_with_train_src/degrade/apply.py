@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degrade.draw_strengths import Degradation
 from ecg_generator_with_train_src.degrade.optics import (
     add_glare,

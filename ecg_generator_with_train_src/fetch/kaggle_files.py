@@ -13,8 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport, atomic_path
+from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.fetch.kaggle_client import Competition, asked_pause_s
 from ecg_generator_with_train_src.fetch.kaggle_token import SETTINGS_PAGE
 from ecg_generator_with_train_src.fetch.transfers import (

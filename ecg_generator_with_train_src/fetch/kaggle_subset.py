@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import write_text
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_text
 from ecg_generator_with_train_src.fetch.kaggle_client import Competition
 from ecg_generator_with_train_src.fetch.kaggle_files import Wanted, fetch_file
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import atomic_path, write_json
+from ecg_generator_with_train_src.common.files import atomic_path, write_json
 
 STATE_NAME = ".prepared.json"
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecg_generator_with_train_src.common.batch import SkipReport, is_temporary
+from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import is_temporary
 
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
 TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads

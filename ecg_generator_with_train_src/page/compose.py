@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, WAVEFORM
 from ecg_generator_with_train_src.page.furniture import draw_furniture
 from ecg_generator_with_train_src.page.page import PageDescription
 from ecg_generator_with_train_src.page.stroke import Strip

@@ -11,6 +11,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 MM_PER_INCH = 25.4
+DPI = 200  # resolution of the default page, and that at which the network sees every page
+PX_PER_MM = round(
+    DPI / MM_PER_INCH, 3
+)  # the network's scale, with as many decimals as its weights files state
 POINTS_PER_INCH = 72.0
 MINOR_MM = 1.0
 MAJOR_MM = 5.0

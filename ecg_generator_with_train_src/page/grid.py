@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import MAJOR_MM, MINOR_MM, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import DPI, MAJOR_MM, MINOR_MM, MM_PER_INCH, PaperGeometry
 
 Rgb = tuple[int, int, int]
 
-CORE_MM = 0.127  # what a mask marks of a line: one pixel at 200 dpi
+CORE_MM = MM_PER_INCH / DPI  # width that a mask marks of a line: one pixel of the default page
 FRAME_POINTS = 0.8
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import MM_PER_INCH, POINTS_PER_INCH, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import DPI, MM_PER_INCH, POINTS_PER_INCH, PaperGeometry
 from ecg_generator_with_train_src.page.grid import DEFAULT_GRID_STYLE, GridStyle, Rgb
 
 PEN_POINTS = 0.75
@@ -11,7 +11,7 @@ PULSE_PER_PEN = 1.5  # width of the pulse's stroke, of the traces'
 SEPARATOR_PER_PEN = 3.0
 MAX_INK_GREY = 51
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 3.0
-REFERENCE_PX_PER_MM = 200 / MM_PER_INCH  # pens are sampled for 200 dpi
+REFERENCE_PX_PER_MM = DPI / MM_PER_INCH  # pens are drawn at random for this scale
 
 # (minor, major) at full strength, on white paper
 GRID_COLOURS: dict[str, tuple[Rgb, Rgb]] = {

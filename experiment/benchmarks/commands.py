@@ -18,7 +18,7 @@ from ecg_generator_with_train_src.degrade.profiles import CLEAN
 from ecg_generator_with_train_src.page.records import find_records, read_record_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
+CLEAN_GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
 MASK = REPOSITORY / "image_data" / "complete_mask.png"
 COMPETITION = "3x4+1"
 REPEATS = 7
@@ -50,7 +50,14 @@ def run_render(work: Path, count: int, workers: int, layout: str = COMPETITION) 
     """batch_render_waveforms.py, all pages anew."""
     return timed_command(
         "scripts/batch_render_waveforms.py",
-        *("--csv-root", work / f"records{count}", "--grid", GRID, "--image-dir", work / f"images{count}"),
+        *(
+            "--csv-root",
+            work / f"records{count}",
+            "--grid",
+            CLEAN_GRID,
+            "--image-dir",
+            work / f"images{count}",
+        ),
         *("--mask-dir", work / f"masks{count}", "--num-workers", workers, "--overwrite", "--layouts", layout),
     )
 

@@ -15,8 +15,10 @@ from scipy.interpolate import RectBivariateSpline
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import outcome_of
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.page import trace_points
 from ecg_generator_with_train_src.page.records import (
     Record,
@@ -29,9 +31,9 @@ from ecg_generator_with_train_src.register.registration import Registration, lab
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
 from experiment.labelling.network_flags import find_images, load_predictor
-from experiment.labelling.page_files import readable_pages
-from experiment.labelling.predictor import PageProbability, input_of_upright, resized
-from experiment.network.model import PX_PER_MM, scale_for_network
+from experiment.labelling.page_probability import PageProbability, input_of_upright
+from experiment.labelling.predictor import resized
+from experiment.network.model import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import ReadingOptions, put_together, read_page, read_with_field

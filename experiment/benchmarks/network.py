@@ -9,12 +9,12 @@ import numpy as np
 
 from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.command_line import available_cores
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
 from experiment.benchmarks.commands import copy_records, median_s, run_build, run_on_images, run_render
 from experiment.labelling.network_flags import load_predictor
 from experiment.labelling.predictor import page_scale, tile_starts
-from experiment.network.model import PX_PER_MM
 
 PHOTO_SIZE_PX = (4000, 3000)
 

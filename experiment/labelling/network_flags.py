@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.page_files import IMAGE_SUFFIXES, PDF_SUFFIX
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
-from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX
 from experiment.labelling.predictor import Predictor
 from experiment.network.checkpoints import load_model
 

@@ -1,6 +1,6 @@
 """Which way up a page stands, from what the network found on it.
 
-Traces run along the paper: a page on which they run down the image lies on its side. Whether it stands on its head is
+Traces run along the paper: a page on which they run down the image lies on its side. Whether it is upside down is
 put to the vote, for each cue fails on some page:
 - the T wave follows the QRS complex by some 200 to 300 ms, while as long before it there is little;
 - in most leads QRS complexes and T waves point up more than down;
@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rows import Rows, find_rows
 
 COARSE_PX = 4  # pieces of trace are found at a quarter of the scale
@@ -77,10 +77,10 @@ def _pieces(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def upside_down(image: np.ndarray, probability: np.ndarray, turned: bool = False) -> float:
-    """The chance that a page whose traces run across, of which there are some, stands on its head.
+    """The chance that a page whose traces run across, of which there are some, is upside down.
 
     image (H, W, 3) uint8 at the network's scale, probability (3, H, W). A page that was `turned` from its side is as
-    likely to stand on its head as not; one that was not is upright more often than not.
+    likely to stand upside down as not; one that was not is upright more often than not.
     """
     for_upright = sum(WEIGHTS[cue] * value for cue, value in votes(image, probability).items())
     return 1 / (1 + math.exp(np.clip(for_upright + (0.0 if turned else USUAL), -50, 50)))

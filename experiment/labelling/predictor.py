@@ -14,63 +14,26 @@ import cv2
 import numpy as np
 import torch
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
 from experiment.backend.backend import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
+from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
-SURE_OF_UP = 0.85  # chance that a page stands upright, below which it is said that it may not
 UNSURE_OF_UP = "unsure which way up the page stands"
-LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
+ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
+    0
+]  # long side of the paper that is assumed where no grid is found
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
-
-
-@dataclass(frozen=True)
-class PageProbability:
-    """What the network says of a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
-
-    `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
-    `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
-    turned clockwise, grid lines' slant included.
-    """
-
-    probability: np.ndarray  # (3, H, W) float32: background, grid, waveform
-    image: np.ndarray  # (H, W, 3) uint8: the page as the network saw it
-    to_input: np.ndarray  # (3, 3) float64
-    input_shape: tuple[int, int]  # height and width of the image that was given
-    pitch_px: float  # input pixels a millimetre
-    quarter_turns: int
-    rotation_deg: float
-    confidence: float  # mean probability of the labels over what is no background, 0 to 1
-    warnings: tuple[str, ...]
-    upright_chance: float = 1.0  # that these planes do not stand on their heads
-
-    @property
-    def may_be_upside_down(self) -> bool:
-        """Whether it is not sure which way up the page stands."""
-        return self.upright_chance < SURE_OF_UP
-
-    def upside_down(self) -> "PageProbability":
-        """The same page, stood on its head."""
-        height, width = self.probability.shape[1:]
-        over = np.array([[-1.0, 0.0, width], [0.0, -1.0, height], [0.0, 0.0, 1.0]])
-        return replace(
-            self,
-            probability=np.ascontiguousarray(self.probability[:, ::-1, ::-1]),
-            image=np.ascontiguousarray(self.image[::-1, ::-1]),
-            to_input=self.to_input @ over,
-            quarter_turns=(self.quarter_turns + 2) % 4,
-            rotation_deg=(self.rotation_deg + 360) % 360 - 180,
-            upright_chance=1 - self.upright_chance,
-        )
 
 
 @dataclass(frozen=True)
@@ -224,7 +187,7 @@ def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
     if px_per_mm:
         return PageScale(px_per_mm, 0.0, ())
     if (grid := find_grid(image)) is None:
-        assumed = float(np.clip(max(image.shape[:2]) / LETTER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
+        assumed = float(np.clip(max(image.shape[:2]) / ASSUMED_PAPER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
         warning = f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image"
         return PageScale(assumed, 0.0, (warning,))
     unsure = (f"unsure of the grid's scale: {grid.pitch_px:.2f} px/mm",) if grid.margin < MIN_MARGIN else ()
@@ -261,23 +224,6 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return image
     smaller = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-
-
-def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_turns: int) -> np.ndarray:
-    """Affine map (3, 3) from canvas coordinates of an upright image to those of the image that was given.
-
-    Both shapes are (height, width); the upright image is the given one, scaled, after np.rot90(…, quarter_turns).
-    """
-    height, width = given
-    turned = (width, height) if quarter_turns % 2 else (height, width)
-    scale = np.diag([turned[1] / upright[1], turned[0] / upright[0], 1.0])
-    back = {
-        0: np.eye(3),
-        1: np.array([[0, -1, width], [1, 0, 0], [0, 0, 1]], float),
-        2: np.array([[-1, 0, width], [0, -1, height], [0, 0, 1]], float),
-        3: np.array([[0, 1, 0], [-1, 0, height], [0, 0, 1]], float),
-    }
-    return back[quarter_turns % 4] @ scale
 
 
 def labels_of(page: PageProbability, image: np.ndarray) -> np.ndarray:

@@ -13,17 +13,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.geometry import MINOR_MM, Placement
+from ecg_generator_with_train_src.page.geometry import MINOR_MM, PX_PER_MM, Placement
 from ecg_generator_with_train_src.page.layouts import (
     DEFAULT_LAYOUT,
+    GAINS_MM_MV,
     LAYOUTS,
+    LEAD_STARTS,
     PAPER_SIZES_MM,
     PULSE_S,
     ROW_LENGTH_MM,
+    SPEEDS_MM_S,
     Layout,
     PageSetup,
 )
-from experiment.network.model import PX_PER_MM
 from experiment.reading.rectify import INKED, RectifiedPage
 from experiment.reading.rows import Rows, find_rows
 
@@ -44,8 +46,6 @@ SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
 PULSE_SHIFT_PX = 16  # by which pulses may stand off their zero line
 _BESIDE_PX = np.arange(-6, 7)  # across a line and what is beside it
-SPEEDS_MM_S, GAINS_MM_MV = (25.0, 50.0), (10.0, 5.0, 20.0)
-BOUNDARIES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # of a row, where leads start in one of the layouts
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _boundary_score(layout: Layout, evidence: np.ndarray) -> float:
     """Mean evidence where the layout's leads start less that where they do not."""
     starts = np.zeros(evidence.shape, bool)
     shares = np.arange(1, layout.columns) / layout.columns
-    starts[: layout.rows] = np.isclose(np.array(BOUNDARIES)[:, None], shares).any(axis=1)
+    starts[: layout.rows] = np.isclose(np.array(LEAD_STARTS)[:, None], shares).any(axis=1)
     inside = evidence[starts].mean() if starts.any() else 0.0
     outside = evidence[~starts].mean() if (~starts).any() else 0.0
     return float(inside - outside)
@@ -234,10 +234,10 @@ def _alike(found: np.ndarray, declared: np.ndarray) -> float:
 
 
 def _boundary_evidence(page: RectifiedPage, rows: Rows, start_px: float) -> np.ndarray:
-    """How much it looks as if a lead started, (rows, BOUNDARIES): 0 where none does, 1 to 2 where one does."""
+    """How much it looks as if a lead started, (rows, LEAD_STARTS): 0 where none does, 1 to 2 where one does."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
-    at = [round(start_px + share * length_px) for share in BOUNDARIES]
-    evidence = np.zeros((len(rows.zero_y_px), len(BOUNDARIES)))
+    at = [round(start_px + share * length_px) for share in LEAD_STARTS]
+    evidence = np.zeros((len(rows.zero_y_px), len(LEAD_STARTS)))
     for row, zero in enumerate(rows.zero_y_px):
         bars = _standing_out(_separator_profile(page, zero))
         jumps = _standing_out(_jump_profile(rows, row))

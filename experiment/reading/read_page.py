@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
-from experiment.labelling.predictor import PageProbability
+from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import FoundLayout, find_layout
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
@@ -18,7 +18,7 @@ MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
 CERTAINLY_UPRIGHT = 0.99  # chance from which leads that do not fit together have another reason
-DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
+DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand upside down
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rectify import INKED
 
 LEVEL_MM = 1.5  # height of a run up to which the trace runs level there; longer ones count less

@@ -6,20 +6,17 @@ lead without any value as a flat line: never as missing.
 
 import functools
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_page, score_unread
 
 LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
-
-# What stands behind the record's id: a layout and its number, the page's type or profile, the number of the sample
-_BEHIND_ID = re.compile(r"(?:__[^-]*-\d+)?(?:-(?P<type>.+?)(?:-\d+)?)?")
 
 
 @dataclass(frozen=True)
@@ -61,16 +58,13 @@ def was_read(about: Path) -> bool:
 
 
 def name_page(path: Path, records: dict[str, Path]) -> Page:
-    """The record with the longest id that the name begins with, and the type that stands behind it."""
-    name = path.stem
-    ends = [len(name), *(match.start() for match in re.finditer("-|__", name))]
-    for end in sorted(ends, reverse=True):
-        behind = _BEHIND_ID.fullmatch(name[end:])
-        if name[:end] in records and behind:
-            return Page(name, name[:end], behind["type"] or "page", path)
-    raise InputError(
-        f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
-    )
+    """The record of a prediction, and its type. Raises InputError if its name begins with none of the records."""
+    name = parse_page_name(path.stem, records)
+    if not name.is_known:
+        raise InputError(
+            f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
+        )
+    return Page(path.stem, name.record, name.kind or "page", path)
 
 
 def score_file(records: dict[str, Path], page: Page) -> PageScore:

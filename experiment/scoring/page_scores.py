@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED, WAVEFORM
 from experiment.scoring.dice import scores
 from experiment.scoring.page_truth import PageTruth
 

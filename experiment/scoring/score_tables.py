@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.common.batch import atomic_path
+from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.scoring.compare import Page, Scores
 from experiment.scoring.signal_metric import PageScore, score_db

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
-from ecg_generator_with_train_src.dataset.format import IGNORED, Sample
+from ecg_generator_with_train_src.dataset.format import Sample
 from experiment.config import Config, DataConfig
 from experiment.training.augmentation import Page, augment, draw_scale, resize_page
 from experiment.training.pages import Pages

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.launch import Choice, LaunchOptions, choose, launch, resolve_precision
+from experiment.backend.backend import Choice, LaunchOptions, resolve_precision
+from experiment.backend.launch import choose, launch
 from experiment.backend.prefetch import DEPTH, prefetched
 
 import rank_programs

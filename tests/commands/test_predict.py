@@ -11,17 +11,20 @@ import pytest
 import torch
 from PIL import Image
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes, read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling.network_flags import find_images, load_predictor
-from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
+from experiment.labelling.page_probability import input_of_upright
+from experiment.labelling.predictor import Predictor, blend, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, write_weights
-from experiment.network.model import PX_PER_MM, GridWaveNet
+from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 

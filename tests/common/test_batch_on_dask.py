@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ecg_generator_with_train_src.common.batch import remove_stale_temporaries
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries
 
 from conftest import GRID, MASK, run_script, succeed
 from helpers import files_below

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.image_files import read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.labelling.orientation import WEIGHTS, runs_down, upside_down, votes
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.compose import compose
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.page.page import PageRequest, describe_page, draw_traces
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.labelling.predictor import PageProbability
-from experiment.network.model import PX_PER_MM
+from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import find_layout
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page

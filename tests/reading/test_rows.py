@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rows import find_rows
 
 KNOWN = (3, 4, 6, 7, 12)

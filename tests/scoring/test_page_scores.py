@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import IGNORED, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import IGNORED, WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.page import TracePoints
 from experiment.scoring.page_scores import Tally, score_page
 from experiment.scoring.page_truth import PageTruth, curve_of, find_truth

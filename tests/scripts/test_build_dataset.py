@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import (
     encode_binary,
     encode_grey,
@@ -20,12 +21,7 @@ from ecg_generator_with_train_src.common.image_files import (
     read_ink_alpha,
     read_rgb,
 )
-from ecg_generator_with_train_src.dataset.format import (
-    Sample,
-    read_dataset_info,
-    read_manifest,
-    sha256_of,
-)
+from ecg_generator_with_train_src.dataset.format import Sample, read_dataset_info, read_manifest
 from ecg_generator_with_train_src.page.page import read_page_description, trace_points
 from ecg_generator_with_train_src.page.records import read_record
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import IGNORED, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.training.crops import page_order, page_weights, random_corner
 from experiment.training.loaders import DataSource
 

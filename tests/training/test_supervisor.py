@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.training.supervisor import holders, refuse_held_devices
+from experiment.training.held_devices import holders, refuse_held_devices
 
 from conftest import REPOSITORY
 from helpers import linux_only, wait_for
