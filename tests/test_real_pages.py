@@ -22,7 +22,7 @@ from ecg_generator_with_train_src.real_pages import choose_real_pages
 from ecg_generator_with_train_src.records import read_record
 from ecg_generator_with_train_src.warp import PageMap, place_on_image
 
-from helpers import build, files_below, said_of_skipped
+from helpers import build, evenly_fed, files_below, said_of_skipped
 
 TYPES = ("0001", "0003", "0005", "0009")
 
@@ -83,7 +83,7 @@ def two_records(sample_records, rendered, tmp_path_factory) -> Path:
     paper = page.geometry.paper
     ink = read_ink_alpha(root / "wave" / f"{names[0]}.png")
     composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
-    degradation = sample_degradation(random_stream(0, "real"), "scan_bw", paper)
+    degradation = evenly_fed(sample_degradation(random_stream(0, "real"), "scan_bw", paper))
     scan = degrade(composed, paper, page.geometry.px_of_points(page.style.pen_points), degradation)
     (root / "map.json").write_text(degradation.page_map.model_dump_json())
     for name, kind, image in (
