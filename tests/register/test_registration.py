@@ -18,6 +18,8 @@ from ecg_generator_with_train_src.register.coarse import place_coarsely
 from ecg_generator_with_train_src.register.refine import Field, Found, Stage, fit
 from ecg_generator_with_train_src.register.registration import label_page, register_page
 
+from helpers import evenly_fed
+
 PEN_PX = 2.083
 
 
@@ -41,7 +43,7 @@ def page_image(default_page, rendered):
 def degraded(page, composed, profile, seed, photo_size_px=1800):
     paper = page.geometry.paper
     rng = random_stream(seed, profile, "register")
-    degradation = sample_degradation(rng, profile, paper, photo_size_px)
+    degradation = evenly_fed(sample_degradation(rng, profile, paper, photo_size_px))
     return degrade(composed, paper, PEN_PX, degradation), degradation.page_map
 
 
