@@ -166,6 +166,13 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
     Returns the ink's opacity, shape (height, width), uint8 (255 = wholly covered), and the names of the leads
     that leave the page and are cut. The mask is `opacity_to_mask` of the same array. A gap in a signal is a gap in the
     trace. Raises InputError if a lead has no value in the time that the page shows of it, or all leads leave the page.
+
+    >>> record = Record("17", 50.0, np.repeat(np.sin(np.arange(500) / 8)[:, None], 12, axis=1))
+    >>> request = PageRequest("17", PageSetup(), varied=False, variant="default")
+    >>> page = describe_page(request, "17", "", record.fs_hz, (None, PageSetup().paper()), seed=0)
+    >>> opacity, cut = draw_traces(page, record)
+    >>> opacity.shape, int(opacity.max()), cut
+    ((1700, 2200), 255, ())
     """
     shape = page.geometry.height_px, page.geometry.width_px
     pen_px = page.geometry.px_of_points(page.style.pen_points)

@@ -64,6 +64,14 @@ def read_record(path: Path, fs_hz: float) -> Record:
     Raises InputError naming the file for an unreadable file, a missing lead, text in a cell, no rows, an infinite
     value, a lead without any value or with one value throughout, a rate outside 50-2000 Hz, and a
     length that is not 10 s at `fs_hz`.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "17.csv")
+    >>> rows = [",".join([str(k % 50 / 50)] * 12) for k in range(500)]
+    >>> _ = path.write_text("\\n".join([",".join(LEADS), *rows]))
+    >>> record = read_record(path, fs_hz=50)
+    >>> record.record_id, record.signal_mv.shape, record.lead_mv("V1")[:3].tolist()
+    ('17', (500, 12), [0.0, 0.02, 0.04])
     """
     check_fs(fs_hz, path)
     signal_mv = read_signal_mv(path)

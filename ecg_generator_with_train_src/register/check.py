@@ -1,5 +1,6 @@
 """What an image shows where a page is thought to be: along the traces and the grid's lines, against beside them."""
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -28,8 +29,11 @@ MIN_CELL_FILL = 0.02
 MIN_CELL_MARGIN = 0.003  # darkness of lines above the paper between
 TEXT_MM, LABEL_MM = 19.0, 45.0  # from the top: where the header's text and a label stuck on it may be
 DARK = 0.5  # of the traces' contrast: what else may be ink
+LINE_PX = 5  # width that a printed grid line may have
+PRINT_REACH_PX = 11  # width of the neighbourhood of a dark place between the lines
 UNSEEN_WINDOW = 9  # checks along a trace, of which most must see it
 UNSEEN_REACH_MM = 1.5
+REMAP_ROWS = 32_000  # cv2.remap takes no more than 32,766 at once
 
 MIN_TRACE_INSIDE = 0.3
 # measured: 0.09 to 0.20 on other records' pages; 0.49 under the worst moire, 0.8 to 1 elsewhere
@@ -152,7 +156,7 @@ def pulse_contrast(sheet: Sheet, photo: FlatPhoto) -> float:
 def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
     """255 where the drawn page's labels hold, 0 where the image may show something else; shape of the page, uint8.
 
-    They do not about stretches of the traces that are not seen, nor where something dark in the header hides a line.
+    They do not hold about stretches of the traces that are not seen, nor where print in the header hides a line.
     """
     known = np.full(sheet.ink.shape, 255, np.uint8)
     mostly = np.convolve(sight.seen, np.ones(UNSEEN_WINDOW), "same") > UNSEEN_WINDOW / 2
@@ -161,6 +165,7 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
         cv2.circle(known, (int(x_px), int(y_px)), reach_px, 0, cv2.FILLED)
     header = round(TEXT_MM * sheet.paper.px_per_mm_y)
     dark = (sight.photo.ink > DARK * sight.contrast) & (draw_grid_mask(sheet.paper) > 0)
+    dark &= _near_print(sheet, sight)
     hidden = cv2.dilate(
         dark[:header].astype(np.uint8), np.ones((3, 3))
     )  # the page with a pulse is not whole pixels off
@@ -170,7 +175,7 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
 
 def covered_grid(sheet: Sheet, sight: Sight) -> np.ndarray:
     """255 in squares of the header where no grid is seen (a label is stuck on it), else 0; shape of the page, uint8."""
-    clear = sight.photo.ink < DARK * sight.contrast
+    clear = ~_near_print(sheet, sight)
     cells = _grid_by_cells(sight.photo, sheet, clear, HEADER_CELL_MM) == 0
     cell_px = round(HEADER_CELL_MM * sheet.paper.px_per_mm)
     covered = np.zeros_like(sheet.ink)
@@ -179,11 +184,26 @@ def covered_grid(sheet: Sheet, sight: Sight) -> np.ndarray:
     return covered
 
 
+def _near_print(sheet: Sheet, sight: Sight) -> np.ndarray:
+    """Whether something dark that is no grid line is near, as text and labels are; bool, shape of the page.
+
+    Laser printers print major lines as dark as traces, so that darkness alone does not tell print from lines.
+    """
+    lines = cv2.dilate(draw_grid_mask(sheet.paper), np.ones((LINE_PX, LINE_PX), np.uint8))
+    dark = (sight.photo.ink > DARK * sight.contrast) & (lines == 0)
+    return cv2.dilate(dark.astype(np.uint8), np.ones((PRINT_REACH_PX, PRINT_REACH_PX), np.uint8)) > 0
+
+
 def _sampled(layer: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> np.ndarray:
-    """Values at canvas points, of any number up to 32767 and any shape (n,) or (n, m)."""
-    tables = (np.atleast_2d(along - 0.5).astype(np.float32) for along in (x_px, y_px))
-    values = cv2.remap(layer, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return values.reshape(np.shape(x_px))
+    """Values at canvas points, of any shape (n,) or (n, m)."""
+    x, y = (np.atleast_2d(along - 0.5).astype(np.float32) for along in (x_px, y_px))
+    if np.ndim(x_px) == 1:
+        x, y = x.T, y.T
+    parts = [
+        cv2.remap(layer, x[first:last], y[first:last], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for first, last in itertools.pairwise([*range(0, len(x), REMAP_ROWS), len(x)])
+    ]
+    return np.concatenate(parts).reshape(np.shape(x_px)) if parts else np.empty(np.shape(x_px), np.float32)
 
 
 def _profiles(darkness: np.ndarray, checks: np.ndarray) -> np.ndarray:

@@ -85,6 +85,16 @@ def register_page(image_rgb: np.ndarray, record: Record) -> Registration:
     """Find the competition's page of a record in its scan or photo, (height, width, 3) uint8, in any orientation.
 
     Raises InputError, which does not name the file, if the page is not found, or what was found does not fit.
+
+    >>> from ecg_generator_with_train_src.page.grid import draw_grid
+    >>> record = Record("17", 50.0, np.repeat(np.sin(np.arange(500) / 8)[:, None], 12, axis=1))
+    >>> page = _describe(record, "left")
+    >>> paper = page.geometry.paper
+    >>> opacity, _ = draw_traces(page, record)
+    >>> image_rgb = compose(page, opacity, draw_grid(paper), draw_grid_mask(paper)).image
+    >>> registration = register_page(image_rgb, record)
+    >>> registration.page.setup.pulse, round(registration.px_per_mm, 3), registration.quality.trace_seen
+    ('left', 7.874, 1.0)
     """
     sheet = draw_sheet(_describe(record, "none"), record)
     page_map, sight = _as_drawn(image_rgb, sheet) or _photographed(image_rgb, sheet)
