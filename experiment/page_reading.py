@@ -49,8 +49,8 @@ class PageReading:
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
-    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no doubt. Raises InputError, naming no
-    file, if no grid or no layout is found on it."""
+    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
+    doubt. Raises InputError, naming no file, if no grid or no layout is found on it."""
     if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
