@@ -48,11 +48,7 @@ class PageReading:
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-<<<<<<< HEAD:experiment/reading/read_page.py
     """Read a page at `fs_hz`. One that may stand upside down is read both ways, and the one with limb leads that fit
-=======
-    """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
->>>>>>> upright:experiment/page_reading.py
     together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
     doubt. Raises InputError, naming no file, if no grid or no layout is found on it."""
     if seen.may_be_upside_down:
