@@ -52,7 +52,7 @@ from experiment.labelling.report_html import (
     score_rows,
 )
 from experiment.scoring.dice import mean_foreground_dice
-from experiment.scoring.page_scores import Tally, score_page
+from experiment.scoring.page_scores import Tally, score_labels
 from experiment.scoring.page_truth import ReadTruth, find_truth
 
 WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
@@ -206,7 +206,7 @@ def predict_page(
     if read_truth is not None:
         try:
             truth = read_truth(page.image)
-            kind, tally = truth.kind, score_page(prediction.label, truth)
+            kind, tally = truth.kind, score_labels(prediction.label, truth)
             line |= {"kind": kind, **tally.scores()}
         except InputError as error:
             problem = f"predicted, but not scored: {error}"

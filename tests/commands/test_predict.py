@@ -22,7 +22,7 @@ from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
-from experiment.labelling.predictor import Predictor, blend, page_scale, tile_starts
+from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
@@ -70,7 +70,7 @@ def test_tiles_cover_every_pixel_and_overlap(length):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     image = page(*size)
-    found = blend(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
+    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
     np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
