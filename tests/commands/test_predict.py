@@ -23,7 +23,7 @@ from experiment.config import check_config
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
-from experiment.network.checkpoints import TrainingState, write_weights
+from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
@@ -79,7 +79,7 @@ def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
 
     def compare(backend):
         found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
-        model = predict.load_model(checkpoint)[0]
+        model = load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
 
