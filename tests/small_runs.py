@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiment import train_tpu
 from experiment.config import Config, check_config
@@ -61,6 +63,18 @@ def metrics_of(folder: Path) -> list[dict]:
     """metrics.jsonl without what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+
+
+def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """All TensorBoard scalars, but for speeds."""
+    events = EventAccumulator(str(folder)).Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if "per_s" not in tag]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def copy_of(folder: Path, runs: Path) -> Path:
+    """The run again, in another folder of runs."""
+    return Path(shutil.copytree(folder, runs / folder.name))
 
 
 def assert_same_metrics(ours: Path, theirs: Path, tolerance: float) -> None:

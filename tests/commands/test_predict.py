@@ -278,7 +278,7 @@ def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
         (["--images", tmp_path / "none", "--checkpoint", checkpoint], "none: not found"),
         (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
         (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
-        (["--images", one, "--checkpoint", one], "no whole safetensors file"),
+        (["--images", one, "--checkpoint", one], "truncated or not a safetensors file"),
         (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: is no multiple of 2"),
         (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
     ]
