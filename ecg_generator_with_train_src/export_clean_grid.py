@@ -71,7 +71,7 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
     """
     paths = sorted(train_root.glob(f"*/*-{RENDERED}.png"))
     paths = paths[:: max(1, len(paths) // max_pages)][:max_pages]
-    pages = read_pages(paths)
+    pages = read_usual_pages(paths)
     if len(pages) < MIN_PAGES:
         raise InputError(
             f"{train_root}: {len(pages)} rendered pages (<id>/<id>-{RENDERED}.png) of one size, "
@@ -81,7 +81,7 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
     return rgb, known_sheet(measure_grid(rgb, train_root)), len(pages)
 
 
-def read_pages(paths: list[Path]) -> list[np.ndarray]:
+def read_usual_pages(paths: list[Path]) -> list[np.ndarray]:
     """The pages that can be read and are of the most common size."""
     pages: dict[Path, np.ndarray] = {}
     for path in paths:

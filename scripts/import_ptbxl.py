@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     made = sum(1 for _ in skipped.sift(outcomes, name=str))
     write_text(args.output_root / "train.csv", record_table(args.output_root, database))
     skipped.write()
-    report(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
+    report_import(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -137,7 +137,9 @@ def record_table(output_root: Path, database: pd.DataFrame) -> str:
     return "\n".join(rows) + "\n"
 
 
-def report(args: argparse.Namespace, made: int, kept: int, skipped: SkipReport, duration_s: float) -> None:
+def report_import(
+    args: argparse.Namespace, made: int, kept: int, skipped: SkipReport, duration_s: float
+) -> None:
     """Say what was made."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} records, listed in {skipped.path}", file=sys.stderr)
