@@ -26,7 +26,8 @@ GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
 DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME
 DEFAULT_MASK = Path("image_data") / MASK_NAME
 EXPORT_DIR = Path("data/exported_grid")
-QUANTILE = 0.9  # of the pages at a pixel, from dark to bright: a tenth is unmarked nearly everywhere
+# rank of the page that is taken at each pixel, from dark to bright: nearly everywhere a tenth of the pages is unmarked
+QUANTILE = 0.9
 MIN_PAGES = 5
 _ROWS_AT_ONCE = 100
 

@@ -63,9 +63,7 @@ def test_every_record_has_its_ink_its_mask_and_its_description(sample_records, r
     assert grid.read_bytes() == GRID.read_bytes()
 
 
-def test_one_worker_and_a_flat_folder_give_the_same_bytes_as_two_and_a_nested_one(
-    sample_records, rendered, tmp_path
-):
+def test_one_worker_and_a_flat_folder_give_the_same_bytes(sample_records, rendered, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
     for path in sample_records.glob("*/*.csv"):
@@ -80,12 +78,8 @@ def test_seeds_change_the_look_and_never_the_ink(sample_records, rendered, tmp_p
     """Seed 0 is the seed that the other pages have; seed 1 is another."""
     csv_root = linked(sample_records, tmp_path / "csv", 3)
     pages = {}
-    for name, arguments in (
-        ("default", ()),
-        ("0", ("--seed", 0)),
-        ("1", ("--seed", 1)),
-        ("again", ("--seed", 1)),
-    ):
+    runs = {"default": (), "0": ("--seed", 0), "1": ("--seed", 1), "again": ("--seed", 1)}
+    for name, arguments in runs.items():
         assert render(csv_root, tmp_path / name, "--num-workers", 1, *arguments).returncode == 0
         pages[name] = files_below(tmp_path / name)
     assert pages["default"] == pages["0"]
