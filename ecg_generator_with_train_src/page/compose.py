@@ -16,9 +16,9 @@ class ComposedPage:
 
     image: np.ndarray  # RGB
     classes: np.ndarray  # 0 background, 1 grid, 2 waveform
-    coverage: np.ndarray  # of the traces, 255 = wholly covered
-    furniture: np.ndarray  # coverage of all else that is printed on the grid
-    grid_mask: np.ndarray  # 255 on the core of every line, whatever lies on it
+    coverage: np.ndarray  # coverage by the traces, 255 = wholly covered
+    furniture: np.ndarray  # coverage by everything else that is printed on the grid
+    grid_mask: np.ndarray  # 255 on the core of every line, also where something lies on it
 
 
 def compose(

@@ -1,4 +1,4 @@
-"""A page: its description, and the one draw call that gives ink layer and mask."""
+"""A page: its description, and the one function that draws its traces, from which ink layer and mask follow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,10 @@ class PageDescription(BaseModel):
     geometry: PageGeometry
     style: PageStyle
     furniture: Furniture
-    grid: GivenGrid | None  # None: drawn from the style
+    grid: GivenGrid | None  # None if the grid is drawn from the style
     seed: int
     generator_version: str
-    drawn: DrawnPage | None = None  # None: not drawn yet
+    drawn: DrawnPage | None = None  # None if the page is not drawn yet
 
     @property
     def placements(self) -> tuple[Placement, ...]:
@@ -121,8 +121,8 @@ class TracePoints:
     """The ideal trace: one entry a drawn sample, in canvas coordinates of the page."""
 
     lead: np.ndarray  # uint8 index into LEADS
-    row: np.ndarray  # uint8, from the top
-    time_s: np.ndarray  # float32, of the record
+    row: np.ndarray  # uint8, counted from the top
+    time_s: np.ndarray  # float32, time in the record
     x_px: np.ndarray  # float32
     y_px: np.ndarray  # float32
 

@@ -1,4 +1,4 @@
-"""What an image shows where a page is thought to be: along the traces and the grid's lines, against beside them."""
+"""What an image shows where a page is thought to be: traces and grid lines compared with what is beside."""
 
 import itertools
 from dataclasses import dataclass
@@ -17,21 +17,31 @@ from ecg_generator_with_train_src.page.records import Record
 from ecg_generator_with_train_src.page.stroke import lay_over
 from ecg_generator_with_train_src.register.refine import FlatPhoto
 
-CHECK_STEP_PX = 3.0  # along the traces; all lengths in pixels of the page
+CHECK_STEP_PX = 3.0  # step along the traces; all lengths are in pixels of the page
 ACROSS_PX = np.arange(-8.0, 8.1, 0.25)
-MIDDLE_PX, BESIDE_PX = 0.5, 5.0  # what is on a trace, and from where on beside it
+MIDDLE_PX, BESIDE_PX = (
+    0.5,
+    5.0,
+)  # within the first a place is on the trace, from the second on it is beside it
 RIDGE_REACH_PX, ALONE_PX = 3.0, 2.5
-CONTROL_PX = (-13.0, 13.0, 21.0)  # above and below the traces, where that is clear of ink
+CONTROL_PX = (
+    -13.0,
+    13.0,
+    21.0,
+)  # shifts above and below the traces to places for comparison, where these are clear of ink
 CONTROL_SHARE = 0.95
-CELL_MM = 10.0  # in which the grid is looked for
+CELL_MM = 10.0  # side of the squares in which the grid is looked for
 HEADER_CELL_MM = 5.0
 MIN_CELL_FILL = 0.02
-MIN_CELL_MARGIN = 0.003  # darkness of lines above the paper between
-TEXT_MM, LABEL_MM = 19.0, 45.0  # from the top: where the header's text and a label stuck on it may be
-DARK = 0.5  # of the traces' contrast: what else may be ink
+MIN_CELL_MARGIN = 0.003  # lines must be this much darker than the paper between them
+TEXT_MM, LABEL_MM = (
+    19.0,
+    45.0,
+)  # distances from the top within which the header's text, or a label stuck on it, may be
+DARK = 0.5  # what is darker than this share of the traces' contrast may be ink
 LINE_PX = 5  # width that a printed grid line may have
 PRINT_REACH_PX = 11  # width of the neighbourhood of a dark place between the lines
-UNSEEN_WINDOW = 9  # checks along a trace, of which most must see it
+UNSEEN_WINDOW = 9  # number of checks along a trace of which most must see it
 UNSEEN_REACH_MM = 1.5
 REMAP_ROWS = 32_000  # cv2.remap takes no more than 32,766 at once
 
@@ -47,17 +57,14 @@ class Quality(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trace_seen: (
-        float  # share of the traces' length that stands out from beside it more than 95% of other places do
-    )
-    grid_seen: (
-        float  # share of the page, by squares of 10 mm, where grid lines are darker than the paper between
-    )
-    offset_median_px: (
-        float  # of the traces from the darkest place within 3 px of the page across them, in image px
-    )
+    # share of the traces' length that is darker than what is beside it, more clearly so than 95% of other places
+    trace_seen: float
+    # share of the page, by squares of 10 mm, where grid lines are darker than the paper between them
+    grid_seen: float
+    # distances of the traces from the darkest place within 3 px of the page across them, in image pixels
+    offset_median_px: float
     offset_p95_px: float
-    features: int  # that agreed on the rough place; 0 for an image that is as drawn
+    features: int  # number that agreed on the rough place; 0 for an image that is as drawn
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Sight:
 
     photo: FlatPhoto
     seen: np.ndarray  # (n,) bool: whether each check sees the trace, or lies outside the image
-    contrast: float  # of the traces, median
+    contrast: float  # median of the traces
     quality: Quality
 
 
@@ -168,7 +175,7 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
     dark &= _near_print(sheet, sight)
     hidden = cv2.dilate(
         dark[:header].astype(np.uint8), np.ones((3, 3))
-    )  # the page with a pulse is not whole pixels off
+    )  # a page with a pulse is not shifted by whole pixels
     known[:header][hidden > 0] = 0
     return known
 

@@ -12,26 +12,20 @@ from scipy.spatial import cKDTree
 
 from ecg_generator_with_train_src.page_map import project
 
-INK_DARKNESS = 0.8  # of the drawn page's ink, about that of a print's
+INK_DARKNESS = 0.8  # darkness at which the page's ink is drawn, similar to a print's
 PAPER_LEVEL = 230
 BACKGROUND_BLOCKS_PX = 31
 MAX_FEATURES = 8000
 FEATURE_CONTRAST = 0.01
-MAX_DISTANCE_RATIO = (
-    0.9  # of a match to the second best; it is high because beats repeat and good matches have rivals
-)
+MAX_DISTANCE_RATIO = 0.9  # ratio of the distances of a match and its rival; it is high because beats repeat
 MAX_ERROR_PX = 6.0  # in the reduced image; it is large because bent paper follows no homography exactly
 MAX_TRIALS = 20_000
 MIN_INLIERS = 12
 ENOUGH_INLIERS = 40
-GUIDED_PX = (
-    30.0,
-    15.0,
-)  # radii round the expected place in which features are matched again, if there are too few
-MAX_NEAR_DISTANCE = (
-    300.0  # between the SIFT descriptors of such a match; unlike places differ by 400 and more
-)
-MAX_STRETCH = 4.0  # of one part of the page against another
+# where too few features match: radii round their expected places in which they are matched again
+GUIDED_PX = (30.0, 15.0)
+MAX_NEAR_DISTANCE = 300.0  # limit for the distance of the SIFT descriptors of such a match
+MAX_STRETCH = 4.0  # largest ratio of the scales in different parts of the page
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,8 @@ class Attempt:
     """How an image is reduced before its features are taken."""
 
     long_side_px: int
-    page_scale: float  # of the drawn page
-    blur_px: float  # of the reduced image and page: against moiré
+    page_scale: float  # scale at which the page is drawn
+    blur_px: float  # blur of the reduced image and page, against moiré
 
 
 ATTEMPTS = (
