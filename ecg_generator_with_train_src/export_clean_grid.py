@@ -26,7 +26,8 @@ GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
 DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME
 DEFAULT_MASK = Path("image_data") / MASK_NAME
 EXPORT_DIR = Path("data/exported_grid")
-QUANTILE = 0.9  # of the pages at a pixel, from dark to bright: a tenth is unmarked nearly everywhere
+# rank of the page that is taken at each pixel, from dark to bright: nearly everywhere a tenth of the pages is unmarked
+QUANTILE = 0.9
 MIN_PAGES = 5
 _ROWS_AT_ONCE = 100
 
@@ -71,7 +72,7 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
     """
     paths = sorted(train_root.glob(f"*/*-{RENDERED}.png"))
     paths = paths[:: max(1, len(paths) // max_pages)][:max_pages]
-    pages = read_pages(paths)
+    pages = read_usual_pages(paths)
     if len(pages) < MIN_PAGES:
         raise InputError(
             f"{train_root}: {len(pages)} rendered pages (<id>/<id>-{RENDERED}.png) of one size, "
@@ -81,7 +82,7 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
     return rgb, known_sheet(measure_grid(rgb, train_root)), len(pages)
 
 
-def read_pages(paths: list[Path]) -> list[np.ndarray]:
+def read_usual_pages(paths: list[Path]) -> list[np.ndarray]:
     """The pages that can be read and are of the most common size."""
     pages: dict[Path, np.ndarray] = {}
     for path in paths:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import map_coordinates
 
 LATTICE_PX = 8  # the map is evaluated this densely and interpolated between: within 0.02 px
-SCALE_STRIDE = 4  # of the lattice, where only scales are asked for
+SCALE_STRIDE = 4  # stride over the lattice where only scales are asked for
 MAX_PAGE_PX = 30_000.0  # cv2.remap takes 16-bit coordinates
 TOLERANCE_PX = 1e-5
 MAX_STEPS = 200
@@ -32,7 +32,7 @@ class Wave(BaseModel):
 
     waves_per_mm_x: float
     waves_per_mm_y: float
-    phase: float  # of 0 to 2 pi
+    phase: float  # from 0 to 2 pi
     shift_x_mm: float
     shift_y_mm: float
 
@@ -44,7 +44,7 @@ class Crease(BaseModel):
 
     x_mm: float
     y_mm: float
-    angle_deg: float  # of the line, clockwise from the x axis
+    angle_deg: float  # direction of the line, clockwise from the x axis
     width_mm: float
     length_mm: float  # it fades out this far from its point
     shift_mm: float
@@ -114,7 +114,7 @@ class Bend(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    left_mm: float  # of the first coefficient
+    left_mm: float  # place of the first coefficient
     top_mm: float
     step_mm: float
     shift_x_mm: tuple[tuple[float, ...], ...]
@@ -135,14 +135,14 @@ class PageMap(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     homography: tuple[Row, Row, Row]  # flat page px -> image px before the lens
-    width_px: int = 0  # of the image
+    width_px: int = 0  # size of the image
     height_px: int = 0
     lens: float = 0.0  # image point = (lens-free point) pulled by this share at the corners; positive: barrel
-    px_per_mm: float = 1.0  # of the page
+    px_per_mm: float = 1.0  # scale of the page
     waves: tuple[Wave, ...] = ()
     creases: tuple[Crease, ...] = ()
-    bends: tuple[Bend, ...] = ()  # of registered pages
-    feed: Feed | None = None  # of scans
+    bends: tuple[Bend, ...] = ()  # registered pages have them
+    feed: Feed | None = None  # scans have one
 
     def displacement_px(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """d at flat points, in pixels of the page."""
@@ -265,6 +265,6 @@ def local_scales(page_map: PageMap, page_width_px: int, page_height_px: int) -> 
     step_px = LATTICE_PX * SCALE_STRIDE
     page_x, page_y = page_map.page_of_image(x_px, y_px)
     (x_down, x_right), (y_down, y_right) = np.gradient(page_x, step_px), np.gradient(page_y, step_px)
-    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels an image pixel
+    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels for each image pixel
     inside = (page_x > 0) & (page_x < page_width_px) & (page_y > 0) & (page_y < page_height_px)
     return 1 / np.sqrt(area[inside] if inside.any() else area.ravel())

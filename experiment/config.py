@@ -2,8 +2,9 @@
 
     config = load_config(Path("experiment/configs/grid_wave_net.yaml"), ["optimizer.lr=3e-4"])
 
-Defaults stand here, the YAML file overrides them, the command line overrides both. Unknown keys, wrong
-types and values that contradict each other raise InputError, which names the key by its dotted path.
+The defaults are in this file; the YAML file overrides them, and the command line overrides both. Unknown keys, wrong
+types and values that contradict each other raise InputError, which names the key by its dotted path. What each key
+means is explained in experiment/configs/grid_wave_net.yaml.
 """
 
 import difflib
@@ -24,7 +25,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 
-MISSING = "missing"  # how differing_key shows a key that one side lacks
+MISSING = "missing"  # the value that differing_key gives for a key that one side lacks
 
 
 class _Section(BaseModel):
@@ -32,7 +33,7 @@ class _Section(BaseModel):
 
 
 class RunConfig(_Section):
-    """Where a run is kept, how long it lasts and how often it speaks."""
+    """Where a run is stored, how long it trains and how often it reports."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     root: str = "runs"
@@ -73,12 +74,12 @@ class ModelConfig(_Section):
 
     @property
     def stride(self) -> int:
-        """Sides of an image must be multiples of this."""
+        """The sides of an image must be multiples of this number of pixels."""
         return 2 ** (len(self.widths) - 1)
 
 
 class LossConfig(_Section):
-    """Targets, and weights of the two parts of the loss and of the classes."""
+    """What the network learns to predict, and the weights of the two parts of the loss and of the classes."""
 
     waveform_target: Literal["coverage", "mask"] = "coverage"
     cross_entropy_weight: NotNegative = 1.0
@@ -89,7 +90,7 @@ class LossConfig(_Section):
 
 
 class OptimizerConfig(_Section):
-    """AdamW."""
+    """The optimizer, AdamW."""
 
     lr: Positive = 3e-3
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
@@ -99,7 +100,7 @@ class OptimizerConfig(_Section):
 
 
 class SchedulerConfig(_Section):
-    """ReduceLROnPlateau on the validation loss."""
+    """ReduceLROnPlateau, which watches the validation loss."""
 
     factor: Fraction = 0.5
     patience: CountOrZero = 4
@@ -138,12 +139,12 @@ def _contradictions(config: Config):
     """Yield `key: what contradicts what` for each contradiction."""
     data, model, loss = config.data, config.model, config.loss
     if data.batch_size % data.crops_per_page:
-        yield f"data.batch_size: {data.batch_size} is no multiple of data.crops_per_page ({data.crops_per_page})"
+        yield f"data.batch_size: {data.batch_size} is not a multiple of data.crops_per_page ({data.crops_per_page})"
     if data.crop_size % model.stride:
-        yield f"data.crop_size: {data.crop_size} is no multiple of {model.stride}, as len(model.widths) asks"
+        yield f"data.crop_size: {data.crop_size} is not a multiple of {model.stride}, as model.widths requires"
     for width in model.widths:
         if width % model.norm_groups:
-            yield f"model.widths: {width} is no multiple of model.norm_groups ({model.norm_groups})"
+            yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
     if loss.cross_entropy_weight == loss.dice_weight == 0:
         yield "loss.dice_weight: 0, and loss.cross_entropy_weight is 0 too: nothing is left to minimise"
     if loss.class_weights != "auto" and len(loss.class_weights) != len(CLASS_NAMES):
@@ -167,16 +168,16 @@ def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Conf
 
 
 def check_config(values: dict[str, Any], source: str) -> Config:
-    """A Config from plain values. Raises InputError that starts with `source` and names the first bad key."""
+    """A Config of plain values. Raises InputError, which starts with `source` and names the first bad key."""
     try:
-        # By way of JSON: strict types, and a YAML list may still become a tuple.
+        # Through JSON, types are checked strictly, and a YAML list may still become a tuple.
         return Config.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise InputError(f"{source}: {_first_problem(error)}") from error
 
 
 def check_model_config(values: Any, source: str) -> ModelConfig:
-    """The shape of a network from plain values. Raises InputError that starts with `source`."""
+    """The shape of a network from plain values. Raises InputError, which starts with `source`."""
     try:
         return ModelConfig.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
@@ -197,12 +198,12 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _is_union_branch(part: int | str) -> bool:
-    """Pydantic adds the branch of a union ('int', 'literal[…]') to the path; no key of ours looks like one."""
+    """Whether Pydantic put this part of a path there for a branch of a union, such as 'int' or 'literal[…]'."""
     return isinstance(part, str) and (part in {"int", "bool", "float", "constrained-int"} or "[" in part)
 
 
 def _all_messages(error: ValidationError, key: str) -> str:
-    """Every branch's message of one key: `input should be 'auto' or a valid integer` needs both."""
+    """The messages of all union branches of one key, joined: `input should be 'auto' or a valid integer`."""
     messages = [
         problem["msg"].replace("an object", "a section of keys")
         for problem in error.errors()
@@ -221,14 +222,14 @@ def _suggestion(location: tuple) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose 3e-4 is a number (PyYAML takes it for a string), and which refuses a key given twice."""
+    """Reads YAML with 3e-4 as a number, which PyYAML takes for a string, and refuses a key that is given twice."""
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
+                    None, None, f"key {key!r} is given twice", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -245,11 +246,11 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """YAML to plain values. Raises InputError naming `source` and the line."""
+    """The plain values of a YAML text. Raises InputError, which names `source` and the line."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"{source}: no valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
@@ -260,16 +261,16 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise InputError(f"{override}: {section} is no section with keys of its own")
+            raise InputError(f"{override}: {section} is not a section of keys")
     values[last] = parse_yaml(text, override)
 
 
 def dump_config(config: Config) -> str:
-    """The whole configuration, defaults included, as YAML that load_config reads back the same."""
+    """The whole configuration with its defaults, as YAML that load_config reads back unchanged."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-# What may change between the parts of one run without making it another run.
+# Settings that may change when a run is resumed.
 FREE_KEYS = frozenset(
     {
         *("run.name", "run.root", "run.epochs", "run.log_every", "run.sample_tiles", "run.hang_minutes"),
@@ -280,7 +281,7 @@ FREE_KEYS = frozenset(
 
 
 def differing_key(old: Config, new: Config) -> tuple[str, Any, Any] | None:
-    """The first key that makes `new` another run than `old`, with both values; None if there is none."""
+    """The first key, with both values, in which `new` is not the same run as `old`; None if there is none."""
     old_values, new_values = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
     for key in [*old_values, *new_values]:
         before, after = old_values.get(key, MISSING), new_values.get(key, MISSING)

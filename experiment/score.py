@@ -29,9 +29,9 @@ from ecg_generator_with_train_src.common.command_line import (
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, find_records
-from experiment.scoring.compare import Page, Scores, find_predictions, name_page, read_truth, score_file
+from experiment.scoring.compare import ScoredPage, Scores, find_predictions, name_page, read_truth, score_file
 from experiment.scoring.score_tables import lead_table, type_table, write_scores
-from experiment.scoring.signal_metric import PageScore, score_db, score_page
+from experiment.scoring.signal_metric import PageScore, score_db, score_signals
 from experiment.scoring.submission import read_submission
 
 SUBMITTED = "submission"  # the type of its pages
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.out:
         write_scores(args.out, scores)
         skipped.write()
-    report(args, scores, skipped, time.perf_counter() - started)
+    report_scores(args, scores, skipped, time.perf_counter() - started)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -67,7 +67,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tuple[Page, PageScore]]:
+def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score every CSV of a folder that is named after a record; notes those that cannot be compared."""
     if args.truth_root.is_file():
         raise InputError(f"{args.truth_root}: is a file; a folder of predictions needs a folder of records")
@@ -83,7 +83,7 @@ def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tupl
     yield from skipped.sift(outcomes, lambda page: page.name)
 
 
-def score_submission(args: argparse.Namespace) -> Iterator[tuple[Page, PageScore]]:
+def score_submission(args: argparse.Namespace) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score a submission by another one, or by the records. Raises InputError if it cannot be compared as a whole."""
     submitted = read_submission(args.predictions)
     truth = submitted_truth(args.truth_root, submitted)
@@ -99,8 +99,8 @@ def score_submission(args: argparse.Namespace) -> Iterator[tuple[Page, PageScore
                 raise InputError(
                     f"{args.predictions}: page {name}: lead {lead} has {there} rows, its truth {wanted}"
                 )
-        score = score_page(truth_mv, predicted_mv, truth_mv.shape[1] // RECORD_DURATION_S)
-        yield Page(name, name, SUBMITTED, args.predictions), score
+        score = score_signals(truth_mv, predicted_mv, truth_mv.shape[1] // RECORD_DURATION_S)
+        yield ScoredPage(name, name, SUBMITTED, args.predictions), score
 
 
 def count(signals_mv: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
     return np.take_along_axis(truth_mv, left, axis=1)
 
 
-def report(args: argparse.Namespace, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
+def report_scores(args: argparse.Namespace, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
     """The last line: the score of all pages."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} predictions", file=sys.stderr)

@@ -81,14 +81,14 @@ def main(argv: list[str] | None = None) -> int:
     drawn = skipped.sift(outcomes, lambda task: task.request.name)
     pages = {task.request.name: page for task, page in drawn}
     skipped.write()
-    report(args, tasks, pages, skipped, time.perf_counter() - start_s)
+    report_pages(args, tasks, pages, skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
-    one, several = parser.add_argument, functools.partial(parser.add_argument, nargs="+")
+    one = parser.add_argument
     one(
         "--csv-root",
         type=Path,
@@ -115,6 +115,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         default="plain",
         help="paper, ink and furniture: the competition's, or those of any clinic",
     )
+    add_setup_arguments(parser)
+    one("--overwrite", action="store_true", help="draw all pages again, also those that are there")
+    add_seed(parser)
+    add_num_workers(parser)
+    add_dask_scheduler(parser)
+    return parser.parse_args(argv)
+
+
+def add_setup_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what pages may look like; each takes one value or several."""
+    several = functools.partial(parser.add_argument, nargs="+")
     several(
         "--layouts",
         choices=[*LAYOUTS, ALL_LAYOUTS],
@@ -151,11 +162,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="side of the 1 mV pulse that stands beside each row",
     )
     several("--separators", choices=["yes", "no"], default=["yes"], help="bars between the leads of a row")
-    one("--overwrite", action="store_true", help="draw all pages again, also those that are there")
-    add_seed(parser)
-    add_num_workers(parser)
-    add_dask_scheduler(parser)
-    return parser.parse_args(argv)
 
 
 def _dpi(text: str) -> float:
@@ -217,7 +223,7 @@ def shorten(names: list[str]) -> str:
     return "; ".join(names[:NAMES_SHOWN]) + more
 
 
-def report(
+def report_pages(
     args: argparse.Namespace,
     tasks: list[RenderTask],
     pages: dict[str, RenderedPage],

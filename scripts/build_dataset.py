@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     if not samples:
         raise InputError(f"{args.wave_root}: no page could be built; see {skipped.path}")
     store.finish(samples, **summarize(samples, args.seed))
-    report(args, samples, made, skipped, time.perf_counter() - start_s)
+    report_build(args, samples, made, skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -91,6 +91,20 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         default=0.2,
         help="share of the recordings that validate, from 0 to below 1",
     )
+    add_sample_arguments(parser)
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the files that a finished dataset lists, and build it again",
+    )
+    add_seed(parser)
+    add_num_workers(parser)
+    add_dask_scheduler(parser)
+    return parser.parse_args(argv)
+
+
+def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that say which samples each page and record gives."""
     parser.add_argument(
         "--profiles",
         nargs="+",
@@ -122,15 +136,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="number of real pages of each record that are registered and built too: scans and photos "
         "<id>-<type>.<suffix> and <id>-<type>-<k>.<suffix> beside its CSV",
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="remove the files that a finished dataset lists, and build it again",
-    )
-    add_seed(parser)
-    add_num_workers(parser)
-    add_dask_scheduler(parser)
-    return parser.parse_args(argv)
 
 
 def _fraction(text: str) -> float:
@@ -224,7 +229,7 @@ def announce_real_pages(tasks: list[BuildTask], args: argparse.Namespace) -> Non
         )
 
 
-def report(
+def report_build(
     args: argparse.Namespace, samples: list[Sample], made: int, skipped: SkipReport, duration_s: float
 ) -> None:
     """Print what was made."""

@@ -1,7 +1,7 @@
-"""python tests/rank_programs.py <program>[,<program> …] <device> [argument …]
+"""python tests/rank_programs.py <device> <program>=<argument> […]
 
-What test_backends.py runs in processes of its own: XLA opens its device once a process, and ranks are processes.
-Each program is a function of a backend and of one argument; what it found out, it prints as a line of JSON.
+What the tests of the backends run in processes of their own: XLA opens its device once per process, and ranks are
+processes. Each program is a function of a backend and of one argument; it prints what it found out as a line of JSON.
 """
 
 import json
@@ -19,6 +19,7 @@ from experiment.config import check_config
 from experiment.network.model import GridWaveNet
 from experiment.training.loaders import DataSource
 from experiment.training.meters import Meter
+from experiment.training.run import run_training
 from experiment.training.trainer import Trainer
 
 
@@ -29,7 +30,7 @@ def say(found: dict) -> None:
 
 
 def config_for(root: str, **changes):
-    """A small network on 64-pixel crops as they are in the pages, two a step."""
+    """A small network on plain 64-pixel crops, two per step; `changes` are those of the data."""
     data = {"root": root, "crop_size": 64, "crops_per_page": 2, "augment": False}
     data |= {"batch_size": 2, "val_batch_size": 2}
     return check_config(
@@ -78,6 +79,14 @@ def damaged(backend, root: str) -> int:
     return 0
 
 
+def train_briefly(backend, places: str) -> int:
+    """A whole run of two steps; `places` are the dataset and the folder of runs, with a comma between them."""
+    root, runs = places.split(",")
+    config = config_for(root, val_max_tiles=4)
+    run = config.run.model_copy(update={"root": runs, "epochs": 1, "steps_per_epoch": 2, "sample_tiles": 0})
+    return run_training(backend, config.model_copy(update={"run": run}), "none")
+
+
 def precision_kept(backend, _: str) -> int:
     """Add 1e-3 to 1, and multiply under autocast."""
     one = torch.ones(1, device=backend.device)
@@ -112,7 +121,7 @@ def say_rank(backend, how: str) -> int:
 
 
 def cached(backend, folder: str) -> int:
-    """Compile a program with the persistent cache open in `folder`."""
+    """Compile a program while main has a persistent cache open in `folder`."""
     value = torch.ones(3, device=backend.device) * 2
     backend.step()
     files = [str(path) for path in Path(folder, "xla_cache").rglob("[0-9]*")]
@@ -120,23 +129,27 @@ def cached(backend, folder: str) -> int:
     return 0
 
 
-def several(backend, names: str, *argument: str) -> int:
-    """All the named programs; the last one's exit code."""
-    return [globals()[name](backend, *argument) for name in names.split(",")][-1]
+def several(backend, programs: list[str]) -> int:
+    """Run programs, each given as <name>=<argument>; returns the last one's exit code."""
+    code = 0
+    for program in programs:
+        name, _, argument = program.partition("=")
+        code = globals()[name](backend, argument)
+    return code
 
 
-def main(names: str, device: str, *argument: str) -> int:
-    """Run programs on a device; `ranks` stands for the ranks that torch_xla.launch starts."""
-    if device == "ranks" or "cached" in names:
+def main(device: str, *programs: str) -> int:
+    """Run programs on a device; the device `ranks` stands for the ranks that torch_xla.launch starts."""
+    caches = [program.partition("=")[2] for program in programs if program.startswith("cached=")]
+    if device == "ranks" or caches:
         os.environ["PJRT_DEVICE"] = "CPU"
         from experiment.backend import xla
-    if "cached" in names:
-        xla.open_cache(Path(*argument) / "xla_cache")
+    for folder in caches:
+        xla.open_cache(Path(folder) / "xla_cache")
     if device == "ranks":
         choice = Choice("xla-cpu", "test", None, pjrt_device="CPU")
-        call = (choice, LaunchOptions("xla-cpu"), several, (names, *argument))
-        return xla.launch_ranks(*call)
-    return launch(LaunchOptions(device), several, names, *argument)
+        return xla.launch_ranks(choice, LaunchOptions("xla-cpu"), several, (programs,))
+    return launch(LaunchOptions(device), several, programs)
 
 
 if __name__ == "__main__":

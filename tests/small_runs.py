@@ -2,12 +2,17 @@
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiment import train_tpu
 from experiment.config import Config, check_config
 
-from conftest import REPOSITORY
+from conftest import REPOSITORY, run_script
 
 SMALL = {
     "run.epochs": 3,
@@ -43,10 +48,42 @@ def environment(**variables: str) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in chosen} | variables
 
 
+def run_programs(device: str, *programs: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run programs of rank_programs.py, each given as <name>=<argument>, on a device in a process of their own."""
+    return run_script("tests/rank_programs.py", device, *programs, env=environment(**variables))
+
+
+def said_by(result: subprocess.CompletedProcess, code: int = 0) -> list[dict]:
+    """What such programs printed as JSON."""
+    assert result.returncode == code, result.stdout + result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
 def metrics_of(folder: Path) -> list[dict]:
     """metrics.jsonl without what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+
+
+def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """All TensorBoard scalars, but for speeds."""
+    events = EventAccumulator(str(folder)).Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if "per_s" not in tag]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def copy_of(folder: Path, runs: Path) -> Path:
+    """The run again, in another folder of runs."""
+    return Path(shutil.copytree(folder, runs / folder.name))
+
+
+def assert_same_metrics(ours: Path, theirs: Path, tolerance: float) -> None:
+    """Two runs logged the same steps, with the same losses and scores."""
+    lines, expected = metrics_of(ours), metrics_of(theirs)
+    assert [line["step"] for line in lines] == [line["step"] for line in expected]
+    for line, other in zip(lines, expected, strict=True):
+        assert line["loss"] == pytest.approx(other["loss"], rel=tolerance), line["step"]
+        assert line["dice"] == pytest.approx(other["dice"], abs=1e-3), line["step"]
 
 
 def config_for(root: Path, **data) -> Config:
@@ -73,4 +110,14 @@ def linked_copy(dataset: Path, folder: Path) -> Path:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.hardlink_to(path)
+    return root
+
+
+def damaged_copy(dataset: Path, folder: Path) -> Path:
+    """The dataset again, one of its training pages cut off."""
+    root = linked_copy(dataset, folder)
+    victim = sorted((root / "train/images").iterdir())[0]
+    data = victim.read_bytes()
+    victim.unlink()
+    victim.write_bytes(data[: len(data) // 2])
     return root

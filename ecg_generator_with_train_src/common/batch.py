@@ -22,7 +22,7 @@ from tqdm import tqdm
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
 
-ITEMS_IN_FLIGHT = 4  # a worker
+ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
 
@@ -117,7 +117,7 @@ def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
 
 def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
     """Keep a few items a worker in flight, so that memory does not grow with the batch."""
-    context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
+    context = multiprocessing.get_context("spawn")  # it works alike on every system, and is safe with threads
     executor = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
     waiting, in_flight = iter(items), {}
     try:
@@ -213,7 +213,7 @@ def _interrupts_held() -> Iterator[None]:
 
 def _start_worker() -> None:
     """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # needed where it could not be held back
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -52,11 +52,12 @@ def read_single_page(path: Path) -> np.ndarray:
 
 def _image_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with opened(path) as image:
-        if image.format != "TIFF" or image.n_frames == 1:
-            yield path.stem, _rgb(image)
+        if image.format == "TIFF" and image.n_frames > 1:
+            for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
+                yield f"{path.stem}-p{number}", _rgb(frame)
             return
-        for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
-            yield f"{path.stem}-p{number}", _rgb(frame)
+        page = _rgb(image)
+    yield path.stem, page  # the file's own copy is gone while the page is worked on
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

@@ -42,9 +42,8 @@ from ecg_generator_with_train_src.page_map import local_scales
 from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
 
 REAL_JPEG_QUALITY = 95
-MIN_TRUTH_ON_INK = (
-    0.98  # share of the record's samples that must lie on ink; below, ink and record do not match
-)
+# share of the record's samples that must lie on ink; below it, ink and record do not belong together
+MIN_TRUTH_ON_INK = 0.98
 
 
 @dataclass(frozen=True)

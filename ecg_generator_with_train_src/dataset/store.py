@@ -43,7 +43,9 @@ class DatasetStore:
         _refuse_foreign_folder(self.root)
         whole = (self.root / "dataset.json").is_file() and not (self.root / _PARTIAL).is_file()
         if overwrite:
-            old_options, samples = _read_partial(self.root)  # what can be read goes, even of a damaged list
+            old_options, samples = _read_partial(
+                self.root
+            )  # of a damaged list, too, what can be read is removed
             if not whole and old_options == self._options:
                 return samples
             self._remove_all(samples)
@@ -127,7 +129,9 @@ def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
     options = _parse_options(path, lines.pop(0)) if path.name == _PARTIAL else None
     samples = []
     for line in lines:
-        with contextlib.suppress(ValidationError):  # torn by the kill: this sample is made again
+        with contextlib.suppress(
+            ValidationError
+        ):  # a line torn when the build was killed; its sample is made again
             samples.append(Sample.model_validate_json(line))
     return options, samples
 

@@ -17,6 +17,8 @@ from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_li
 SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
 LINE_GREY, HALF_LINE_GREY = 20, 150  # of a grid line that prints black, and of the pixels beside it
 COARSE = 8
+TONER_SPREAD_PX = 0.5  # deviation, at 200 dpi
+BLACK_DOTS = 0.2  # of a laser's dots, at the edges of black
 
 
 def print_page(
@@ -42,7 +44,8 @@ def print_page(
 
 
 def _laser_printed(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Toner covers the paper or does not: colours become dots of dark toner, pale ones vanish, black stays whole."""
+    """Toner covers the paper or does not: colours become dots of dark toner, pale ones vanish, black is ragged."""
+    image = cv2.GaussianBlur(image, (3, 3), TONER_SPREAD_PX)
     red, green, blue = cv2.split(image)
     darkest = cv2.min(cv2.min(red, green), blue)
     chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), darkest)
@@ -51,7 +54,8 @@ def _laser_printed(image: np.ndarray, effects: Effects, rng: np.random.Generator
     greyer = cv2.addWeighted(image, 1 - effects.toner, cv2.merge([core] * 3), effects.toner, 0)
     greyer = cv2.min(greyer, image)
     screen = toner_screen(rng, image.shape[:2])
-    dots = cv2.multiply(chroma, screen, scale=effects.halftone / TONER_UNIT, dtype=cv2.CV_16S)
+    broken = cv2.addWeighted(chroma, 1, cv2.bitwise_not(darkest), BLACK_DOTS, 0)
+    dots = cv2.multiply(broken, screen, scale=effects.halftone / TONER_UNIT, dtype=cv2.CV_16S)
     dotted = cv2.add(greyer, cv2.merge([dots] * 3), dtype=cv2.CV_8U)
     covered = (1 - np.arange(256) / 255 - effects.pale_lost) / (effects.solid - effects.pale_lost)
     return cv2.LUT(dotted, np.rint(255 * (1 - covered.clip(0, 1))).astype(np.uint8))

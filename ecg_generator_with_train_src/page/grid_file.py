@@ -39,7 +39,7 @@ class GridFile:
     sha256: str
     rgb: np.ndarray
     geometry: PaperGeometry
-    is_measured: bool  # for want of a sidecar
+    is_measured: bool  # whether the geometry was measured because there is no sidecar
 
 
 def sidecar_path(grid_path: Path) -> Path:

@@ -46,7 +46,7 @@ def copy_records(csv_root: Path, target: Path, count: int) -> None:
     (target / "train.csv").write_text("\n".join(rows) + "\n")
 
 
-def run_render(work: Path, count: int, workers: int, layout: str = COMPETITION) -> Run:
+def render_pages(work: Path, count: int, workers: int, layout: str = COMPETITION) -> Run:
     """batch_render_waveforms.py, all pages anew."""
     return timed_command(
         "scripts/batch_render_waveforms.py",
@@ -62,7 +62,7 @@ def run_render(work: Path, count: int, workers: int, layout: str = COMPETITION) 
     )
 
 
-def run_build(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run:
+def build_pages(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run:
     """build_dataset.py, all samples anew."""
     return timed_command(
         "scripts/build_dataset.py",

@@ -12,7 +12,7 @@ from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
-from experiment.benchmarks.commands import copy_records, median_s, run_build, run_on_images, run_render
+from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
 from experiment.labelling.network_flags import load_predictor
 from experiment.labelling.predictor import page_scale, tile_starts
 
@@ -41,11 +41,11 @@ def benchmark_predict(run: NetworkRun) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         copy_records(run.csv_root, work / "records1", 1)
-        run_render(work, 1, 1)
-        run_build(work, 1, 1)
+        render_pages(work, 1, 1)
+        build_pages(work, 1, 1)
         page = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
         for kind, image in (("scan", page), ("photo", cv2.resize(page, PHOTO_SIZE_PX))):
-            page_s, peak_mib = run_predict(work / kind, image, run)
+            page_s, peak_mib = predict_copies(work / kind, image, run)
             network_s = network_page_s(run, image)
             print(
                 f"{kind} {image.shape[1]}x{image.shape[0]}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the "
@@ -61,8 +61,8 @@ def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
             work = Path(folder)
             records = work / f"records{run.num_pages}"
             copy_records(run.csv_root, records, run.num_pages)
-            run_render(work, run.num_pages, available_cores(), layout)
-            run_build(work, run.num_pages, available_cores())
+            render_pages(work, run.num_pages, available_cores(), layout)
+            build_pages(work, run.num_pages, available_cores())
             images = work / f"dataset{run.num_pages}" / "train" / "images"
             predict_s, _ = run_on_images("experiment/predict.py", images, work / "predictions", *run.flags)
             read_s, peak_mib = run_on_images(
@@ -79,7 +79,7 @@ def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
             )
 
 
-def run_predict(folder: Path, image: np.ndarray, run: NetworkRun) -> tuple[float, float]:
+def predict_copies(folder: Path, image: np.ndarray, run: NetworkRun) -> tuple[float, float]:
     """Seconds a page and peak memory in MiB of predict.py on --num-pages files of one image."""
     folder.mkdir()
     data = image_files.encode_jpeg(image, 92)

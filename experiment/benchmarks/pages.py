@@ -12,7 +12,7 @@ from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.degrade.profiles import PROFILE_NAMES
-from experiment.benchmarks.commands import Run, copy_records, median_s, run_build, run_render
+from experiment.benchmarks.commands import Run, build_pages, copy_records, median_s, render_pages
 
 PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
 PEER_WORN_PAGES_A_SECOND = 0.18  # the same with wrinkles and augmentation
@@ -25,15 +25,15 @@ def benchmark_render(csv_root: Path, num_records: int) -> None:
         work = Path(folder)
         for count in (1, few, many):
             copy_records(csv_root, work / f"records{count}", count)
-        render = {count: run_render(work, count, 1) for count in (1, few, many)}
-        build = {count: run_build(work, count, 1) for count in (1, few, many)}
+        render = {count: render_pages(work, count, 1) for count in (1, few, many)}
+        build = {count: build_pages(work, count, 1) for count in (1, few, many)}
         cost = encoding_cost(work / f"images{many}", work / f"masks{many}", work / f"dataset{many}")
         report_step("render", render, cost.rgba_and_mask_s, cost.render_s)
         report_step("build", build, cost.rgb_s, cost.build_s)
         speedup = 1 / page_s(render, many) / PEER_PAGES_A_SECOND
         print(f"render: {speedup:.0f} times ECG-Image-Kit's {PEER_PAGES_A_SECOND} plain pages/s")
         for workers in worker_counts():
-            timed = run_render(work, many, workers), run_build(work, many, workers)
+            timed = render_pages(work, many, workers), build_pages(work, many, workers)
             speeds = [many / timing.duration_s for timing in timed]
             print(
                 f"{workers} workers, start-up included: render {speeds[0]:.1f}, build {speeds[1]:.1f} pages/s"
@@ -72,9 +72,9 @@ def benchmark_degrade(csv_root: Path, num_records: int) -> None:
         work = Path(folder)
         for number in (1, count):
             copy_records(csv_root, work / f"records{number}", number)
-            run_render(work, number, 1)
+            render_pages(work, number, 1)
         for profile in PROFILE_NAMES:
-            few, many = (run_build(work, number, 1, profile) for number in (1, count))
+            few, many = (build_pages(work, number, 1, profile) for number in (1, count))
             cpu_s[profile] = (many.cpu_s - few.cpu_s) / (count - 1)
             wall_s = (many.duration_s - few.duration_s) / (count - 1)
             print(

@@ -32,6 +32,7 @@ _NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
 _USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
 _PITCH_STEP = 0.015  # in logs
 _SHEET_WORTH = 0.8  # of a patch that shows the grid; a table's patches have up to 0.6
+_SHEET_LOGS = 0.2  # by which its pitch may differ from the mean, for perspective
 _SHEET_SHARE = 0.5  # of what the best patches have, where that is less
 
 
@@ -169,7 +170,7 @@ def _vote(
 def _on_sheet(families: np.ndarray, best: int, corners_px: np.ndarray) -> np.ndarray:
     """Which patches (N,) show both families of lines, near the best pitch, and hang together; all that do if less than
     half of them hang together."""
-    reach = round(0.1 / _PITCH_STEP)
+    reach = round(_SHEET_LOGS / _PITCH_STEP)
     worth = families[..., max(best - reach, 0) : best + reach + 1].max(axis=2).min(axis=0)
     shows = worth > min(_SHEET_WORTH, _SHEET_SHARE * np.percentile(worth, 95))
     rows, columns = (np.unique(at, return_inverse=True)[1] for at in corners_px.T)

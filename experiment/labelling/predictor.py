@@ -95,7 +95,7 @@ class Predictor:
 
     def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
-        probability = blend(self.tile_probabilities, image, self.tile, self.batch)
+        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.batch)
         probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
         return probability
 
@@ -124,7 +124,7 @@ def _upright(page: PageProbability) -> PageProbability:
     return replace(page, warnings=(*page.warnings, UNSURE_OF_UP)) if page.may_be_upside_down else page
 
 
-def blend(
+def blend_tiles(
     function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int, batch: int = 1
 ) -> np.ndarray:
     """(C, H, W) float32 of `function`, which maps tiles (N, tile, tile, 3) to (N, C, tile, tile), N = batch.

@@ -1,1 +1,1 @@
-"""The network, and its weights on disk."""
+"""The network, and its weights in files."""

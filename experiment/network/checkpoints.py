@@ -1,12 +1,12 @@
-"""Checkpoints: weights that stand alone, and beside them what a broken-off run needs to go on.
+"""Checkpoints: weights that can be used by themselves, and beside them what an interrupted run needs to resume.
 
     <name>.safetensors            the weights; their header holds the configuration, classes, step and scores
     <name>.json                   position, scheduler and scores, and which state file belongs to them
     <name>.state-<step>-<digest>.safetensors   the weights again, and the optimizer's tensors
 
-The JSON file is renamed into place last but one, before the weights, and names the state file by its digest:
-whenever a run is killed, the JSON file and the state file it names are whole and of one step. Random numbers need
-no state: crops are drawn from (seed, epoch, visit), and the position is in the JSON file. Nothing is ever unpickled.
+The state file is written first, then the JSON file, which names the state file and its digest, then the weights.
+Whenever a run is killed, the JSON file and the state file it names are therefore whole and of one step. Random numbers
+need no state: crops are drawn from (seed, epoch, visit), and the position is in the JSON file. Nothing is unpickled.
 """
 
 import json
@@ -39,11 +39,11 @@ class TrainingState:
 
     weights: Tensors
     optimizer: Tensors
-    record: dict[str, Any]  # plain values: epoch, step, scheduler, scores, …
+    record: dict[str, Any]  # plain values such as epoch, step, scheduler and scores
 
     @property
     def tensors(self) -> Tensors:
-        """All tensors, as the state file has them."""
+        """All tensors, by their names in the state file."""
         tensors = {f"model.{key}": value for key, value in self.weights.items()}
         return tensors | {f"optimizer.{key}": value for key, value in self.optimizer.items()}
 
@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path, name: str, state: TrainingState, config: Confi
     """Write `state`, whose tensors are on the CPU, as the checkpoint `name` of `folder`."""
     data = save(state.tensors)
     digest = sha256_of(data)
-    # The digest in the name: a state of the same step, after a retry, does not replace the one still named.
+    # With the digest in its name, this file does not replace an older one of the same step that is still named.
     state_path = folder / f"{name}.state-{state.record['step']:08d}-{digest[:8]}.safetensors"
     write_bytes(state_path, data)
     link = {"state_file": state_path.name, "state_sha256": digest}
@@ -64,7 +64,7 @@ def save_checkpoint(folder: Path, name: str, state: TrainingState, config: Confi
 
 
 def write_weights(path: Path, state: TrainingState, config: Config) -> None:
-    """Write the weights with all that prediction needs to know in the header."""
+    """Write the weights; the header holds all that prediction needs to know about them."""
     header = {
         "format_version": str(FORMAT_VERSION),
         "classes": json.dumps(CLASS_NAMES),
@@ -94,9 +94,9 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
 
 
 def newest_whole(folder: Path) -> TrainingState | None:
-    """The checkpoint of `folder` with the most steps that is whole; None if there is none at all.
+    """The undamaged checkpoint of `folder` with the most steps; None if the folder has no checkpoint.
 
-    A damaged one is passed over with a line. Raises InputError if all are damaged.
+    A damaged one is passed over with a warning. Raises InputError if all are damaged.
     """
     states, problems = [], []
     for name in NAMES:
@@ -113,7 +113,10 @@ def newest_whole(folder: Path) -> TrainingState | None:
 
 
 def from_rank_0(backend: Backend, find: Callable[[], TrainingState | None]) -> TrainingState | None:
-    """What `find` gives on rank 0, on every rank, whether or not they share its files. So is its InputError."""
+    """What `find` gives on rank 0, on every rank, even if they do not share its files.
+
+    An InputError that it raises on rank 0 is raised on every rank.
+    """
     if backend.world_size == 1:
         return find()
     data = _message(find) if backend.is_main else None
@@ -152,33 +155,32 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Tensors and header of a file. Raises InputError if it is missing or no safetensors file."""
+    """Tensors and header of a file. Raises InputError if it is missing, truncated or not a safetensors file."""
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found") from error
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: no whole safetensors file ({error})") from error
+        raise InputError(f"{path}: truncated or not a safetensors file ({error})") from error
 
 
 def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
     """The network of a weights file, ready to predict on the CPU, and the configuration that it was trained with.
 
-    Of that, only the network's shape must be one that is known today: weights outlive the keys of training.
-
+    Only the network's shape in that configuration is checked: weights stay useful after training keys have changed.
     Raises InputError if the file is missing, damaged or not one of GridWaveNet.
     """
     tensors, header = read_safetensors(path)
     if "config" not in header:
-        raise InputError(f"{path}: is no checkpoint of train_tpu.py (its header has no config)")
+        raise InputError(f"{path}: is not a checkpoint of train_tpu.py (its header has no config)")
     config = _json_of(header["config"], path)
     model = GridWaveNet(check_model_config(config.get("model"), str(path)))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(
-            f"{path}: tensors do not fit the network ({' '.join(str(error).split())[:200]})"
+            f"{path}: its tensors do not fit its network ({' '.join(str(error).split())[:200]})"
         ) from error
     return model.eval(), config
 

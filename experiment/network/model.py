@@ -1,12 +1,13 @@
 """GridWaveNet: a compact U-Net that labels every pixel of an ECG page as background, grid or waveform.
 
-Traces are two pixels wide and grid lines one, so no pixel may be lost; but a convolution of few channels at full
-resolution is what matrix units do worst. The image is therefore folded into blocks of BLOCK x BLOCK pixels, whose
-pixels are channels, and the logits are unfolded from such blocks (space to depth, and sub-pixel convolution: Shi et
-al., 2016). The first two levels work on blocks, the first with one convolution in each direction; each level below has
-half the resolution and two convolutions in each direction, which tell a trace from text by what is around it. Shapes
-are fixed by the input, there is no dropout, and up-sampling is a transposed convolution, whose gradient every XLA
-backend has. Normalisation of the image is part of the network, and so of its weights file.
+Traces are two pixels wide and grid lines one, so the network must keep the full resolution; but a convolution of few
+channels at full resolution uses matrix units badly. The image is therefore folded into blocks of BLOCK x BLOCK pixels,
+whose pixels become channels, and the logits are unfolded from such blocks (space to depth, and sub-pixel convolution:
+Shi et al., 2016). The first two levels work on blocks, the first with one convolution on the way down and one on the
+way up. Each level below has half the resolution of the one above, and two convolutions each way; they tell a trace from
+text by what is around it. Shapes depend on the input alone, there is no dropout, and up-sampling is a transposed
+convolution, whose gradient every XLA backend has. The network normalises the image itself, with statistics that are
+part of its weights file.
 """
 
 import itertools
@@ -19,12 +20,14 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.config import ModelConfig
 
-SAME_SCALE = 0.03  # so near to it an image is left as it is: resampling blurs its lines
-BLOCK = 2  # pixels a side of the blocks that the first two levels work on
+SAME_SCALE = (
+    0.03  # An image within this share of the scale is left as it is, since resampling blurs its lines
+)
+BLOCK = 2  # Side, in pixels, of the blocks that the first two levels work on
 
 
 def scale_for_network(px_per_mm: float) -> float:
-    """By what an image of this scale is enlarged before the network sees it; exactly 1 where it is near enough."""
+    """The factor by which an image of this scale is enlarged for the network; exactly 1 if its scale is near enough."""
     scale = PX_PER_MM / px_per_mm
     return 1.0 if abs(scale - 1) < SAME_SCALE else scale
 
@@ -41,9 +44,9 @@ class ConvBlock(nn.Sequential):
 
 
 class GridWaveNet(nn.Module):
-    """U-Net over `config.widths`; sides of the input are multiples of `config.stride`.
+    """U-Net with `config.widths` channels per level; the sides of its input are multiples of `config.stride`.
 
-    `image_mean` and `image_std` are those of the training pages (RGB, of 0 to 1).
+    `image_mean` and `image_std` are those of the training pages (RGB, from 0 to 1).
     """
 
     def __init__(self, config: ModelConfig, image_mean=(0.5, 0.5, 0.5), image_std=(0.25, 0.25, 0.25)):
@@ -67,7 +70,7 @@ class GridWaveNet(nn.Module):
         self.apply(_initialise)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (N, classes, H, W) of RGB images (N, 3, H, W) of 0 to 255, uint8 or float."""
+        """Logits (N, classes, H, W) of RGB images (N, 3, H, W) with values from 0 to 255, uint8 or float."""
         x = pixel_unshuffle((image.float() / 255 - self.image_mean) / self.image_std, BLOCK)
         skips = []
         for level, down in enumerate(self.downs):
@@ -83,7 +86,7 @@ class GridWaveNet(nn.Module):
 
 
 def _convolutions(inputs: int, outputs: int, groups: int, level: int) -> nn.Sequential:
-    """One ConvBlock on the first level, two below."""
+    """One ConvBlock on the first level, two on each level below."""
     first = ConvBlock(inputs, outputs, groups)
     return nn.Sequential(first, ConvBlock(outputs, outputs, groups)) if level else nn.Sequential(first)
 
@@ -96,5 +99,5 @@ def _initialise(module: nn.Module) -> None:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of trained values."""
+    """Number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

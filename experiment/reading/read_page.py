@@ -14,6 +14,7 @@ from experiment.reading.find_layout import FoundLayout, find_layout
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
+MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
@@ -90,6 +91,11 @@ def read_with_field(
     field or if no layout is found."""
     if field is None:
         raise InputError("no grid is seen, so nothing can be measured")
+    if field.residual_mm > MAX_RESIDUAL_MM:
+        raise InputError(
+            f"what is seen of a grid is {field.residual_mm:.2f} mm off lines 1 mm apart (median), as chance would have "
+            "it: nothing can be measured"
+        )
     page = rectify(seen.probability[WAVEFORM], seen.image, field)
     found = find_layout(page, options.layout, options.paper_speed_mm_s, options.gain_mm_mv)
     leads = read_leads(page.ink, found, fs_hz)

@@ -14,13 +14,13 @@ import numpy as np
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_signal_mv
-from experiment.scoring.signal_metric import PageScore, score_page, score_unread
+from experiment.scoring.signal_metric import PageScore, score_signals, score_unread
 
 LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
 
 
 @dataclass(frozen=True)
-class Page:
+class ScoredPage:
     """A page that was read, or was to be read."""
 
     name: str
@@ -29,7 +29,7 @@ class Page:
     path: Path  # the CSV of its signals, which an unread page may lack
 
 
-Scores = dict[Page, PageScore]
+Scores = dict[ScoredPage, PageScore]
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:
@@ -57,17 +57,17 @@ def was_read(about: Path) -> bool:
     return not isinstance(said, dict) or said.get("read", True) is not False
 
 
-def name_page(path: Path, records: dict[str, Path]) -> Page:
+def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
     """The record of a prediction, and its type. Raises InputError if its name begins with none of the records."""
     name = parse_page_name(path.stem, records)
     if not name.is_known:
         raise InputError(
             f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
         )
-    return Page(path.stem, name.record, name.kind or "page", path)
+    return ScoredPage(path.stem, name.record, name.kind or "page", path)
 
 
-def score_file(records: dict[str, Path], page: Page) -> PageScore:
+def score_file(records: dict[str, Path], page: ScoredPage) -> PageScore:
     """Compare one prediction. Raises InputError naming the file that is wrong."""
     truth_mv = read_truth(records[page.record])
     if not was_read(page.path.with_suffix(".json")):
@@ -106,7 +106,7 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
         if missing.any():
             raise InputError(f"{path}: lead {lead}, row {int(np.argmax(missing)) + 1}: no finite value")
     fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # as the metric has it
-    return score_page(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
+    return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
 
 
 def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:

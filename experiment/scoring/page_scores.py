@@ -53,7 +53,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def score_page(label: np.ndarray, truth: PageTruth) -> Tally:
+def score_labels(label: np.ndarray, truth: PageTruth) -> Tally:
     """The counts of one page; label (H, W) uint8."""
     known = truth.classes != IGNORED
     predicted = (label == WAVEFORM) & known

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.scoring.compare import Page, Scores
+from experiment.scoring.compare import ScoredPage, Scores
 from experiment.scoring.signal_metric import PageScore, score_db
 
 
@@ -57,7 +57,7 @@ def write_scores(path: Path, scores: Scores) -> None:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
-def page_rows(page: Page, score: PageScore) -> pd.DataFrame:
+def page_rows(page: ScoredPage, score: PageScore) -> pd.DataFrame:
     """A page's rows of the table."""
     return pd.DataFrame(
         {

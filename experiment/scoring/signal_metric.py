@@ -62,7 +62,7 @@ class PageScore:
         return float(np.sqrt(self.noise_mv2.sum() / self.samples.sum()))
 
 
-def score_page(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
+def score_signals(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
     """Lay each lead of a page, (leads, samples), over its truth.
 
     Raises ValueError for shapes that differ, an infinite value, a lead without values, or a prediction that lacks
@@ -90,7 +90,7 @@ def score_page(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> 
 
 def score_unread(truth_mv: np.ndarray) -> PageScore:
     """The score of a page (leads, samples) that was not read."""
-    return replace(score_page(truth_mv, np.where(np.isfinite(truth_mv), 0.0, np.nan), 1.0), read=False)
+    return replace(score_signals(truth_mv, np.where(np.isfinite(truth_mv), 0.0, np.nan), 1.0), read=False)
 
 
 def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:

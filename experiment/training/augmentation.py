@@ -1,8 +1,8 @@
-"""Light changes to a training crop: flips of all, and of some scale, light and colour, blur, noise and JPEG.
+"""Light changes to training crops: flips, and for some crops scale, light, colour, blur, noise and JPEG.
 
-The paper's own wear and the camera's geometry are the dataset's (`build_dataset.py --profiles`); what stands here is
-cheap enough to be drawn anew for each crop. Geometry is applied to the coverages of traces and grid lines; the hard
-label is made from them afterwards. All strengths stand in the constants below.
+Wear of the paper and geometry of the camera come with the dataset (`build_dataset.py --profiles`); what is done here
+is cheap enough to be drawn anew for each crop. Geometry is applied to the coverages of traces and grid lines, and the
+hard label is made from them afterwards. The constants below hold all chances and strengths.
 """
 
 from typing import NamedTuple
@@ -13,17 +13,17 @@ import numpy as np
 from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.page.coverage import widened
 
-PLAIN_CHANCE = 0.5  # of a picture that stays as the dataset shows it
-SCALE_CHANCE = 0.5  # of a scale that is not the network's own
-SCALES = (0.75, 1.35)  # times the network's own
-FLIP_CHANCE = 0.25  # of each direction
+PLAIN_CHANCE = 0.5  # how often light, colour, blur, noise and JPEG are left as they are in the dataset
+SCALE_CHANCE = 0.5  # how often a crop is shown at another scale than the network's own
+SCALES = (0.75, 1.35)  # the range of other scales, relative to the network's own
+FLIP_CHANCE = 0.25  # how often a crop is flipped top to bottom, and how often left to right
 GREY_CHANCE = 0.1
 GAMMA = (0.7, 1.4)
-GAIN = (0.75, 1.2)  # of all channels
-TINT = 0.08  # of each channel, up or down
-OFFSET = 25.0  # of 255, up or down
+GAIN = (0.75, 1.2)  # all channels are multiplied by a factor in this range
+TINT = 0.08  # each channel is multiplied by another factor, up to this far from 1
+OFFSET = 25.0  # up to this much of 255 is added to all channels or taken from them
 BLUR_CHANCE, BLUR_SIGMA_PX = 0.3, (0.3, 1.3)
-NOISE_CHANCE, NOISE_LEVELS = 0.3, (1.0, 10.0)  # of 255, standard deviation
+NOISE_CHANCE, NOISE_LEVELS = 0.3, (1.0, 10.0)  # the levels are standard deviations, of 255
 JPEG_CHANCE, JPEG_QUALITY = 0.3, (25, 90)
 
 
@@ -32,16 +32,16 @@ class Page(NamedTuple):
 
     image: np.ndarray  # (H, W, 3), RGB
     label: np.ndarray  # (H, W), 0 background, 1 grid, 2 waveform, 255 ignored
-    coverage: np.ndarray  # (H, W), of the traces, 255 = wholly covered
+    coverage: np.ndarray  # (H, W), how much of each pixel the traces cover: 255 is all of it
 
 
 def draw_scale(rng: np.random.Generator) -> float:
-    """By how much a crop misses the network's scale: often not at all, else all factors alike."""
+    """The scale of a crop relative to the network's: often 1, else drawn evenly from the logarithms of SCALES."""
     return float(np.exp(rng.uniform(*np.log(SCALES)))) if rng.random() < SCALE_CHANCE else 1.0
 
 
 def augment(rng: np.random.Generator, window: Page, size: int) -> Page:
-    """A window of the page (S, S), S its draw of scale, as a crop (size, size), changed at random."""
+    """A crop (size, size) of a window (S, S) of the page, changed at random. Its scale is size / S."""
     crop = resize_page(_flipped(rng, window), size)
     if rng.random() < PLAIN_CHANCE:
         return crop
@@ -49,7 +49,7 @@ def augment(rng: np.random.Generator, window: Page, size: int) -> Page:
 
 
 def resize_page(page: Page, size: int) -> Page:
-    """A square page at `size` x `size`; lines of the grid keep at least a pixel's width."""
+    """A square page at `size` x `size` pixels; grid lines stay at least a pixel wide."""
     if page.label.shape == (size, size):
         return page
     scale = size / page.label.shape[0]
@@ -69,7 +69,7 @@ def _flipped(rng: np.random.Generator, page: Page) -> Page:
 
 
 def _recoloured(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Through one table a channel: gamma, gain, tint and offset."""
+    """The image after gamma, gain, tint and offset, which are one table of values per channel."""
     if rng.random() < GREY_CHANCE:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     level = np.linspace(0, 1, 256) ** np.exp(rng.uniform(*np.log(GAMMA)))

@@ -1,11 +1,12 @@
-"""The loss: class-weighted cross-entropy plus soft Dice, one value an image.
+"""The loss: class-weighted cross-entropy plus soft Dice, one value per image.
 
-Targets are the classes' shares of each pixel: of one class alone by the mask, or, with the trace's coverage, shared
-between waveform and what lies beside it. Both parts are then least where the network's probability is that share.
+The targets are the classes' shares of each pixel. With the mask alone, one class has all of a pixel; with the traces'
+coverage, waveform shares it with what lies beside the trace. Both parts of the loss are smallest where the network's
+probabilities equal these shares.
 
-Every image is divided by constants (its number of pixels, the number of classes) and by nothing that the
-other images of the batch decide. The mean over a batch is therefore exactly the mean of the means over its
-equal shards, however many devices share it.
+An image's loss is divided by constants only (its number of pixels, the number of classes), never by anything that
+depends on the other images of the batch. The mean over a batch is therefore exactly the mean of the means over its
+equal shards, however many devices share the batch.
 """
 
 import torch
@@ -35,10 +36,10 @@ def weights_for(config: LossConfig, frequencies: tuple[float, ...]) -> tuple[flo
 def class_shares(
     labels: torch.Tensor, num_classes: int, coverage: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """What share of each pixel each class has (N, C, H, W) float32; an ignored pixel (255) has none.
+    """The share of each pixel that each class has (N, C, H, W), float32; all are 0 for an ignored pixel (255).
 
-    labels (N, H, W) integer. With the trace's `coverage` (N, H, W) uint8, waveform has that share, and the rest goes
-    to the pixel's class, or to background where that is waveform.
+    `labels` is (N, H, W), integer. With the traces' `coverage` (N, H, W), uint8, waveform has that share of the pixel,
+    and the rest goes to the pixel's label, or to background if that is waveform.
     """
     classes = torch.arange(num_classes, device=labels.device).view(1, -1, 1, 1)
     if coverage is None:
@@ -60,10 +61,11 @@ def cross_entropy_per_image(
 
 
 def dice_loss_per_image(logits: torch.Tensor, shares: torch.Tensor, smooth_px: float) -> torch.Tensor:
-    """1 - mean soft Dice over the classes (N,), over the labelled pixels.
+    """1 - mean soft Dice of the classes (N,), over the labelled pixels.
 
-    With squares below (Milletari et al., V-Net, 2016), so that probability = share is best for soft shares too.
-    `smooth_px` is added above and below: a class that is absent, and rightly not predicted, costs nothing.
+    The denominator sums squares (Milletari et al., V-Net, 2016), so that the loss is smallest where probabilities equal
+    soft shares too. `smooth_px` is added to numerator and denominator: a class that is absent, and rightly not
+    predicted, costs nothing.
     """
     known = (shares.sum(dim=1, keepdim=True) > 0).to(logits.dtype)
     probability = torch.softmax(logits, dim=1) * known

@@ -1,8 +1,8 @@
-"""AdamW that a bad step cannot harm.
+"""AdamW that ignores bad steps.
 
-All parameters are updated as one vector, so that a step is a handful of operations on any device. Whether the
-step is good (the gradient's norm and the loss are finite) is decided on the device and never waited for: with
-a bad one, `torch.where` keeps weights, both moments and the step count exactly as they were.
+All parameters are updated as one vector, so that a step takes only a few operations on any device. A step is good if
+the gradient's norm and the loss are finite. The device decides this by itself, without anyone waiting for it: after a
+bad step, `torch.where` leaves weights, both moments and the step count exactly as they were.
 """
 
 import torch
@@ -15,8 +15,8 @@ EPSILON = 1e-8
 class GuardedAdamW(torch.optim.Optimizer):
     """AdamW with gradient clipping, warm-up and a guard against values that are not finite.
 
-    Biases and normalisation (parameters of one dimension) do not decay. `param_groups[0]["lr"]` is the rate
-    after warm-up, for a scheduler to change.
+    Weight decay leaves out biases and normalisation (parameters of one dimension). A scheduler may change the
+    learning rate after warm-up, `param_groups[0]["lr"]`.
     """
 
     def __init__(self, model: torch.nn.Module, config: OptimizerConfig):
@@ -36,7 +36,7 @@ class GuardedAdamW(torch.optim.Optimizer):
 
     @property
     def lr(self) -> float:
-        """The rate after warm-up."""
+        """The learning rate after warm-up."""
         return self.param_groups[0]["lr"]
 
     @lr.setter
@@ -49,9 +49,10 @@ class GuardedAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, gradient: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
-        """One update by `gradient` (P,), the mean over all ranks; returns whether it was good (a 0-d bool).
+        """Update the weights by `gradient` (P,), the mean over all ranks; return whether the step was good.
 
-        `loss` () is the reduced loss of the step. Nothing changes but the counters if either is not finite.
+        `loss` () is the mean loss over all ranks. If it or the gradient is not finite, only the counters change.
+        The result is a bool () on the device.
         """
         norm = torch.linalg.vector_norm(gradient)
         good = torch.isfinite(norm) & torch.isfinite(loss)
@@ -66,7 +67,7 @@ class GuardedAdamW(torch.optim.Optimizer):
         return good
 
     def _update(self, gradient: torch.Tensor, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """New moments and the change of the weights, all (P,)."""
+        """The new moments and the change of the weights, all (P,)."""
         beta1, beta2 = self.config.betas
         first = beta1 * self.first + (1 - beta1) * gradient
         second = beta2 * self.second + (1 - beta2) * gradient * gradient
@@ -86,11 +87,11 @@ class GuardedAdamW(torch.optim.Optimizer):
         self.worst_row = torch.maximum(self.worst_row, self.bad_in_a_row)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The state, but for the rate, by name."""
+        """The state by name, without the learning rate."""
         return {name: getattr(self, name) for name in _STATE}
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up a state that `tensors` gave."""
+        """Go on with a state that `tensors` gave."""
         for name in _STATE:
             setattr(self, name, tensors[name].to(self.decay.device))
 

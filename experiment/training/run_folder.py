@@ -1,4 +1,4 @@
-"""The folder of a run: what is written while it trains, and how it is found again.
+"""The folder of a run: what is written while it trains, and how an interrupted run is found again.
 
 config.yaml  env.json  metrics.jsonl  curves.png  events.out.tfevents.*  checkpoints/  samples/
 """
@@ -44,9 +44,9 @@ class RunFolder:
         self.metrics = root / "metrics.jsonl"
 
     def find_state(self, config: Config, info: DatasetInfo) -> TrainingState | None:
-        """The newest whole checkpoint to go on from; None if there is none.
+        """The newest undamaged checkpoint to go on from; None if there is none.
 
-        Raises InputError that names the first setting in which that run differed, or a damaged file.
+        Raises InputError, which names the first setting in which that run differed, or a damaged file.
         """
         state = newest_whole(self.checkpoints)
         if state is None:
@@ -82,13 +82,13 @@ class RunFolder:
         write_json(self.root / "env.json", _environment(config, backend, info))
 
     def cut(self, record: dict[str, Any]) -> None:
-        """Leave of the log and the pictures what a run that stands at the checkpoint `record` has made.
+        """Drop the lines of the log and the pictures that were made after the checkpoint `record`.
 
-        Its retries, which the checkpoint knows, stand after the lines of the step that they went back to.
+        The checkpoint's retries are put into the log, each after the lines of the step that it went back to.
         """
         kept = [line for line in self.read_metrics() if line["step"] <= record["step"]]
         kept = [line for line in kept if line["kind"] != "retry"] + record["retries"]
-        kept.sort(key=lambda line: line["step"])  # stable
+        kept.sort(key=lambda line: line["step"])  # lines of one step stay in their order
         write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
         cut_events(self.root, record["step"])
         for path in self.samples.glob("epoch_*.png"):
@@ -101,7 +101,7 @@ class RunFolder:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl; a torn last one is left out."""
+        """All lines of metrics.jsonl, without an incomplete last one."""
         if not self.metrics.is_file():
             return []
         lines = self.metrics.read_text().splitlines()
@@ -148,14 +148,16 @@ def _plot(axes, lines: list[dict], label: str, value, **style) -> None:
 
 
 def cut_events(folder: Path, step: int) -> None:
-    """Drop what was logged after `step` from the TensorBoard files of `folder`, which become one."""
-    for scratch in folder.glob(".events.*"):  # of a run that was killed just here
+    """Drop what was logged after `step` from the TensorBoard files of `folder`, and join them into one file."""
+    for scratch in folder.glob(".events.*"):  # a run was killed in this function
         shutil.rmtree(scratch)
     old = sorted(folder.glob("events.out.tfevents.*"))
     events = {}
     for event in (event for path in old for event in LegacyEventFileLoader(str(path)).Load()):
         if event.step <= step and event.summary.value:
-            events[event.summary.value[0].tag, event.step] = event  # once, if a kill left it in two files
+            events[event.summary.value[0].tag, event.step] = (
+                event  # a killed run may have left it in two files
+            )
     cut = folder / "events.out.tfevents.0000000000.cut"  # files are read in the order of their names
     if events:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".events.") as scratch:
@@ -194,7 +196,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the code, marked `-dirty` if it was changed since; None outside a git repository."""
+    """The commit of the code, with `-dirty` if files have changed since; None outside a git repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)

@@ -108,12 +108,12 @@ def test_more_refusals(tmp_path):
     assert "loss.dice_weight" in refusal(
         tmp_path, MINIMAL, "loss.dice_weight=0", "loss.cross_entropy_weight=0"
     )
-    assert "key 'lr' stands twice" in refusal(tmp_path, MINIMAL + "optimizer: {lr: 1.0, lr: 2.0}\n")
-    assert "no valid YAML" in refusal(tmp_path, "run: [")
+    assert "key 'lr' is given twice" in refusal(tmp_path, MINIMAL + "optimizer: {lr: 1.0, lr: 2.0}\n")
+    assert "not valid YAML" in refusal(tmp_path, "run: [")
     assert "not a mapping" in refusal(tmp_path, "- run\n")
     assert "not of the form key=value" in refusal(tmp_path, MINIMAL, "optimizer.lr")
     assert "precision: input should be 'auto'" in refusal(tmp_path, MINIMAL, "precision.x=1")
-    assert "precision is no section" in refusal(tmp_path, MINIMAL + "precision: fp32\n", "precision.x=1")
+    assert "precision is not a section" in refusal(tmp_path, MINIMAL + "precision: fp32\n", "precision.x=1")
     with pytest.raises(InputError, match=r"nowhere\.yaml: not found"):
         load_config(tmp_path / "nowhere.yaml")
 

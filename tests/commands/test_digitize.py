@@ -10,9 +10,9 @@ import torch
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.config import check_config
-from experiment.digitize import Rates
 from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import GridWaveNet
+from experiment.reading.sampling_rates import SamplingRates
 from experiment.scoring.submission import read_submission
 
 from helpers import refusal, run_here
@@ -117,7 +117,7 @@ def test_a_scale_is_a_positive_number(pages, flag, value):
 def test_rates_come_from_the_flag_the_table_or_beside_the_image(tmp_path):
     (tmp_path / "train.csv").write_text("id,fs\n5,100\n")
     beside = tmp_path / "5" / "5-0001.png"
-    assert Rates(333.0, {}, {}).of(beside, "5") == (333.0, "--fs-hz")
-    assert Rates(None, {"5": 250.0}, {}).of(beside, "5") == (250.0, "table")
-    assert Rates(None, {}, {}).of(beside, "5") == (100.0, str(tmp_path / "train.csv"))
-    assert Rates(None, {}, {}).of(beside, "6") == (500.0, "assumed")
+    assert SamplingRates(333.0, {}, {}).of(beside, "5") == (333.0, "--fs-hz")
+    assert SamplingRates(None, {"5": 250.0}, {}).of(beside, "5") == (250.0, "table")
+    assert SamplingRates(None, {}, {}).of(beside, "5") == (100.0, str(tmp_path / "train.csv"))
+    assert SamplingRates(None, {}, {}).of(beside, "6") == (500.0, "assumed")

@@ -9,7 +9,7 @@ from experiment.config import check_config, load_config
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
 
-from conftest import run_script
+from helpers import run_here
 
 CONFIG = check_config(
     {"run": {"name": "t"}, "data": {"root": "d"}, "model": {"widths": [8, 8], "norm_groups": 2}}, "test"
@@ -25,7 +25,7 @@ def checkpoint(path: Path, factor: float = 1.0) -> Path:
 
 def test_exported_weights_predict_the_same_from_half_the_bytes(tmp_path):
     whole, half = checkpoint(tmp_path / "best.safetensors"), tmp_path / "out" / "net.safetensors"
-    result = run_script("experiment/export_weights.py", "--checkpoint", whole, "--output", half)
+    result = run_here("experiment/export_weights.py", "--checkpoint", whole, "--output", half)
     assert result.returncode == 0, result.stderr
     assert "of step 7 ->" in result.stdout
     (model, config), (exported, config_there) = load_model(whole), load_model(half)
@@ -39,7 +39,7 @@ def test_exported_weights_predict_the_same_from_half_the_bytes(tmp_path):
 
 def test_several_checkpoints_become_their_mean(tmp_path):
     paths = [checkpoint(tmp_path / f"{factor}.safetensors", factor) for factor in (0.5, 1.0, 3.0)]
-    result = run_script(
+    result = run_here(
         "experiment/export_weights.py", "--checkpoint", *paths, "--output", tmp_path / "net.safetensors"
     )
     assert result.returncode == 0, result.stderr
@@ -58,7 +58,7 @@ def test_checkpoints_of_different_networks_have_no_mean(tmp_path):
     write_weights(
         other, TrainingState(GridWaveNet(wider.model).state_dict(), {}, {"step": 1, "scores": {}}), wider
     )
-    result = run_script(
+    result = run_here(
         "experiment/export_weights.py", "--checkpoint", other, one, "--output", tmp_path / "net.safetensors"
     )
     assert result.returncode == 2
@@ -67,7 +67,7 @@ def test_checkpoints_of_different_networks_have_no_mean(tmp_path):
 
 def test_weights_beyond_half_precision_are_refused(tmp_path):
     huge = checkpoint(tmp_path / "best.safetensors", factor=1e6)
-    result = run_script(
+    result = run_here(
         "experiment/export_weights.py", "--checkpoint", huge, "--output", tmp_path / "net.safetensors"
     )
     assert result.returncode == 2

@@ -22,8 +22,8 @@ from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
-from experiment.labelling.predictor import Predictor, blend, page_scale, tile_starts
-from experiment.network.checkpoints import TrainingState, write_weights
+from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
+from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
@@ -70,7 +70,7 @@ def test_tiles_cover_every_pixel_and_overlap(length):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     image = page(*size)
-    found = blend(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
+    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
     np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
 
     def compare(backend):
         found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
-        model = predict.load_model(checkpoint)[0]
+        model = load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
 
@@ -278,7 +278,7 @@ def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
         (["--images", tmp_path / "none", "--checkpoint", checkpoint], "none: not found"),
         (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
         (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
-        (["--images", one, "--checkpoint", one], "no whole safetensors file"),
+        (["--images", one, "--checkpoint", one], "truncated or not a safetensors file"),
         (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: is no multiple of 2"),
         (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
     ]

@@ -52,9 +52,11 @@ def wait_for_address(file):
 
 
 def render(sample_records, target, *flags, start=succeed):
-    """Four pages a record."""
+    """Four small pages of each record."""
     folders = ("--csv-root", sample_records, "--image-dir", target / "i", "--mask-dir", target / "m")
-    return start("scripts/batch_render_waveforms.py", *folders, "--grid", GRID, "--variants", 4, *flags)
+    return start(
+        "scripts/batch_render_waveforms.py", *folders, "--grid", GRID, "--variants", 4, "--dpi", 100, *flags
+    )
 
 
 def build(sample_records, waves, target, *flags):

@@ -20,7 +20,7 @@ from ecg_generator_with_train_src.page.page import read_page_description, trace_
 from ecg_generator_with_train_src.page.records import read_record
 from ecg_generator_with_train_src.page_map import PageMap, place_on_image
 
-from helpers import build, files_below, said_of_skipped
+from helpers import build, evenly_fed, files_below, said_of_skipped
 
 ORIENTATION = 0x0112  # the EXIF tag
 TYPES = ("0001", "0003", "0005", "0009")
@@ -106,7 +106,7 @@ def two_records(sample_records, rendered, tmp_path_factory) -> Path:
     paper = page.geometry.paper
     ink = read_ink_alpha(root / "wave" / f"{names[0]}.png")
     composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
-    degradation = sample_degradation(random_stream(0, "real"), "scan_bw", paper)
+    degradation = evenly_fed(sample_degradation(random_stream(0, "real"), "scan_bw", paper))
     scan = degrade(composed, paper, page.geometry.px_of_points(page.style.pen_points), degradation)
     (root / "map.json").write_text(degradation.page_map.model_dump_json())
     for name, kind, image in (

@@ -22,6 +22,7 @@ from ecg_generator_with_train_src.degrade.profiles import LASER_SHARE, PROFILES,
 from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.page.compose import compose
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask, horizontal_lines, vertical_lines
+from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page.page import trace_points
 from ecg_generator_with_train_src.page.records import read_record
 from ecg_generator_with_train_src.page.stroke import lay_over, stroke
@@ -91,7 +92,7 @@ def test_photos_of_prints_take_each_of_their_tables_as_often_as_it_says():
 
 
 def test_a_laser_prints_dark_major_lines_no_minor_ones_and_whole_black_ink(page, composed):
-    laser = Effects(toner=0.9, halftone=0.5, pale_lost=0.25, solid=0.7)
+    laser = Effects(toner=0.9, halftone=0.6, pale_lost=0.25, solid=0.5)
     printed = print_page(composed.image.copy(), laser, page.geometry.paper, np.random.default_rng(0))
     darkness = 255.0 - printed
     columns, rows = vertical_lines(page.geometry.paper), horizontal_lines(page.geometry.paper)
@@ -101,16 +102,19 @@ def test_a_laser_prints_dark_major_lines_no_minor_ones_and_whole_black_ink(page,
     assert major[..., 1].std() > 15  # dots
     between_majors = np.setdiff1d(np.arange(150, 420), np.add.outer(rows.major, [-1, 0, 1]))
     assert darkness[between_majors][:, columns.minor[10:-10]].mean() < 3
-    assert (darkness[composed.coverage == 255].min(axis=-1) > 240).all()
+    assert (darkness[composed.coverage == 255].min(axis=-1) > 200).all()
 
 
-def test_a_laser_print_without_colour_keeps_its_black_lines_whole(page):
-    """Dots are for what is coloured: black and the paper are what they were."""
+def test_a_laser_print_without_colour_is_ragged_at_its_edges_alone():
+    """Dots are for what is coloured: black and the paper are what they were but for a pixel where they meet."""
     drawn = np.full((60, 200, 3), 255, np.uint8)
-    drawn[20:23] = 0
-    laser = Effects(toner=1.0, halftone=0.8, pale_lost=0.1, solid=0.7)
-    printed = print_page(drawn.copy(), laser, page.geometry.paper, np.random.default_rng(1))
-    np.testing.assert_array_equal(printed, drawn)
+    drawn[20:24] = 0
+    laser = Effects(toner=1.0, halftone=0.8, pale_lost=0.1, solid=0.5)
+    paper = PageSetup().paper()
+    printed = print_page(drawn.copy(), laser, paper, np.random.default_rng(1))
+    inside = np.r_[0:19, 21:23, 25:60]
+    np.testing.assert_array_equal(printed[inside], drawn[inside])
+    assert printed[[20, 23]].max() < 60
 
 
 def test_every_profile_differs_from_page_to_page_and_chances_are_kept():

@@ -13,6 +13,7 @@ from experiment.network.checkpoints import load_model
 from experiment.network.model import count_parameters
 
 from conftest import run_script
+from helpers import run_here
 
 MAX_BYTES, MAX_PARAMETERS = 10_000_000, 4_800_000
 
@@ -26,18 +27,33 @@ def test_they_are_small_and_described():
     assert f"{count_parameters(model):,} parameters" in card and "CC BY 4.0" in card
 
 
-def test_without_a_checkpoint_a_simulated_page_is_labelled_and_read(tiny_dataset, sample_records, tmp_path):
-    sample = next(sample for sample in read_manifest(tiny_dataset) if sample.split == "val")
-    page = ("--images", tiny_dataset / sample.image, "--device", "cpu", "--output-dir", tmp_path)
-    result = run_script("experiment/predict.py", *page, "--truth-root", tiny_dataset)
+def test_without_a_checkpoint_simulated_pages_are_labelled_and_read_alike_by_one_worker_and_by_two(
+    tiny_dataset, sample_records, tmp_path
+):
+    sample, *others = sorted(read_manifest(tiny_dataset), key=lambda sample: sample.split != "val")
+    images = [tiny_dataset / each.image for each in (sample, others[0])]
+    one, two = tmp_path / "one", tmp_path / "two"
+    given = ("--images", images[0], "--device", "cpu", "--output-dir", one, "--truth-root", tiny_dataset)
+    result = run_here("experiment/predict.py", *given)
     assert result.returncode == 0, result.stderr
-    assert json.loads((tmp_path / "metrics.json").read_text())["dice"]["waveform"] > 0.8
+    assert json.loads((one / "metrics.json").read_text())["dice"]["waveform"] > 0.8
+
     fs_hz = read_record_fs_hz(sample_records, sample.record)
-    result = run_script("experiment/digitize.py", *page, "--fs-hz", fs_hz)
-    assert result.returncode == 0, result.stderr
+    given = ("--images", *images, "--device", "cpu", "--fs-hz", fs_hz)
+    for run, workers, folder in ((run_here, 1, one), (run_script, 2, two)):
+        words = ("--num-workers", workers, "--output-dir", folder)
+        result = run("experiment/digitize.py", *given, *words)
+        assert result.returncode == 0, result.stderr
+        assert f"read 2 of 2 pages -> {folder}" in result.stdout
+        assert f"{workers} workers)" in result.stdout
+    for image in images:
+        tables = [pd.read_csv(folder / f"{image.stem}.csv") for folder in (one, two)]
+        pd.testing.assert_frame_equal(*tables, rtol=0, atol=1e-3)
+
+    (one / f"{images[1].stem}.csv").unlink()
     table = tmp_path / "scores" / "table.csv"
-    folders = ("--predictions", tmp_path, "--truth-root", sample_records)
-    result = run_script("experiment/score.py", *folders, "--out", table)
+    folders = ("--predictions", one, "--truth-root", sample_records)
+    result = run_here("experiment/score.py", *folders, "--out", table)
     assert result.returncode == 0, result.stderr
     scores = pd.read_csv(table)
     assert scores[scores.lead == "all"].snr_db.item() > 10
@@ -45,18 +61,3 @@ def test_without_a_checkpoint_a_simulated_page_is_labelled_and_read(tiny_dataset
 
 def read_record_fs_hz(root: Path, record: str) -> float:
     return len(read_signal_mv(next(root.rglob(f"{record}.csv")))) / 10
-
-
-def test_one_worker_and_two_read_the_same(tiny_dataset, tmp_path):
-    images = [tiny_dataset / sample.image for sample in read_manifest(tiny_dataset)[:2]]
-    for workers in (1, 2):
-        result = run_script(
-            *("experiment/digitize.py", "--images", *images, "--device", "cpu", "--fs-hz", 100),
-            *("--num-workers", workers, "--output-dir", tmp_path / str(workers)),
-        )
-        assert result.returncode == 0, result.stderr
-        assert f"read 2 of 2 pages -> {tmp_path / str(workers)}" in result.stdout
-        assert f"{workers} workers)" in result.stdout
-    for image in images:
-        one, two = (pd.read_csv(tmp_path / str(workers) / f"{image.stem}.csv") for workers in (1, 2))
-        pd.testing.assert_frame_equal(one, two, rtol=0, atol=1e-3)

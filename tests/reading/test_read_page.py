@@ -18,7 +18,7 @@ from experiment.reading.find_layout import find_layout
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
 from experiment.reading.rectify import fit_paper, rectify
-from experiment.scoring.signal_metric import score_db, score_page
+from experiment.scoring.signal_metric import score_db, score_signals
 
 from helpers import record_of, waves_mv
 
@@ -203,7 +203,7 @@ def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
     shown = setup.shown(FS_HZ, len(truth_mv))
     assert (np.isfinite(reading.signal_mv) == shown).all()
     truth_mv = np.where(shown, truth_mv, np.nan)
-    return score_db([score_page(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
+    return score_db([score_signals(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
 
 
 def test_the_competitions_page_is_read_back():

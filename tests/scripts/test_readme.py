@@ -31,10 +31,9 @@ MADE = (
     "readings",
     "scores.csv",
 )
-RUNS = ("grid_wave_mix_run", "small_run", "my_pages", "my_weights", "pretrained_run")
+RUNS = ("grid_wave_mix_run", "small_run", "my_pages", "finetuned")
 MADE_RUNS = tuple(f"runs/{name}" for name in RUNS)
 MADE_NAMES = ("report.html", "train.csv", "env.json", "metrics.jsonl", "curves.png", "samples", "checkpoints")
-COMING = ("scripts/finetune.sh",)  # it is described before it is merged
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -169,7 +168,7 @@ def test_the_settings_that_are_given_exist():
 def is_there(path: str) -> bool:
     """Whether a path is in the repository, or is what a user has or a command makes."""
     path = path.rstrip("/")
-    if path in tree() or path in COMING:
+    if path in tree():
         return True
     if any(path == made or path.startswith(f"{made}/") for made in (*MADE, *MADE_RUNS, *FROM_USERS)):
         return True

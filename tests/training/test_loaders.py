@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.common.image_files import read_rgb
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.training.loaders import DataSource
 
-from small_runs import config_for, linked_copy
+from small_runs import config_for, damaged_copy, linked_copy
 
 
 def all_batches(source: DataSource, epoch: int) -> dict[str, torch.Tensor]:
@@ -76,15 +76,11 @@ def _enlarged_within(page: np.ndarray, crop: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_page_ends_the_epoch_with_one_line(tmp_path, tiny_dataset, workers):
-    root = linked_copy(tiny_dataset, tmp_path)
-    victim = sorted((root / "train/images").iterdir())[0]
-    data = victim.read_bytes()
-    victim.unlink()
-    victim.write_bytes(data[: len(data) // 2])
+    root = damaged_copy(tiny_dataset, tmp_path)
     source = DataSource(config_for(root, in_memory=False, num_workers=workers))
     with pytest.raises(InputError) as caught:
         list(source.train_batches(1))
-    assert str(caught.value).startswith(str(victim))
+    assert str(caught.value).startswith(f"{root}/train/images/")
     assert "\n" not in str(caught.value)
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_generator_with_train_src.common.errors import InputError
-from experiment.training.held_devices import holders, refuse_held_devices
+from ecg_generator_with_train_src.common.command_line import EXIT_FAULT
 
 from conftest import REPOSITORY
 from helpers import linux_only, wait_for
@@ -142,6 +141,7 @@ LAST_WORDS = {kill_rank: "ended by SIGKILL", press_ctrl_c: "interrupted: ", let_
 
 @pytest.mark.parametrize("kind", ["xla", "spmd"])
 def test_no_process_stays_behind(family, kind):
+    """A terminal's Ctrl-C, too, ends without a stack trace."""
     runs = {die: family(kind) for die in CODES}
     for die, run in runs.items():
         run.wait_until_it_trains()
@@ -153,24 +153,21 @@ def test_no_process_stays_behind(family, kind):
         assert "Traceback" not in run.said()
 
 
-def test_no_process_of_two_ranks_stays_behind(family):
+def test_no_process_of_two_ranks_stays_behind_and_a_hung_exchange_is_ended(family):
     runs = {die: family("gloo") for die in CODES}
+    hung = family("gloo", run__hang_minutes=0.2)
     for die, run in runs.items():
         run.wait_until_it_trains()
         assert len(run.ranks()) == 2
         die(run)
+    hung.wait_until_it_trains()
+    sleeper = hung.ranks()[-1]
+    os.kill(sleeper, signal.SIGSTOP)
     for run in runs.values():
         assert run.end() != 0, run.said()
-
-
-def test_a_hung_collective_is_ended(family):
-    run = family("gloo", run__hang_minutes=0.2)
-    run.wait_until_it_trains()
-    sleeper = run.ranks()[-1]
-    os.kill(sleeper, signal.SIGSTOP)
-    wait_for(lambda: "no step ended for 12 s (run.hang_minutes)" in run.said(), 60)
+    wait_for(lambda: "no step ended for 12 s (run.hang_minutes)" in hung.said(), 60)
     os.kill(sleeper, signal.SIGCONT)  # so that torchrun need not wait for it
-    assert run.end() != 0
+    assert hung.end() != 0
 
 
 # stopping
@@ -248,29 +245,6 @@ def test_sigterm_in_the_middle_of_a_long_step_says_so(script):
 def test_a_heartbeat_that_fails_to_come_ends_the_run(script):
     process = script("2", "without")
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == EXIT_FAULT
     assert errors.startswith("error: no step ended for 2 s (run.hang_minutes): another rank or the device")
     assert 'script.py", line' in errors  # where it hangs
-
-
-# devices that are held
-
-
-def test_who_holds_a_device_is_named_and_left_alone(tmp_path):
-    device = tmp_path / "accel0"
-    device.touch()
-    refuse_held_devices([device], wait_s=0)
-    code = "import sys, time; held = open(sys.argv[1]); print(flush=True); time.sleep(100)"
-    process = subprocess.Popen([sys.executable, "-c", code, str(device)], stdout=subprocess.PIPE)
-    try:
-        process.stdout.readline()
-        assert list(holders([device])) == [process.pid]
-        with pytest.raises(InputError) as refusal:
-            refuse_held_devices([device], wait_s=0)
-        assert f"process {process.pid} (" in str(refusal.value) and f"holds {device}" in str(refusal.value)
-        assert f"end it with kill {process.pid}, then start again" in str(refusal.value)
-        assert process.poll() is None
-    finally:
-        process.kill()
-        process.communicate()
-    refuse_held_devices([device])
