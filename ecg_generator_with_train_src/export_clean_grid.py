@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.batch import write_bytes, write_text
 from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_text
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_rgb, read_rgb
+from ecg_generator_with_train_src.dataset.page_names import RENDERED
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.grid_file import GridSidecar, known_sheet, sidecar_path
@@ -25,7 +26,8 @@ GRID_NAME, MASK_NAME = "clean_ecg_grid.png", "complete_mask.png"
 DEFAULT_GRID = Path("ecg_generator_with_train_src/export") / GRID_NAME
 DEFAULT_MASK = Path("image_data") / MASK_NAME
 EXPORT_DIR = Path("data/exported_grid")
-QUANTILE = 0.9  # of the pages at a pixel, from dark to bright: a tenth is unmarked nearly everywhere
+# rank of the page that is taken at each pixel, from dark to bright: nearly everywhere a tenth of the pages is unmarked
+QUANTILE = 0.9
 MIN_PAGES = 5
 _ROWS_AT_ONCE = 100
 
@@ -68,18 +70,19 @@ def grid_from_pages(train_root: Path, max_pages: int) -> tuple[np.ndarray, Paper
     Pages of another size than most, and unreadable ones, are named on stderr and left out. Raises InputError if fewer
     than MIN_PAGES are left or their grid cannot be measured.
     """
-    paths = sorted(train_root.glob("*/*-0001.png"))
+    paths = sorted(train_root.glob(f"*/*-{RENDERED}.png"))
     paths = paths[:: max(1, len(paths) // max_pages)][:max_pages]
-    pages = read_pages(paths)
+    pages = read_usual_pages(paths)
     if len(pages) < MIN_PAGES:
         raise InputError(
-            f"{train_root}: {len(pages)} rendered pages (<id>/<id>-0001.png) of one size, at least {MIN_PAGES} needed"
+            f"{train_root}: {len(pages)} rendered pages (<id>/<id>-{RENDERED}.png) of one size, "
+            f"at least {MIN_PAGES} needed"
         )
     rgb = usual_paper(pages)
     return rgb, known_sheet(measure_grid(rgb, train_root)), len(pages)
 
 
-def read_pages(paths: list[Path]) -> list[np.ndarray]:
+def read_usual_pages(paths: list[Path]) -> list[np.ndarray]:
     """The pages that can be read and are of the most common size."""
     pages: dict[Path, np.ndarray] = {}
     for path in paths:

@@ -1,7 +1,7 @@
 """Where a page's points lie in a scan or photo of it.
 
-The map is defined backwards, from the image to the page, in closed form: lens, then the plane's homography, then the
-paper's own displacement
+The map is defined backwards, from the image to the page, in closed form: a scanner's feed, lens, then the plane's
+homography, then the paper's own displacement
 
     page point = flat point + d(flat point),    |grad d| < 1.
 
@@ -9,13 +9,15 @@ Images are warped with it directly; points of the page are placed by inverting i
 coordinates are canvas coordinates (pixel index = canvas - 0.5), lengths of the paper are millimetres.
 """
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import map_coordinates
 
 LATTICE_PX = 8  # the map is evaluated this densely and interpolated between: within 0.02 px
-SCALE_STRIDE = 4  # of the lattice, where only scales are asked for
+SCALE_STRIDE = 4  # stride over the lattice where only scales are asked for
 MAX_PAGE_PX = 30_000.0  # cv2.remap takes 16-bit coordinates
 TOLERANCE_PX = 1e-5
 MAX_STEPS = 200
@@ -30,7 +32,7 @@ class Wave(BaseModel):
 
     waves_per_mm_x: float
     waves_per_mm_y: float
-    phase: float  # of 0 to 2 pi
+    phase: float  # from 0 to 2 pi
     shift_x_mm: float
     shift_y_mm: float
 
@@ -42,11 +44,22 @@ class Crease(BaseModel):
 
     x_mm: float
     y_mm: float
-    angle_deg: float  # of the line, clockwise from the x axis
+    angle_deg: float  # direction of the line, clockwise from the x axis
     width_mm: float
     length_mm: float  # it fades out this far from its point
     shift_mm: float
     relief: float  # brightness step across it, in parts of 1; negative: dark on the other side
+    reach_mm: float = 25.0  # how far from the line the paper is turned
+    kink: float = (
+        0.0  # slope of the displacement beside the line, opposite on the other side: lines have a corner here
+    )
+    kink_angle_deg: float = 0.0  # direction of that displacement
+
+    def kink_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
+        """Displacement along the kink's direction: a ridge seen from the side."""
+        rounded = np.sqrt(np.square(self.across_mm(x_mm, y_mm)) + self.width_mm**2) - self.width_mm
+        height_mm = self.reach_mm * -np.expm1(-rounded / self.reach_mm)
+        return self.kink * height_mm * self.presence(x_mm, y_mm)
 
     def across_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
         """Signed distance from the line."""
@@ -66,6 +79,33 @@ class Crease(BaseModel):
         return float(-np.sin(angle)), float(np.cos(angle))
 
 
+class Feed(BaseModel):
+    """How a sheet-fed scanner's rollers moved the paper: lines of the image that skipped or repeated some of it.
+
+    Piecewise linear between its knots. Where these are LATTICE_PX apart on the lattice, the dense tables are exact.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    axis: Literal["x", "y"]  # of the image, along which the paper moved
+    image_px: tuple[float, ...]  # knots, increasing
+    even_px: tuple[float, ...]  # where they would lie had the paper moved evenly, increasing
+
+    def even(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image points as an even feed would have put them; beyond the knots it goes on as at the last one."""
+        return self._moved(x_px, y_px, self.image_px, 1)
+
+    def uneven(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of `even`."""
+        return self._moved(x_px, y_px, self.even_px, -1)
+
+    def _moved(self, x_px: np.ndarray, y_px: np.ndarray, knots: tuple[float, ...], sign: int):
+        gain = np.array(self.even_px) - np.array(self.image_px)
+        if self.axis == "x":
+            return x_px + sign * np.interp(x_px, knots, gain), y_px
+        return x_px, y_px + sign * np.interp(y_px, knots, gain)
+
+
 class Bend(BaseModel):
     """A displacement measured on a page: a cubic B-spline whose coefficients stand `step_mm` apart, rows downwards.
 
@@ -74,7 +114,7 @@ class Bend(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    left_mm: float  # of the first coefficient
+    left_mm: float  # place of the first coefficient
     top_mm: float
     step_mm: float
     shift_x_mm: tuple[tuple[float, ...], ...]
@@ -95,13 +135,14 @@ class PageMap(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     homography: tuple[Row, Row, Row]  # flat page px -> image px before the lens
-    width_px: int = 0  # of the image
+    width_px: int = 0  # size of the image
     height_px: int = 0
     lens: float = 0.0  # image point = (lens-free point) pulled by this share at the corners; positive: barrel
-    px_per_mm: float = 1.0  # of the page
+    px_per_mm: float = 1.0  # scale of the page
     waves: tuple[Wave, ...] = ()
     creases: tuple[Crease, ...] = ()
-    bends: tuple[Bend, ...] = ()  # of registered pages
+    bends: tuple[Bend, ...] = ()  # registered pages have them
+    feed: Feed | None = None  # scans have one
 
     def displacement_px(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """d at flat points, in pixels of the page."""
@@ -116,6 +157,10 @@ class PageMap(BaseModel):
             step = crease.shift_mm * np.tanh(across) * crease.presence(x_mm, y_mm)
             shift_x += crease.normal[0] * step
             shift_y += crease.normal[1] * step
+            if crease.kink:
+                ridge = crease.kink_mm(x_mm, y_mm)
+                shift_x += np.cos(np.deg2rad(crease.kink_angle_deg)) * ridge
+                shift_y += np.sin(np.deg2rad(crease.kink_angle_deg)) * ridge
         for bend in self.bends:
             bend_x, bend_y = bend.shift_mm(x_mm, y_mm)
             shift_x += bend_x
@@ -124,6 +169,8 @@ class PageMap(BaseModel):
 
     def flat_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where an image point lies on the sheet before the paper bends it, in pixels of the page."""
+        if self.feed:
+            x_px, y_px = self.feed.even(x_px, y_px)
         pull = 1 + self.lens * self._radius_square(x_px, y_px)
         free_x = self._centre[0] + (x_px - self._centre[0]) * pull
         free_y = self._centre[1] + (y_px - self._centre[1]) * pull
@@ -165,7 +212,8 @@ def place_on_image(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> tup
         pull = 1 + page_map.lens * page_map._radius_square(x, y)
         return [centre_x + (free_x - centre_x) / pull, centre_y + (free_y - centre_y) / pull]
 
-    return _solve(towards_centre, free_x, free_y) if page_map.lens else (free_x, free_y)
+    placed = _solve(towards_centre, free_x, free_y) if page_map.lens else (free_x, free_y)
+    return page_map.feed.uneven(*placed) if page_map.feed else placed
 
 
 def _solve(step, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +265,6 @@ def local_scales(page_map: PageMap, page_width_px: int, page_height_px: int) -> 
     step_px = LATTICE_PX * SCALE_STRIDE
     page_x, page_y = page_map.page_of_image(x_px, y_px)
     (x_down, x_right), (y_down, y_right) = np.gradient(page_x, step_px), np.gradient(page_y, step_px)
-    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels an image pixel
+    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels for each image pixel
     inside = (page_x > 0) & (page_x < page_width_px) & (page_y > 0) & (page_y < page_height_px)
     return 1 / np.sqrt(area[inside] if inside.any() else area.ravel())

@@ -8,30 +8,12 @@ the competition's table as well. A page that cannot be read becomes a flat line,
 
 import argparse
 import functools
-import re
-import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
-from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    run_batch,
-    write_bytes,
-    write_json,
-    write_text,
-)
 from ecg_generator_with_train_src.common.command_line import (
-    EXIT_DONE,
-    EXIT_SKIPPED,
     add_num_workers,
     available_cores,
     make_parser,
@@ -39,53 +21,30 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
-from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
-from experiment.labelling.page_files import PDF_SUFFIX, readable_pages
-from experiment.labelling.predictor import PageProbability, Predictor
-from experiment.predict import add_network_arguments, find_images, load_predictor
-from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import ReadingOptions, flat_page, read_page
-from experiment.scoring.submission import write_submission
+from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
+from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
+from experiment.reading.read_page import ReadingOptions
+from experiment.reading.sampling_rates import SamplingRates, read_rates
+from experiment.reading.submission_table import check_one_page_an_id
 
 AUTO = "auto"
-ASSUMED_FS_HZ = 500.0
 NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
-_TYPE = re.compile(r"-\d{4}$")  # behind a record's id in the competition's file names
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Sampling rates: of all pages, or by id; and rows of each lead where a test.csv tells them."""
-
-    fs_hz: float | None
-    by_id: dict[str, float]
-    rows: dict[str, dict[str, int]]
-
-    def of(self, path: Path, page_id: str) -> tuple[float, str]:
-        """The rate of a page in Hz, and where it is from."""
-        if self.fs_hz:
-            return self.fs_hz, "--fs-hz"
-        if page_id in self.by_id:
-            return self.by_id[page_id], "table"
-        table = read_record_table(path.parent)
-        if page_id in table.fs_hz:
-            return table.fs_hz[page_id], str(table.path)
-        return ASSUMED_FS_HZ, "assumed"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
     arguments = _parse(argv)
     paths = find_images(arguments.images)
-    rates = _rates(arguments)
+    rates = read_rates(arguments.fs_hz, arguments.train_csv, arguments.test_csv)
     if arguments.submission:
-        _check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
+        check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
-    return launch(options, digitize_pages, arguments, paths, rates)
+    network = Network(arguments.checkpoint, arguments.px_per_mm)
+    return launch(options, see_and_read, network, _work(arguments, len(paths)), paths, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -118,170 +77,34 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _rates(arguments: argparse.Namespace) -> Rates:
-    """The sampling rates that the command line names. Raises InputError for a bad table or rate."""
-    if arguments.fs_hz is not None:
-        check_fs(arguments.fs_hz, "--fs-hz")
-        return Rates(arguments.fs_hz, {}, {})
-    path = arguments.train_csv or arguments.test_csv
-    if path is None:
-        return Rates(None, {}, {})
-    wanted = {"id": str, "fs": float}
-    if arguments.test_csv:
-        wanted |= {"lead": str, "number_of_rows": int}
-    try:
-        table = pd.read_csv(path, usecols=list(wanted), dtype=wanted)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except ValueError as error:
-        raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
-    for page_id, fs_hz in zip(table["id"], table["fs"], strict=True):
-        check_fs(fs_hz, f"{path}: {page_id}")
-    rows: dict[str, dict[str, int]] = defaultdict(dict)
-    if arguments.test_csv:
-        for page_id, lead, number in zip(table["id"], table["lead"], table["number_of_rows"], strict=True):
-            rows[page_id][lead] = number
-    return Rates(None, dict(zip(table["id"], table["fs"], strict=True)), dict(rows))
-
-
-def id_of(name: str, known: dict[str, float]) -> str:
-    """The record's id in a page's name: a known one that it starts with, or what stands before the page's type."""
-    starts = [
-        page_id for page_id in known if name == page_id or name.startswith((f"{page_id}-", f"{page_id}__"))
-    ]
-    return max(starts, key=len) if starts else _TYPE.sub("", name)
-
-
-def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
-    """Raises InputError naming the ids of a submission that have several pages, or none."""
-    pages = defaultdict(list)
-    for name in names:
-        pages[id_of(name, rates.by_id)].append(name)
-    several = sorted(page_id for page_id, its_names in pages.items() if len(its_names) > 1)
-    if several:
-        raise InputError(f"--submission: several pages of {', '.join(several)}; give one page of each record")
-    missing = sorted(rates.rows.keys() - pages.keys())
-    if missing:
-        raise InputError(f"--submission: no page of {', '.join(missing)}, which --test-csv lists")
+def _work(arguments: argparse.Namespace, num_files: int) -> DigitizeOptions:
+    known = ReadingOptions(
+        layout=LAYOUTS.get(arguments.layout),
+        lead_order=None if arguments.lead_order == AUTO else arguments.lead_order,
+        paper_speed_mm_s=arguments.paper_speed_mm_s,
+        gain_mm_mv=arguments.gain_mm_mv,
+    )
+    workers = 1 if num_files == 1 else arguments.num_workers
+    return DigitizeOptions(arguments.output_dir, known, workers, arguments.submission)
 
 
 @dataclass(frozen=True)
-class SeenPage:
-    """What the network saw of a page, or why it saw nothing."""
+class Network:
+    """The weights, or None for the shipped ones, and the scale of all images if it is known."""
 
-    path: Path
-    name: str
-    seen: PageProbability | InputError
-    fs_hz: float
-    fs_from: str
+    checkpoint: Path | None
+    px_per_mm: float | None
 
 
-def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[Path], rates: Rates) -> int:
-    """Read all pages and write what was found; returns the exit code."""
-    predictor = load_predictor(backend, arguments.checkpoint)
-    report = SkipReport(arguments.output_dir / "skipped.tsv")
-    signals: dict[str, np.ndarray] = {}
-    workers = 1 if len(paths) == 1 else arguments.num_workers
-    if workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
+def see_and_read(
+    backend: Backend, network: Network, work: DigitizeOptions, paths: list[Path], rates: SamplingRates
+) -> int:
+    """Read all pages with the network on a backend; returns the exit code."""
+    predictor = load_predictor(backend, network.checkpoint)
+    if work.num_workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
-    started = time.perf_counter()
-    pages = seen_pages(predictor, paths, arguments, rates)
-    work = functools.partial(read_and_write, arguments=arguments)
-    for page, outcome in run_batch(work, pages, num_workers=workers, description="digitize"):
-        if isinstance(outcome, InputError):  # its files could not be written
-            raise outcome
-        signals[page.name], problem = outcome
-        if problem:
-            why = str(problem).removeprefix(f"{page.path}: ")
-            report.add(page.name, f"{page.path}: {why}; a flat line is written", problem.trace)
-    report.write()
-    if arguments.submission:
-        _submit(arguments.submission, signals, rates)
-    seconds = time.perf_counter() - started
-    read = len(signals) - len(report.reasons.keys() & signals.keys())
-    speed = seconds / max(len(signals), 1)
-    made = " and ".join(map(str, filter(None, (arguments.output_dir, arguments.submission))))
-    print(
-        f"read {read} of {len(signals)} pages -> {made} in {seconds:.1f} s "
-        f"({speed:.2f} s a page, {workers} workers)"
-    )
-    return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-def seen_pages(
-    predictor: Predictor,
-    paths: list[Path],
-    arguments: argparse.Namespace,
-    rates: Rates,
-) -> Iterator[SeenPage]:
-    """The pages of all files as the network sees them."""
-    see = functools.partial(predictor.page_probability, px_per_mm=arguments.px_per_mm)
-    for path in paths:
-        for name, image in _pages_of(path):
-            fs_hz, source = rates.of(path, id_of(name, rates.by_id))
-            if source == "assumed" or (rates.by_id and source != "table"):
-                told = (
-                    "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
-                )
-                tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
-            seen = image if isinstance(image, InputError) else outcome_of(see, image)
-            yield SeenPage(path, name, seen, fs_hz, source)
-
-
-def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
-    """Name and image of each page of a file; the error for the image of one that cannot be read."""
-    try:
-        yield from readable_pages(path)
-    except InputError as error:
-        yield path.stem, error
-
-
-def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.ndarray, InputError | None]:
-    """Read one page and write its files: its signals (samples, 12) in mV, and why they are flat if they are."""
-    layout = LAYOUTS.get(arguments.layout)
-    order = None if arguments.lead_order == AUTO else arguments.lead_order
-    options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
-    about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from}
-    output, problem = arguments.output_dir, None
-    read = functools.partial(read_page, fs_hz=page.fs_hz, options=options)
-    reading = page.seen if isinstance(page.seen, InputError) else outcome_of(read, page.seen)
-    if isinstance(reading, InputError):
-        problem, signal_mv = reading, flat_page(page.fs_hz, layout)
-        about |= {"read": False, "warnings": [f"{problem}; a flat line is written"]}
-        (output / f"{page.name}_traces.png").unlink(missing_ok=True)
-    else:
-        signal_mv = reading.signal_mv
-        about |= {"read": True, "px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
-        about |= reading_summary(reading)
-        write_bytes(output / f"{page.name}_traces.png", encode_rgb(picture(reading)))
-    write_text(output / f"{page.name}.csv", signals_csv(signal_mv))
-    write_json(output / f"{page.name}.json", about)
-    return signal_mv, problem
-
-
-def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
-    """Write the submission: of each lead the rows that the page shows, or as many as --test-csv asks for."""
-    _check_one_page_an_id(list(signals), rates)
-    pages = {}
-    for name, signal_mv in sorted(signals.items()):
-        page_id = id_of(name, rates.by_id)
-        wanted = rates.rows.get(page_id, {})
-        pages[page_id] = {
-            lead: _as_long(signal_mv[:, k], wanted.get(lead))
-            for k, lead in enumerate(LEADS)
-            if not wanted or lead in wanted
-        }
-    write_submission(path, pages)
-
-
-def _as_long(signal_mv: np.ndarray, rows: int | None) -> np.ndarray:
-    """The values that are there, cut or carried on to a number of rows."""
-    shown = signal_mv[np.isfinite(signal_mv)]
-    if rows is None or rows == len(shown):
-        return shown
-    if len(shown) == 0:
-        return np.zeros(rows)
-    return np.pad(shown, (0, max(rows - len(shown), 0)), mode="edge")[:rows]
+    see = functools.partial(predictor.page_probability, px_per_mm=network.px_per_mm)
+    return digitize_pages(see, work, paths, rates)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from ecg_generator_with_train_src.common.batch import write_bytes, write_text
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, make_parser, run
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes, write_text
 from experiment.network.checkpoints import load_model, read_safetensors
 from experiment.network.model import count_parameters
 

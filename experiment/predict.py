@@ -8,58 +8,17 @@ file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1, <stem>-p2 
 """
 
 import argparse
-import json
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    outcome_of,
-    write_bytes,
-    write_json,
-    write_text,
-)
-from ecg_generator_with_train_src.common.command_line import (
-    EXIT_DONE,
-    EXIT_SKIPPED,
-    make_parser,
-    positive_float,
-    positive_int,
-    run,
-)
+from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
-from experiment.backend.backend import Backend, LaunchOptions
-from experiment.backend.launch import DEVICE_CHOICES, launch
-from experiment.labelling.overlays import overlay
-from experiment.labelling.page_files import IMAGE_SUFFIXES, PDF_SUFFIX, readable_pages
-from experiment.labelling.predictor import Prediction, Predictor
-from experiment.labelling.report_html import (
-    Gallery,
-    Pictures,
-    make_pictures,
-    report_html,
-    score_header,
-    score_rows,
-)
-from experiment.network.checkpoints import load_model
-from experiment.scoring.dice import mean_foreground_dice
-from experiment.scoring.page_scores import Tally, score_page
+from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
+from experiment.backend.backend import LaunchOptions
+from experiment.backend.launch import launch
+from experiment.labelling.network_flags import DEFAULT_TILE, add_network_arguments, find_images
+from experiment.labelling.predict_pages import PredictOptions, predict_pages
 from experiment.scoring.page_truth import ReadTruth, find_truth
-
-PRETRAINED = Path(__file__).resolve().parents[1] / "runs" / "pretrained" / "grid_wave_net.safetensors"
-DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # of predict.py and digitize.py: no pages
-WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
-ALL_KINDS = "all"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,7 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
         raise InputError(f"{arguments.truth_root}: has no truth of any of the images (matched by name)")
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
-    return launch(options, predict_pages, arguments, paths, truth_of)
+    work = PredictOptions(
+        arguments.output_dir, arguments.checkpoint, arguments.tile, arguments.tta, arguments.px_per_mm
+    )
+    return launch(options, predict_pages, work, paths, truth_of)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -95,262 +57,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that shows pages to the network takes: the pages, the weights, the scale and where it runs."""
-    parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, default=PRETRAINED, help="weights of train_tpu.py, or the shipped ones"
-    )
-    parser.add_argument(
-        "--px-per-mm",
-        type=positive_float,
-        help="pixels a millimetre of all images; found from each one's grid if not given",
-    )
-    parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
-        default="auto",
-        help="of the network's sums; auto is bf16 where the hardware multiplies it",
-    )
-
-
-def default_output(checkpoint: Path) -> Path:
+def default_output(checkpoint: Path | None) -> Path:
     """The folder `predictions` of the run that a checkpoint belongs to; else that of the working directory."""
-    run_folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else Path()
+    in_a_run = checkpoint is not None and checkpoint.parent.name == "checkpoints"
+    run_folder = checkpoint.parent.parent if in_a_run else Path()
     return run_folder / "predictions"
 
 
 def _may_have_truth(path: Path, truth_of: Callable[[str], ReadTruth | None]) -> bool:
     return path.suffix.lower() == PDF_SUFFIX or truth_of(path.stem) is not None
-
-
-def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images and PDFs in the folders and below.
-
-    Raises InputError for a missing one, or two of one stem.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            images = sorted(entry for entry in path.rglob("*") if _is_image(entry))
-            if not images:
-                raise InputError(f"{path}: holds no images")
-            found += images
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(f"{number} images are called {stem}: their results would overwrite each other")
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    known = path.suffix.lower() in (*IMAGE_SUFFIXES, PDF_SUFFIX)
-    return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
-
-
-@dataclass(frozen=True)
-class PageImage:
-    """One page of a file: image (H, W, 3) uint8."""
-
-    path: Path
-    name: str
-    image: np.ndarray
-
-
-@dataclass(frozen=True)
-class PageResult:
-    """What became of a page: its line of predictions.jsonl, its pictures, its counts under the kind of its truth."""
-
-    page: PageImage
-    line: dict
-    pictures: Pictures
-    kind: str | None
-    tally: Tally
-    problem: str | None  # why its truth could not be had
-
-
-def predict_pages(
-    backend: Backend,
-    arguments: argparse.Namespace,
-    paths: list[Path],
-    truth_of: Callable[[str], ReadTruth | None],
-) -> int:
-    """Predict all pages and write what was found; returns the exit code."""
-    predictor = load_predictor(backend, arguments.checkpoint, arguments.tile, arguments.tta)
-    report = SkipReport(arguments.output_dir / "skipped.tsv")
-    gallery, results = Gallery(), Results()
-    started = time.perf_counter()
-
-    def work(page: PageImage) -> PageResult:
-        return predict_page(predictor, page, truth_of(page.name), arguments)
-
-    try:
-        pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), report)
-        for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
-            if isinstance(result, InputError):
-                report.add(str(page.path), str(result), result.trace)
-                continue
-            results.add(result)
-            gallery.add(page.name, result.line, result.pictures)
-            if result.problem:
-                report.add(str(page.path), result.problem)
-    finally:  # Ctrl-C leaves what is done
-        results.write(arguments.output_dir, gallery, report)
-    seconds = time.perf_counter() - started
-    results.print_table()
-    speed = seconds / max(len(results.lines), 1)
-    print(
-        f"predicted {len(results.lines)} pages of {len(paths)} files -> {arguments.output_dir} in {seconds:.1f} s "
-        f"({speed:.2f} s a page)"
-    )
-    return EXIT_SKIPPED if report.reasons else EXIT_DONE
-
-
-def load_predictor(
-    backend: Backend, checkpoint: Path, tile: int = DEFAULT_TILE, tta: bool = False
-) -> Predictor:
-    """The network of a checkpoint on the backend. Raises InputError for a bad file or tile size."""
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
-    model, _ = load_model(checkpoint)
-    if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: is no multiple of {model.config.stride}, as this network asks")
-    return Predictor(model, backend, tile, tta)
-
-
-def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
-    """The pages of the files, read one at a time; what cannot be read goes to the report."""
-    seen: set[str] = set()
-    for path in paths:
-        try:
-            for name, image in readable_pages(path):
-                if name in seen:
-                    raise InputError(
-                        f"{path}: another page is called {name} as well; rename one of the files"
-                    )
-                seen.add(name)
-                yield PageImage(path, name, image)
-        except InputError as error:
-            report.add(str(path), str(error).removeprefix(f"{path}: "), error.trace)
-
-
-def in_order(
-    work: Callable[[PageImage], PageResult], pages: Iterator[PageImage], workers: int
-) -> Iterator[tuple[PageImage, PageResult | InputError]]:
-    """Each page with the result of `work`, or with the error that it met, in the pages' order: some pages are read,
-    labelled and written at the same time."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[PageImage, Future]] = deque()
-        for page in pages:
-            waiting.append((page, pool.submit(outcome_of, work, page)))
-            if len(waiting) > workers - 1:
-                page, future = waiting.popleft()
-                yield page, future.result()
-        for page, future in waiting:
-            yield page, future.result()
-
-
-def predict_page(
-    predictor: Predictor, page: PageImage, read_truth: ReadTruth | None, arguments: argparse.Namespace
-) -> PageResult:
-    """Predict one page, write its pictures and score it."""
-    prediction = predictor.predict(page.image, arguments.px_per_mm)
-    laid_over = overlay(page.image, prediction.label)
-    output = arguments.output_dir
-    write_bytes(output / f"{page.name}{OWN_OUTPUT[0]}", encode_classes(prediction.label))
-    write_bytes(output / f"{page.name}{OWN_OUTPUT[1]}", encode_rgb(laid_over))
-    line, kind, tally, problem = _line(page, prediction), None, Tally(), None
-    if read_truth is not None:
-        try:
-            truth = read_truth(page.image)
-            kind, tally = truth.kind, score_page(prediction.label, truth)
-            line |= {"kind": kind, **tally.scores()}
-        except InputError as error:
-            problem = f"predicted, but not scored: {error}"
-    return PageResult(page, line, make_pictures(page.image, laid_over), kind, tally, problem)
-
-
-def _line(page: PageImage, prediction: Prediction) -> dict:
-    height, width = prediction.label.shape
-    areas = np.bincount(prediction.label.ravel(), minlength=len(CLASS_NAMES))
-    found = prediction.page
-    return {
-        "image": str(page.path),
-        "name": page.name,
-        "width_px": width,
-        "height_px": height,
-        "area_px": dict(zip(CLASS_NAMES, areas.tolist(), strict=True)),
-        "fraction": dict(zip(CLASS_NAMES, (areas / areas.sum()).round(6).tolist(), strict=True)),
-        "pitch_px": round(found.pitch_px, 3),
-        "rotation_deg": round(found.rotation_deg, 2),
-        "confidence": round(found.confidence, 6),
-        "warnings": list(found.warnings),
-    }
-
-
-class Results:
-    """What was found on all pages."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict] = []
-        self.tallies: dict[str, Tally] = {}
-
-    def add(self, result: PageResult) -> None:
-        """Add one page. Its pixels are not kept."""
-        self.lines.append(result.line)
-        if result.kind is not None:
-            self.tallies[result.kind] = self.tallies.get(result.kind, Tally()) + result.tally
-
-    def kinds(self) -> dict[str, dict]:
-        """Scores by kind of page, and over all."""
-        if not self.tallies:
-            return {}
-        named = {kind: tally for kind, tally in sorted(self.tallies.items()) if kind}
-        whole = sum(self.tallies.values(), Tally())
-        return {
-            kind: {"pages": tally.pages, **tally.scores()}
-            for kind, tally in {**named, ALL_KINDS: whole}.items()
-        }
-
-    def write(self, output: Path, gallery: Gallery, report: SkipReport) -> None:
-        """predictions.jsonl, report.html, skipped.tsv and, where anything was scored, metrics.json."""
-        write_text(output / "predictions.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
-        kinds = self.kinds()
-        title = f"Predictions in {output}"
-        write_text(
-            output / "report.html", report_html(title, self.lines, kinds, gallery.pictures(), report.reasons)
-        )
-        report.write()
-        if kinds:
-            write_json(output / "metrics.json", self._metrics(kinds))
-        else:
-            (output / "metrics.json").unlink(missing_ok=True)
-
-    def _metrics(self, kinds: dict[str, dict]) -> dict:
-        whole = kinds[ALL_KINDS]
-        confusion = sum(self.tallies.values(), Tally()).confusion
-        return {
-            **whole,
-            "mean_dice": mean_foreground_dice(whole["dice"]),
-            "confusion": confusion.tolist(),
-            "classes": CLASS_NAMES,
-            "kinds": {kind: found for kind, found in kinds.items() if kind != ALL_KINDS},
-        }
-
-    def print_table(self) -> None:
-        """The scores by kind of page, where there are any."""
-        if kinds := self.kinds():
-            table = [score_header(), *score_rows(kinds)]
-            widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-            for row in table:
-                print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """python scripts/import_ptbxl.py --ptbxl-root ptb-xl-1.0.3 --ids ids.txt --output-root data/ptbxl
 
-Make CSVs in mV of PTB-XL's records as its authors publish them (https://physionet.org/content/ptb-xl/, CC BY 4.0):
+Convert PTB-XL's records, as its authors publish them, to CSVs in mV (https://physionet.org/content/ptb-xl/, CC BY 4.0):
 <root>/<id>.csv, ten seconds of all twelve leads, and <root>/train.csv with the sampling rates and patients. An id is
-00065_hr (500 Hz, also written 65 or 00065) or 00065_lr (100 Hz). Records that are there are kept.
+00065_hr (500 Hz, also written 65 or 00065) or 00065_lr (100 Hz). Records that are already there are kept.
 """
 
 import argparse
@@ -16,12 +16,7 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from ecg_generator_with_train_src.common.batch import (
-    SkipReport,
-    remove_stale_temporaries,
-    run_batch,
-    write_text,
-)
+from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -30,6 +25,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record_ids
 
 DATABASE = "ptbxl_database.csv"
@@ -39,7 +35,7 @@ _ID = re.compile(r"0*(?P<number>\d+)(?:_(?P<rate>hr|lr))?")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Import the records; exit code 1 if any was skipped."""
+    """Import the records; the exit code is 1 if any was skipped."""
     args = parse_arguments(argv)
     start_s = time.perf_counter()
     database = read_database(args.ptbxl_root)
@@ -54,17 +50,21 @@ def main(argv: list[str] | None = None) -> int:
     made = sum(1 for _ in skipped.sift(outcomes, name=str))
     write_text(args.output_root / "train.csv", record_table(args.output_root, database))
     skipped.write()
-    report(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
+    report_import(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
         "--ptbxl-root", type=Path, required=True, help=f"PTB-XL's folder, unpacked, with {DATABASE}"
     )
-    parser.add_argument("--ids", type=Path, help="the records, one id a line; all of 500 Hz if not given")
+    parser.add_argument(
+        "--ids",
+        type=Path,
+        help="file with one record id per line; without it all records of 500 Hz are imported",
+    )
     parser.add_argument("--output-root", type=Path, default=Path("data/ptbxl"), help="folder of the CSVs")
     add_num_workers(parser)
     return parser.parse_args(argv)
@@ -79,7 +79,7 @@ def read_database(root: Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         remedy = "--ptbxl-root is the unpacked download from https://physionet.org/content/ptb-xl/"
         raise InputError(f"{path}: not found; {remedy}") from error
-    except ValueError as error:  # pandas' own errors among them
+    except ValueError as error:  # pandas' own errors are ValueErrors too
         raise InputError(f"{path}: not PTB-XL's table ({str(error).splitlines()[0]})") from error
     return database.dropna(subset=["filename_lr", "filename_hr"]).set_index("ecg_id")
 
@@ -116,7 +116,7 @@ def read_wfdb(path: Path, fs_hz: int) -> np.ndarray:
         record = wfdb.rdrecord(str(path), physical=False)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; download PTB-XL again") from error
-    except (ValueError, IndexError) as error:  # what wfdb makes of malformed files
+    except (ValueError, IndexError) as error:  # raised by wfdb for malformed files
         raise InputError(f"{path}: no whole WFDB record ({error}); download PTB-XL again") from error
     if [value % 65536 for value in record.checksum] != record.calc_checksum():
         raise InputError(f"{path}.dat: differs from the checksums in its header; download PTB-XL again")
@@ -141,8 +141,10 @@ def record_table(output_root: Path, database: pd.DataFrame) -> str:
     return "\n".join(rows) + "\n"
 
 
-def report(args: argparse.Namespace, made: int, kept: int, skipped: SkipReport, duration_s: float) -> None:
-    """Say what was made."""
+def report_import(
+    args: argparse.Namespace, made: int, kept: int, skipped: SkipReport, duration_s: float
+) -> None:
+    """Print what was made."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} records, listed in {skipped.path}", file=sys.stderr)
     print(

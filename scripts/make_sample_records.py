@@ -3,7 +3,7 @@
 Simulate 12-lead records in the competition's layout, to try everything without any download:
 <root>/<id>/<id>.csv in mV with the competition's gaps, and <root>/train.csv with the sampling rates.
 NeuroKit2 simulates leads I, II and V1-V6; the other limb leads follow from I and II by Einthoven's and
-Goldberger's relations. Records that are there are kept: a record depends on its name alone.
+Goldberger's relations. Records that are already there are kept: a record depends on its name alone.
 """
 
 import functools
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_generator_with_train_src.common.batch import remove_stale_temporaries, run_batch, write_text
+from ecg_generator_with_train_src.common.batch import run_batch
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
@@ -22,20 +22,24 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 
-RATES_HZ = (250, 256, 500, 512, 1000, 1025)  # the competition's
+RATES_HZ = (250, 256, 500, 512, 1000, 1025)  # sampling rates of the competition's records
 PEAK_MV = {"I": 0.8, "II": 1.1, "V1": 0.9, "V2": 1.4, "V3": 1.3, "V4": 1.5, "V5": 1.3, "V6": 1.0}
-MARGIN_S = 1.0  # simulated besides, and cut off: the ends of a simulation are flat
+MARGIN_S = 1.0  # simulated at both ends and cut off, because the ends of a simulation are flat
 
 
 def main(argv: list[str] | None = None) -> None:
     """Write the records and their table."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--num-records", type=positive_int, default=24, help="how many; their rates take turns"
+        "--num-records",
+        type=positive_int,
+        default=24,
+        help="number of records; their sampling rates take turns",
     )
     parser.add_argument(
         "--output-root", type=Path, default=Path("data/sample_records"), help="folder of the records"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# bash scripts/prepare_original_data.sh [flags of prepare_original_data.py; --help lists them]
-# Finds the project's Python (the active environment, else .venv, else python3) and hands everything to the Python step.
+# bash scripts/prepare_original_data.sh [flags]     --help lists the flags, which are those of prepare_original_data.py
+# This script finds the project's Python (the active environment, else .venv, else python3) and runs
+# prepare_original_data.py with it. Its exit codes are those of ecg_generator_with_train_src/common/command_line.py.
 set -euo pipefail
-trap 'exit 130' INT  # else Ctrl-C in the look at the packages would pass for their absence
+trap 'exit 130' INT # without it, Ctrl-C during the check below would look as if packages were missing
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 

@@ -48,30 +48,30 @@ def no_device_is_asked_for(monkeypatch):
 def sample_records(tmp_path_factory) -> Path:
     """Six simulated records, one of each sampling rate, in the competition's layout."""
     root = tmp_path_factory.mktemp("records") / "sample_records"
-    succeed("scripts/make_sample_records.py", "--num-records", 6, "--output-root", root)
+    succeed("scripts/make_sample_records.py", "--num-records", 6, "--output-root", root, "--num-workers", 1)
     return root
 
 
 @pytest.fixture(scope="session")
 def rendered(sample_records, tmp_path_factory) -> Path:
-    """A folder with wave_images/ and wave_masks/ of the six records."""
+    """A folder with wave_images/ and wave_masks/ of the six records, rendered by two workers."""
     root = tmp_path_factory.mktemp("rendered")
     succeed(
         "scripts/batch_render_waveforms.py",
         *("--csv-root", sample_records, "--grid", GRID),
-        *("--image-dir", root / "wave_images", "--mask-dir", root / "wave_masks"),
+        *("--image-dir", root / "wave_images", "--mask-dir", root / "wave_masks", "--num-workers", 2),
     )
     return root
 
 
 @pytest.fixture(scope="session")
 def tiny_dataset(sample_records, rendered, tmp_path_factory) -> Path:
-    """The 3-class dataset of the six records: four train, two validate."""
+    """The 3-class dataset of the six records, built by two workers: four train, two validate."""
     root = tmp_path_factory.mktemp("dataset") / "dataset_grid_wave_mix"
     succeed(
         "scripts/build_dataset.py",
         *("--input-root", sample_records, "--mask", MASK, "--wave-root", rendered / "wave_images"),
-        *("--output-root", root, "--val-fraction", 0.34),
+        *("--output-root", root, "--val-fraction", 0.34, "--num-workers", 2),
     )
     return root
 
@@ -94,3 +94,22 @@ def page_without_pulse(sample_records, tmp_path_factory) -> PageDescription:
         *("--image-dir", root / "wave_images", "--mask-dir", root / "wave_masks"),
     )
     return read_page_description(root / "wave_images" / "sample0_0000.page.json")
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory) -> Path:
+    """Four records at 50 Hz, rendered: csv/ and wave_images/. Two are of one recording."""
+    from helpers import render, waves_mv, write_csv
+
+    root = tmp_path_factory.mktemp("few")
+    for number, name in enumerate(("a", "b", "02132_hr", "02132_lr")):
+        write_csv(root / "csv" / f"{name}.csv", waves_mv(50) * (1 + number / 10))
+    assert render(root / "csv", root, "--num-workers", 1).returncode == 0
+    return root
+
+
+@pytest.fixture
+def own(few, tmp_path) -> Path:
+    """A copy of the four records and pages that a test may damage."""
+    shutil.copytree(few, tmp_path / "own")
+    return tmp_path / "own"

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecg_generator_with_train_src.degrade.draw_strengths import Degradation
 from ecg_generator_with_train_src.page.records import LEADS, Record
 
 from conftest import GRID, MASK, REPOSITORY, run_script
@@ -44,6 +45,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.6f")
     return path
+
+
+def evenly_fed(degradation: Degradation) -> Degradation:
+    """The same without a scanner's skips, which are sharper than what a registered page's bends can follow."""
+    page_map = degradation.page_map.model_copy(update={"feed": None})
+    return degradation.model_copy(update={"page_map": page_map})
 
 
 def competition_gaps(table: pd.DataFrame, quarters: tuple[int, int, int, int, int]) -> pd.DataFrame:

@@ -3,6 +3,9 @@
 kaggle 2.x asks `POST /api/v1/competitions.CompetitionApiService/DownloadDataFile` with JSON, kaggle 1.7
 `GET /api/v1/competitions/data/download/<competition>/<file, slashes quoted>`; both are redirected to a signed address
 of Google's storage, which gives ranges, an ETag and the md5 of the whole in `x-goog-hash`.
+
+A test module gets the fixtures with `pytest_plugins = ["kaggle_stand_in"]`.
+PYTEST_DONT_REWRITE: the test modules import this one before pytest does.
 """
 
 import base64
@@ -10,10 +13,19 @@ import contextlib
 import hashlib
 import http.server
 import json
+import os
+import random
+import sys
 import threading
 import time
 import urllib.parse
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ecg_generator_with_train_src.fetch import transfers
+from ecg_generator_with_train_src.fetch.kaggle_subset import PAGE_TYPES, TABLES
 
 PORT = 7777  # the client's TEST environment is http://localhost:7777
 COMPETITION = "physionet-ecg-image-digitization"
@@ -73,9 +85,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if address.path.startswith("/storage/"):
             self.serve(urllib.parse.unquote(address.path.removeprefix("/storage/")))
             return
-        *_, competition, name = address.path.split(
-            "/"
-        )  # a slash that is not quoted is one too many: not found
+        # a slash that is not quoted is one too many: the file is not found
+        *_, competition, name = address.path.split("/")
         self.redirect(competition, urllib.parse.unquote(name))
 
     def redirect(self, competition: str, name: str) -> None:
@@ -84,7 +95,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != self.server.authorization:
             self.refuse(401, {})
         elif fault is not None and fault.silent:
-            self.rfile.read(1)  # until the client has gone
+            self.rfile.read(1)  # returns when the client has gone
         elif fault is not None:
             self.refuse(fault.status, fault.headers)
         elif competition != COMPETITION or name not in self.server.files:
@@ -161,3 +172,122 @@ def running(files: dict[str, bytes], authorization: str, port: int = PORT):
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
+
+
+# ---- the reader's home, token and files
+
+
+USERNAME, KEY = "reader", "c0ffee-recognisable-secret-5eed"
+ACCESS_TOKEN = "KGAT_recognisable-access-token-77"
+BASIC = "Basic " + base64.b64encode(f"{USERNAME}:{KEY}".encode()).decode()
+SECRETS = (KEY, ACCESS_TOKEN, BASIC.removeprefix("Basic "), "signed-address")
+IDS = [str(10**9 + 7 * number) for number in range(25)]
+
+newer_client = pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="kaggle 1.7, the newest for Python 3.10, knows no local server but on port 80",
+)
+
+
+def competition_files() -> dict[str, bytes]:
+    """The competition: 25 records with all their pages and signals, three test pages, two tables."""
+    rows = "".join(f"{name},{(250, 500)[number % 2]},5000\n" for number, name in enumerate(IDS))
+    files = {"train.csv": ("id,fs,sig_len\n" + rows).encode()}
+    tests = ["2000001", "2000002", "2000003"]
+    leads = "".join(f"{name},{lead},500,1250\n" for name in tests for lead in ("I", "II"))
+    files["test.csv"] = ("id,lead,fs,number_of_rows\n" + leads).encode()
+    files.update({f"test/{name}.png": page_bytes(name) for name in tests})
+    for name in IDS:
+        files[f"train/{name}/{name}.csv"] = f"I,II\n0.1,{name}\n".encode()
+        for page_type in PAGE_TYPES:
+            files[f"train/{name}/{name}-{page_type}.png"] = page_bytes(name + page_type)
+    return files
+
+
+def page_bytes(text: str, size: int = 3000) -> bytes:
+    """A PNG's first bytes and many more."""
+    return b"\x89PNG\r\n\x1a\n" + (text.encode() * size)[:size]
+
+
+def write_kaggle_json(home: Path, text: str | None = None) -> Path:
+    """Save the reader's key, or this text, where the client looks for it."""
+    path = home / ".kaggle" / "kaggle.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"username": USERNAME, "key": KEY}) if text is None else text)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty home without any token, and the client turned to the local server."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "TEST")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+@pytest.fixture
+def server(home):
+    """The competition at a stand-in that takes the reader's key, which is in the reader's home."""
+    write_kaggle_json(home)
+    with running(competition_files(), BASIC) as server:
+        yield server
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    """Where the files go; not there yet."""
+    return tmp_path / "downloaded_subset"
+
+
+@pytest.fixture
+def shown(capfd):
+    """Reads what was printed since the last time; keeps all of it."""
+
+    def read() -> tuple[str, str]:
+        read.all.append(capfd.readouterr())
+        return read.all[-1]
+
+    read.all = []
+    return read
+
+
+@pytest.fixture
+def no_secret_is_ever_shown(shown, tmp_path):
+    """Check, after a test, that no secret was printed or written."""
+    yield
+    shown()
+    printed = "".join(text.out + text.err for text in shown.all)
+    written = [path.read_bytes() for path in (tmp_path / "downloaded_subset").rglob("*") if path.is_file()]
+    for secret in SECRETS:
+        assert secret not in printed
+        assert not any(secret.encode() in data for data in written)
+
+
+@pytest.fixture
+def short_delays(monkeypatch):
+    """Let downloads wait a tenth of a second, not a whole one, before they try again."""
+    monkeypatch.setattr(transfers, "FIRST_DELAY_S", 0.1)
+
+
+def first(number: int, seed: int = 0) -> list[str]:
+    """The ids that are drawn first."""
+    ids = sorted(IDS)
+    random.Random(seed).shuffle(ids)
+    return ids[:number]
+
+
+def one_page() -> str:
+    """The name at Kaggle of the first page of the first record."""
+    return f"train/{first(1)[0]}/{first(1)[0]}-0001.png"
+
+
+def leftovers(out: Path) -> list[Path]:
+    """Hidden files in an output folder, but for the complete tables."""
+    return [path for path in out.rglob(".*") if path.name != TABLES]

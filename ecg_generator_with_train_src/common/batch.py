@@ -1,85 +1,33 @@
-"""What every batch step needs: atomic files, work over processes, and a report of what was skipped."""
+"""Work on many items in several processes or on a Dask cluster, and a report of the items that were skipped."""
 
 import contextlib
 import itertools
-import json
 import multiprocessing
 import multiprocessing.connection
 import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error, item_fault
+from ecg_generator_with_train_src.common.files import write_text
 
-ITEMS_IN_FLIGHT = 4  # a worker
+ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file or none."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file or none."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON, whole or not at all; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def remove_stale_temporaries(folder: Path) -> None:
-    """Remove the temporary files that a killed run left in `folder`."""
-    for path in folder.glob(".*.tmp*"):
-        if is_temporary(path):
-            path.unlink(missing_ok=True)
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether a file is named as atomic_path names its temporaries."""
-    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 @dataclass
@@ -169,7 +117,7 @@ def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
 
 def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
     """Keep a few items a worker in flight, so that memory does not grow with the batch."""
-    context = multiprocessing.get_context("spawn")  # the same everywhere, and safe with threads
+    context = multiprocessing.get_context("spawn")  # it works alike on every system, and is safe with threads
     executor = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
     waiting, in_flight = iter(items), {}
     try:
@@ -265,7 +213,7 @@ def _interrupts_held() -> Iterator[None]:
 
 def _start_worker() -> None:
     """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # needed where it could not be held back
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

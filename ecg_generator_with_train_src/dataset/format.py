@@ -10,19 +10,16 @@
 Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 
-BACKGROUND, GRID, WAVEFORM = 0, 1, 2
-IGNORED = 255
-CLASS_NAMES = ("background", "grid", "waveform")
-REAL_PREFIX = "real-"  # of the profile of a real page; its type follows
+REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
 Split = Literal["train", "val"]
 
@@ -62,14 +59,14 @@ class Sample(BaseModel):
     width_px: int
     height_px: int
     px_per_mm: float
-    page_to_image: dict[str, Any]  # a warp.PageMap
-    degradation: dict[str, Any] | None = None  # a degradation.Degradation, but for its page map
-    registration: dict[str, Any] | None = None  # a register_check.Quality; of real pages
+    page_to_image: dict[str, Any]  # a page_map.PageMap
+    degradation: dict[str, Any] | None = None  # a draw_strengths.Degradation without its page map
+    registration: dict[str, Any] | None = None  # a register.check.Quality; real pages alone have it
     style: dict[str, Any]
-    digests: dict[str, str]  # sha256 of image, mask, coverage and truth
-    inputs_sha256: str  # of all that the sample was made from
+    digests: dict[str, str]  # SHA-256 of image, mask, coverage and truth
+    inputs_sha256: str  # digest of everything that the sample was made from
     class_pixels: tuple[int, int, int]
-    rgb_sum: tuple[int, int, int]  # over all pixels, of 0 to 255
+    rgb_sum: tuple[int, int, int]  # over all pixels, each channel from 0 to 255
     rgb_square_sum: tuple[int, int, int]
 
     @model_serializer(mode="wrap")
@@ -90,14 +87,14 @@ class DatasetInfo(BaseModel):
     format_version: Literal[1] = 1
     classes: tuple[str, ...] = CLASS_NAMES
     ignored: int = IGNORED
-    class_frequencies: tuple[float, float, float]  # of the pixels that are not ignored; sums to 1
-    image_mean: tuple[float, float, float]  # RGB, of 0 to 1
+    class_frequencies: tuple[float, float, float]  # shares of the pixels that are not ignored; they sum to 1
+    image_mean: tuple[float, float, float]  # RGB, each from 0 to 1
     image_std: tuple[float, float, float]
     num_samples: dict[Split, int]
     num_recordings: dict[Split, int]
     seed: int
     generator_version: str
-    options: dict[str, Any]  # all that determines the output
+    options: dict[str, Any]  # all options that determine the output
     manifest_sha256: str
 
 
@@ -131,8 +128,3 @@ def read_manifest(root: Path) -> list[Sample]:
                 f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
             ) from error
     return samples
-
-
-def sha256_of(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
-    return hashlib.sha256(data).hexdigest()

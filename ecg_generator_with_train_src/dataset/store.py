@@ -12,15 +12,14 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from ecg_generator_with_train_src.common.batch import is_temporary, remove_stale_temporaries, write_text
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import (
-    DatasetInfo,
-    Sample,
-    read_dataset_info,
-    read_manifest,
+from ecg_generator_with_train_src.common.files import (
+    is_temporary,
+    remove_stale_temporaries,
     sha256_of,
+    write_text,
 )
+from ecg_generator_with_train_src.dataset.format import DatasetInfo, Sample, read_dataset_info, read_manifest
 
 _PARTIAL = "manifest.partial.jsonl"
 
@@ -44,7 +43,9 @@ class DatasetStore:
         _refuse_foreign_folder(self.root)
         whole = (self.root / "dataset.json").is_file() and not (self.root / _PARTIAL).is_file()
         if overwrite:
-            old_options, samples = _read_partial(self.root)  # what can be read goes, even of a damaged list
+            old_options, samples = _read_partial(
+                self.root
+            )  # of a damaged list, too, what can be read is removed
             if not whole and old_options == self._options:
                 return samples
             self._remove_all(samples)
@@ -128,7 +129,9 @@ def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
     options = _parse_options(path, lines.pop(0)) if path.name == _PARTIAL else None
     samples = []
     for line in lines:
-        with contextlib.suppress(ValidationError):  # torn by the kill: this sample is made again
+        with contextlib.suppress(
+            ValidationError
+        ):  # a line torn when the build was killed; its sample is made again
             samples.append(Sample.model_validate_json(line))
     return options, samples
 

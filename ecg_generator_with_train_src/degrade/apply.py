@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degrade.draw_strengths import Degradation
 from ecg_generator_with_train_src.degrade.optics import (
     add_glare,
@@ -31,6 +31,7 @@ from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page_map import PageMap, dense_index, local_scales, place_on_image
 
 LID_RGB = (250, 250, 248)  # what a scanner sees beside the sheet
+SUBPIXEL_BITS = 4
 MIN_LINE_PX = 1.2  # labels of thinner lines are widened to this in the image
 MAX_SHRINK = 0.8  # of a page before it is warped to much less than its size
 
@@ -57,7 +58,9 @@ def degrade(
     if effects.screen_width_px:
         scene = _screen_scene(worn, effects, paper, page_map, rng)
     else:
-        scene = _paper_scene(_shrunk(worn, warp.shrink), effects, page_map, warp.tables, paper_here, rng)
+        scene = _paper_scene(
+            _shrunk(worn, warp.shrink), effects, paper, page_map, warp.tables, paper_here, rng
+        )
     image = _photographed(scene, effects, rng) if effects.camera == "phone" else _scanned(scene, effects, rng)
     return DegradedPage(image, classes, coverage)
 
@@ -129,6 +132,7 @@ def _classes(
 def _paper_scene(
     sheet: np.ndarray,
     effects: Effects,
+    paper: PaperGeometry,
     page_map: PageMap,
     tables: tuple[np.ndarray, np.ndarray],
     paper_here: np.ndarray,
@@ -141,22 +145,51 @@ def _paper_scene(
         sheet = cv2.transform(sheet, np.array([[effects.red_light, green, 1 - effects.red_light - green]]))
     scene = cv2.remap(sheet, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if effects.camera == "phone":
-        beneath = _beneath_with_shadow(page_map, paper_here, rng)
+        # a tear goes through the margin too: torn sheets are taken to have none
+        margin = None if effects.tears else _margin(paper, page_map, effects.margin_mm)
+        blank = np.median(sheet[::31, ::31], axis=(0, 1))  # most of a page is paper
+        beneath = _beneath_with_shadow(page_map, paper_here, margin, blank, rng)
     else:
         beneath = np.full_like(scene, LID_RGB[1]) if grey else np.full_like(scene, LID_RGB)
     cv2.copyTo(beneath, cv2.compare(paper_here, 128, cv2.CMP_LT), scene)
     return illuminate(scene, light_field(page_map, effects, rng))
 
 
-def _beneath_with_shadow(page_map: PageMap, paper_here: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The desk, darker close to the sheet."""
+def _margin(paper: PaperGeometry, page_map: PageMap, margin_mm: float) -> list[np.ndarray] | None:
+    """Outlines of the sheet and, a little within its edge, of the page, in the image; no margin: None."""
+    if not margin_mm:
+        return None
+    return [_outline(paper, page_map, beyond_px) for beyond_px in (margin_mm * page_map.px_per_mm, -2)]
+
+
+def _outline(paper: PaperGeometry, page_map: PageMap, beyond_px: float) -> np.ndarray:
+    """A page's border, moved outwards, in the image: points in parts of a pixel as OpenCV takes them."""
+    across = np.linspace(-beyond_px, paper.width_px + beyond_px, 60)
+    down = np.linspace(-beyond_px, paper.height_px + beyond_px, 60)
+    x_px = np.concatenate([across, np.full(60, across[-1]), across[::-1], np.full(60, across[0])])
+    y_px = np.concatenate([np.full(60, down[0]), down, np.full(60, down[-1]), down[::-1]])
+    placed = np.stack(place_on_image(page_map, x_px, y_px), axis=-1) - 0.5
+    return np.rint(placed * 2**SUBPIXEL_BITS).astype(np.int32)
+
+
+def _beneath_with_shadow(
+    page_map: PageMap,
+    paper_here: np.ndarray,
+    margin: list[np.ndarray] | None,
+    blank: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The desk, darker close to the sheet, and the sheet's blank margin."""
     desk = background(page_map, rng)
     height, width = paper_here.shape
+    if margin:
+        paper_here = cv2.fillPoly(paper_here.copy(), margin[:1], 255, cv2.LINE_8, SUBPIXEL_BITS)
     small = cv2.resize(paper_here, (width // 16, height // 16), interpolation=cv2.INTER_AREA)
     shift = np.array([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]])
     small = cv2.GaussianBlur(cv2.warpAffine(small, shift, small.shape[::-1]), (0, 0), rng.uniform(0.7, 2.5))
     shade = cv2.resize(255 - (small * rng.uniform(0.4, 0.8)).astype(np.uint8), (width, height))
-    return cv2.multiply(desk, cv2.merge([shade] * 3), scale=1 / 255)
+    desk = cv2.multiply(desk, cv2.merge([shade] * 3), scale=1 / 255)
+    return cv2.fillPoly(desk, margin, blank, cv2.LINE_AA, SUBPIXEL_BITS) if margin else desk
 
 
 def _screen_scene(

@@ -11,7 +11,7 @@ from ecg_generator_with_train_src.degrade.camera_poses import (
 from ecg_generator_with_train_src.degrade.profiles import PROFILES, Choice, Count, Range
 from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
-from ecg_generator_with_train_src.page_map import Crease, PageMap, Wave
+from ecg_generator_with_train_src.page_map import LATTICE_PX, Crease, Feed, PageMap, Wave
 
 SCAN_WIDTH_PX = 2132
 SCAN_PER_PAGE_HEIGHT = (
@@ -23,6 +23,8 @@ MAX_WAVE_SLOPE = 0.12  # of all waves together
 MAX_SLOPE = 0.45  # of the whole displacement: below 1 it can be inverted
 SLOPE_STEP_MM = 2.0
 FOLD_LENGTH_MM = 1000.0  # right across the sheet
+SKIP_SHAPE = (1.0, 0.45, 0.26, 0.33)  # measured: gaps of 5.2, 6.7, 7.2, 7.0 px where others have 7.9
+MAX_REPEAT_PX = 3.0  # of LATTICE_PX
 
 
 class Degradation(BaseModel):
@@ -43,15 +45,19 @@ def sample_degradation(
     effects = sample_effects(rng, profile)
     bends = _waves(rng, effects), _creases(rng, effects, paper)
     page_map = _eased(_page_map(effects, paper, photo_size_px, *bends), paper)
+    if effects.feed_axis != "none":
+        page_map = page_map.model_copy(update={"feed": _feed(rng, effects, page_map)})
     return Degradation(
         profile=profile, effects=effects, page_map=page_map, texture_seed=int(rng.integers(2**31))
     )
 
 
 def sample_effects(rng: np.random.Generator, profile: str) -> Effects:
-    """One value of every entry of the profile, in the table's order."""
+    """One value of every entry of one of the profile's tables, in its order."""
+    shares, tables = zip(*PROFILES[profile], strict=True)
+    table = tables[int(rng.choice(len(tables), p=shares))]
     drawn = {}
-    for name, entry in PROFILES[profile].items():
+    for name, entry in table.items():
         value = _draw(rng, entry)
         if isinstance(entry, Choice) or rng.random() < entry.chance:
             drawn[name] = value
@@ -116,7 +122,8 @@ def _creases(rng: np.random.Generator, effects: Effects, paper: PaperGeometry) -
     creases = []
     for _ in range(effects.creases):
         folded = effects.creases <= 4
-        angle = rng.choice([0.0, 90.0]) + rng.normal(0, 2.0) if folded else rng.uniform(0, 180)
+        parallel = folded and rng.random() < 0.7
+        angle = rng.choice([0.0, 90.0]) + rng.normal(0, 2.0) if parallel else rng.uniform(0, 180)
         width_mm = rng.uniform(2.0, 6.0)
         length_mm = FOLD_LENGTH_MM if folded else rng.uniform(25, 160)
         creases.append(
@@ -128,9 +135,35 @@ def _creases(rng: np.random.Generator, effects: Effects, paper: PaperGeometry) -
                 length_mm=length_mm,
                 shift_mm=float(rng.choice([-1, 1]) * effects.crease_mm * rng.uniform(0.4, 1)),
                 relief=float(rng.choice([-1, 1]) * effects.relief * rng.uniform(0.3, 1)),
+                reach_mm=rng.uniform(25, 120) if folded else rng.uniform(6, 30),
+                kink=float(rng.choice([-1, 1]) * effects.crease_kink * rng.uniform(0.3, 1)),
+                kink_angle_deg=rng.uniform(0, 360),
             )
         )
     return tuple(creases)
+
+
+def _feed(rng: np.random.Generator, effects: Effects, page_map: PageMap) -> Feed:
+    """Each turn of the rollers loses some paper within one step of the lattice; a skip goes on for three steps more."""
+    size_px = page_map.width_px if effects.feed_axis == "x" else page_map.height_px
+    px_per_mm = page_map.px_per_mm * float(np.linalg.norm(np.array(page_map.homography)[:2, 0]))
+    knots_px = (np.arange(-(-size_px // LATTICE_PX) + 2) - 0.5) * LATTICE_PX
+    lost_mm = np.zeros(len(knots_px) - 1)
+    turns_mm = np.arange(rng.uniform(0, effects.feed_period_mm), size_px / px_per_mm, effects.feed_period_mm)
+    at = (turns_mm * px_per_mm / LATTICE_PX).astype(int)
+    lost_mm[at] = effects.feed_loss_mm * rng.uniform(0.6, 1.4, len(at))
+    for _ in range(effects.feed_skips):
+        start = int(rng.integers(len(lost_mm) - len(SKIP_SHAPE)))
+        lost_mm[start : start + len(SKIP_SHAPE)] = effects.feed_skip_mm * np.array(SKIP_SHAPE)
+    gained_px = np.concatenate([[0], np.cumsum(np.clip(lost_mm * px_per_mm, -MAX_REPEAT_PX, None))])
+    gained_px -= np.linspace(0, gained_px[-1], len(gained_px))  # the page as a whole keeps its length
+    corner = np.abs(np.diff(gained_px, 2, prepend=np.nan, append=np.nan)) > 1e-9
+    corner[[0, -1]] = True
+    return Feed(
+        axis=effects.feed_axis,
+        image_px=tuple(knots_px[corner]),
+        even_px=tuple(np.round(knots_px + gained_px, 3)[corner]),
+    )
 
 
 def _eased(page_map: PageMap, paper: PaperGeometry) -> PageMap:
@@ -143,6 +176,7 @@ def _eased(page_map: PageMap, paper: PaperGeometry) -> PageMap:
         return page_map
     ease = (MAX_SLOPE - MAX_WAVE_SLOPE) / steepest
     creases = tuple(
-        crease.model_copy(update={"shift_mm": crease.shift_mm * ease}) for crease in page_map.creases
+        crease.model_copy(update={"shift_mm": crease.shift_mm * ease, "kink": crease.kink * ease})
+        for crease in page_map.creases
     )
     return page_map.model_copy(update={"creases": creases})

@@ -7,7 +7,6 @@ from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.degrade.textures import clouds, white_noise
 from ecg_generator_with_train_src.page_map import PageMap, lattice, upsample
 
-RELIEF_REACH_MM = 25.0  # how far a crease's slope shows
 WAVE_RELIEF = 0.9  # brightness a unit of the displacement's divergence
 ORDERED = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) * 16 + 8
 HALFTONE_CELL_PX = 4.0
@@ -20,19 +19,24 @@ def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -
     angle = np.deg2rad(effects.light_direction_deg)
     light = 1 - effects.light_slope * (0.5 + (np.cos(angle) * x + np.sin(angle) * y) / 1.42)
     light *= 1 - effects.vignette * 2 * (x**2 + y**2)
+    shade = np.ones_like(light)
     for _ in range(effects.shadows):
-        light *= _shadow(x, y, effects.shadow_depth, rng)
-    light *= paper_relief(page_map, x_px, y_px)
+        shade *= _shadow(x, y, effects.shadow_depth, rng)
+    light *= shade
+    relief = paper_relief(page_map, x_px, y_px)
+    light *= relief
     light /= np.percentile(light, 80)  # as an automatic exposure sees to
     colour = np.array([1 + effects.warmth, 1 - effects.tint, 1 - effects.warmth])
-    return (light[..., None] * (colour * effects.exposure)).astype(np.float32)
+    # what is turned or hidden from one lamp is lit by another, or by the window
+    hue = 1 + effects.shadow_tint * (1 - shade * relief)[..., None] * np.array([1.0, 0.0, -1.0])
+    return (light[..., None] * hue * (colour * effects.exposure)).astype(np.float32)
 
 
 def _shadow(x: np.ndarray, y: np.ndarray, depth: float, rng: np.random.Generator) -> np.ndarray:
     """The edge of a hand, phone or lamp: softly one side of a slightly bent line."""
     angle, place, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.35), rng.normal(0, 0.5)
     along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    soft = rng.uniform(0.006, 0.12)
+    soft = np.exp(rng.uniform(np.log(0.002), np.log(0.12)))
     beyond = np.clip((across - place + bend * along**2) / soft, -30, 30)
     return 1 - depth * rng.uniform(0.6, 1) / (1 + np.exp(-beyond))
 
@@ -51,7 +55,7 @@ def paper_relief(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> np.nd
     for crease in page_map.creases:
         across = crease.across_mm(x_mm, y_mm)
         nearby = crease.presence(x_mm, y_mm) * np.exp(
-            -np.abs(across) / min(RELIEF_REACH_MM, crease.length_mm / 4)
+            -np.abs(across) / min(crease.reach_mm, crease.length_mm / 4)
         )
         light += crease.relief * (np.tanh(across / (0.5 * crease.width_mm)) * nearby)
         light -= 0.5 * abs(crease.relief) * nearby * np.exp(-np.square(across / (0.35 * crease.width_mm)))
@@ -101,7 +105,13 @@ def _motion_kernel(effects: Effects) -> np.ndarray:
 
 
 def through_sensor(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """A colour filter array, its noise and its interpolation; red and blue are scaled against green."""
+    """A colour filter array, its noise and its interpolation; red and blue are scaled against green.
+
+    A binned sensor has neither; its phone has smoothed the colours' noise away and left that of brightness.
+    """
+    if effects.sensor == "binned":
+        grain = white_noise(rng, image.shape[:2], effects.noise)
+        return cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
     height, width = image.shape[:2]
     raw = np.empty((height, width), np.uint8)
     green = cv2.extractChannel(image, 1)
@@ -165,17 +175,37 @@ def background(page_map: PageMap, rng: np.random.Generator) -> np.ndarray:
     """A desk, cloth or floor under the sheet, (height, width, 3) uint8."""
     shape = page_map.height_px // 4 + 1, page_map.width_px // 4 + 1
     base = np.array(rng.choice(DESK_RGB), np.float32) * rng.uniform(0.6, 1.2)
-    grain = clouds(
-        rng, (shape[0], max(2, shape[1] // int(rng.choice([1, 14])))), 160, 2
-    )  # even, or along the wood
-    grain = cv2.resize(grain, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    brightness = 1 + rng.uniform(0.01, 0.09) * grain + 0.05 * clouds(rng, shape, 2, 2)
+    grain = (
+        _wood(shape, rng) if rng.random() < 0.6 else clouds(rng, shape, int(rng.choice([40, 160, 400])), 2)
+    )
+    brightness = 1 + rng.uniform(0.01, 0.12) * grain + 0.05 * clouds(rng, shape, 2, 2)
     desk = np.clip(brightness[..., None] * base, 0, 255).astype(np.uint8)
     return cv2.resize(desk, (shape[1] * 4, shape[0] * 4))[: page_map.height_px, : page_map.width_px]
 
 
+def _wood(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Streaks along boards that lie in any direction, of about unit deviation, float32."""
+    side = int(np.hypot(*shape)) + 2
+    streaks = clouds(rng, (side, max(2, side // int(rng.choice([8, 14, 25])))), 160, 2)
+    streaks = cv2.resize(streaks, (side, side), interpolation=cv2.INTER_LINEAR)
+    streaks *= 0.6 + 0.4 * clouds(rng, (side, side), 6, 2)
+    board_px = side / rng.uniform(1, 9)
+    board = (np.arange(side) / board_px + rng.uniform()).astype(int)
+    streaks += rng.normal(0, 0.5, board.max() + 1).astype(np.float32)[board][:, None]
+    seams = np.flatnonzero(np.diff(board))
+    streaks[seams] -= rng.uniform(0, 4)
+    centre = side / 2
+    turn = cv2.getRotationMatrix2D((centre, centre), rng.uniform(0, 180), 1)
+    turn[:, 2] += (shape[1] / 2 - centre, shape[0] / 2 - centre)
+    return cv2.warpAffine(streaks, turn, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
 DESK_RGB = (
     (150, 112, 78),
+    (165, 125, 90),
+    (178, 138, 104),
+    (48, 46, 48),
+    (62, 44, 96),
     (96, 68, 48),
     (196, 170, 138),
     (70, 72, 76),

@@ -4,13 +4,21 @@ import cv2
 import numpy as np
 
 from ecg_generator_with_train_src.degrade.strengths import Effects
-from ecg_generator_with_train_src.degrade.textures import clouds, white_noise
+from ecg_generator_with_train_src.degrade.textures import (
+    TONER_UNIT,
+    clouds,
+    paper_grain,
+    toner_screen,
+    white_noise,
+)
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_lines
 
 SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
 LINE_GREY, HALF_LINE_GREY = 20, 150  # of a grid line that prints black, and of the pixels beside it
 COARSE = 8
+TONER_SPREAD_PX = 0.5  # deviation, at 200 dpi
+BLACK_DOTS = 0.2  # of a laser's dots, at the edges of black
 
 
 def print_page(
@@ -19,15 +27,38 @@ def print_page(
     """The printed page, (height, width, 3) uint8 like `image`, which may be written over."""
     if effects.strong_lines:
         _blacken_lines(image, effects.strong_lines, paper, rng)
+    if effects.toner:
+        image = _laser_printed(image, effects, rng)
     if effects.bleed > 1 or effects.ink_run_px:
         spread = np.hypot(SPREAD_PX_PER_MM * paper.px_per_mm, effects.ink_run_px)
         image = cv2.GaussianBlur(image, (0, 0), spread)
     image = cv2.LUT(image, _tone_curve(effects))
+    if effects.fibres:
+        grain = paper_grain(rng, image.shape[:2], effects.fibres)
+        image = cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
     if effects.print_dots:
         image = _dotted(image, effects.print_dots, rng)
     if effects.fading:
         image = _faded(image, effects, rng)
     return image
+
+
+def _laser_printed(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
+    """Toner covers the paper or does not: colours become dots of dark toner, pale ones vanish, black is ragged."""
+    image = cv2.GaussianBlur(image, (3, 3), TONER_SPREAD_PX)
+    red, green, blue = cv2.split(image)
+    darkest = cv2.min(cv2.min(red, green), blue)
+    chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), darkest)
+    # a line's pale edges keep their colour, its core loses it
+    core = cv2.LUT(darkest, np.rint(255 - np.square(255.0 - np.arange(256)) / 255).astype(np.uint8))
+    greyer = cv2.addWeighted(image, 1 - effects.toner, cv2.merge([core] * 3), effects.toner, 0)
+    greyer = cv2.min(greyer, image)
+    screen = toner_screen(rng, image.shape[:2])
+    broken = cv2.addWeighted(chroma, 1, cv2.bitwise_not(darkest), BLACK_DOTS, 0)
+    dots = cv2.multiply(broken, screen, scale=effects.halftone / TONER_UNIT, dtype=cv2.CV_16S)
+    dotted = cv2.add(greyer, cv2.merge([dots] * 3), dtype=cv2.CV_8U)
+    covered = (1 - np.arange(256) / 255 - effects.pale_lost) / (effects.solid - effects.pale_lost)
+    return cv2.LUT(dotted, np.rint(255 * (1 - covered.clip(0, 1))).astype(np.uint8))
 
 
 def _tone_curve(effects: Effects) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The degradation profiles: one table of how strong each effect is on each type of page.
 
-An entry is a range to draw from uniformly, a range of whole numbers, or a choice; `chance` is how often the effect
-occurs at all. What a profile does not name is off. The names are those of `effects.Effects`, which explains them.
+A profile is one or more tables, each for its share of the pages. An entry is a range to draw from uniformly, a range of
+whole numbers, or a choice; `chance` is how often the effect occurs at all. What a profile does not name is off. The
+names are those of `effects.Effects`, which explains them.
 
 Measured, on three black-and-white scans of the competition's prints registered to the rendered pages: 0.929 image px
 a page px with the page's edges up to 28 px outside the image or 7 px inside; rotation 0.14 to 0.45 degrees; verticals
@@ -9,6 +10,9 @@ turned 0.12 to 0.23 degrees against horizontals; grey levels after scanning 252 
 lines, 195 to 215 on major lines but 95 to 130 on 15 to 45% of their length, 70 to 85 in the traces, 64 in the
 separators, whose edges rise from 10 to 90% within 2.3 to 2.4 px; noise between the lines of 2.3 to 3.6 grey levels
 above 1 px; blue 2 levels below green and red.
+Measured, on 17 photos of laser prints by phones (5 to 9 megapixels, 7.5 to 10.5 px/mm) registered to their records:
+what the comments in `_LASER_PHOTO`, `_FOLDED` and `_CRUMPLED` say; 65% of the photos of paper are made with these.
+Measured, on one more scan: a sheet-fed scanner's uneven feed.
 All other strengths are assumed from what the competition says of its types (prints scanned in colour and in black and
 white, phone photos of the print, of a laptop's screen, of stained and soaked and of badly damaged prints, and scans of
 mouldy prints), and from looking at photos of other machines' paper.
@@ -46,6 +50,7 @@ class Choice:
 
 
 Strengths = dict[str, Range | Count | Choice]
+Variants = tuple[tuple[float, Strengths], ...]
 
 _SCAN: Strengths = {
     "camera": Choice(("scanner",), (1,)),
@@ -56,6 +61,13 @@ _SCAN: Strengths = {
     "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
     "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
     "wave_mm": Range(0.03, 0.12),
+    # measured on one page at 7.87 px/mm: a gap of 5.2 px instead of 7.9, then 6.7, 7.2 and 7.0; one of 6.3 to 7.1
+    # about every eleventh line
+    "feed_axis": Choice(("none", "x", "y"), (0.4, 0.35, 0.25)),
+    "feed_period_mm": Range(7.0, 16.0),
+    "feed_loss_mm": Range(-0.04, 0.2),  # measured: 0.1 to 0.2
+    "feed_skips": Count(0, 2),
+    "feed_skip_mm": Range(0.1, 0.42),  # measured: 0.34
     "bleed": Range(1.1, 1.5),  # measured: traces are darker than a pen that does not spread
     "blur_px": Range(0.4, 0.75),  # measured: separators' edges rise from 10 to 90% in 2.3 to 2.4 px
     "noise": Range(2.0, 5.0),  # measured: 2.3 to 3.6
@@ -133,7 +145,7 @@ _PHOTO: Strengths = {
     "jpeg_quality": Count(70, 95),
 }
 
-PROFILES: dict[str, Strengths] = {
+_TABLES: dict[str, Strengths] = {
     "scan_color": {**_SCAN, **_COLOUR},
     "scan_bw": {**_SCAN, **_BLACK_AND_WHITE},
     "photo_print": {
@@ -199,6 +211,72 @@ PROFILES: dict[str, Strengths] = {
     "scan_mold_color": {**_SCAN, **_COLOUR, **_MOULD},
     "scan_mold_bw": {**_SCAN, **_BLACK_AND_WHITE, **_MOULD},
 }
+# what a phone's photo of a laser print differs in from the tables above, measured on 17 pages
+_LASER_PHOTO: Strengths = {
+    "rotation_deg": Range(-20.0, 20.0),  # measured: to 18
+    "tilt_deg": Range(0.0, 20.0),  # seen: to 15
+    "fill": Range(0.85, 1.12),
+    # the first four together, measured on 8 pages of 10: major lines take 0.36 to 0.53 of red and 0.41 to 0.61 of
+    # green light, with a deviation of 0.08 to 0.2 along them, and are 0.23 to 0.29 mm wide at half their depth; minor
+    # lines take 0.004 to 0.01; quiet traces leave 0.08 to 0.48 of the light and are 0.24 to 0.34 mm wide
+    "toner": Range(0.7, 1.0),
+    "halftone": Range(0.3, 1.3),
+    "pale_lost": Range(0.08, 0.34),
+    "solid": Range(0.36, 0.6),
+    "bleed": Range(1.0, 1.0),
+    "print_dots": Range(0.0, 0.0),
+    "grid_strength": Range(1.0, 1.0),
+    "tone_power": Range(1.0, 1.0),
+    "fibres": Range(0.5, 2.4),
+    "contrast": Range(0.72, 1.0),
+    "exposure": Range(0.68, 0.9),  # measured: paper at 187 to 214, its lit parts at 200 to 220
+    "warmth": Range(-0.025, 0.025),  # measured: -0.013 to 0.026
+    "tint": Range(-0.012, 0.008),
+    "margin_mm": Range(2.0, 12.0, chance=0.75),
+    "crease_kink": Range(0.0, 0.15),
+    "light_slope": Range(0.03, 0.25),
+    "vignette": Range(0.0, 0.15),
+    "shadow_depth": Range(0.12, 0.4),
+    "shadow_tint": Range(-0.4, 0.4),
+    "blur_px": Range(0.55, 1.1),  # with the sharpening, measured: edges rise from 10 to 90% in 1.5 to 2 px
+    "motion_px": Range(1.0, 3.0, chance=0.12),
+    "sensor": Choice(("mosaic", "binned"), (0.15, 0.85)),  # seen: no colour along thin lines
+    "noise": Range(0.5, 2.2),  # measured after sharpening: 3.5 to 5.2 above 1.5 px, the paper's grain with it
+    "sharpen": Range(0.4, 1.4, chance=0.9),  # measured: halos of 1.03 to 1.08 of the paper's light
+    "jpeg_quality": Count(78, 95),
+}
+# seen on 17 pages: 4 are flat, 7 folded, 6 crumpled, none is torn. Measured where they were
+# registered: paper displaced by 0.2 to 0.5 mm of the mean square on flat sheets, 0.5 to 1.2 on the others, to 5 mm; the
+# displacement's slope is below 0.06 or 0.12 on 95% of the page and reaches 0.17
+_FOLDED: Strengths = {
+    "creases": Count(0, 4),
+    "crease_mm": Range(0.0, 0.2),
+    "crease_kink": Range(0.03, 0.15),
+    "wave_mm": Range(0.4, 3.5),
+    "relief": Range(0.02, 0.12),
+    "worn_folds": Range(0.0, 0.5, chance=0.3),
+}
+_CRUMPLED: Strengths = {
+    "creases": Count(8, 20),
+    "crease_mm": Range(0.0, 0.25),
+    "crease_kink": Range(0.04, 0.15),
+    "wave_mm": Range(0.8, 4.0),
+    "relief": Range(0.03, 0.14),
+    "waves": Count(3, 6),
+    "worn_folds": Range(0.0, 0.3, chance=0.3),
+}
+LASER_SHARE = 0.65  # of the photos of paper; the rest keeps to the older, assumed strengths
+
+
+# of each profile, tables and how often a page takes each
+PROFILES: dict[str, Variants] = {name: ((1.0, table),) for name, table in _TABLES.items()}
+for _name in ("photo_stained", "photo_damaged"):
+    PROFILES[_name] = (1 - LASER_SHARE, _TABLES[_name]), (LASER_SHARE, {**_TABLES[_name], **_LASER_PHOTO})
+PROFILES["photo_print"] = (
+    (1 - LASER_SHARE, _TABLES["photo_print"]),
+    (0.6 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_FOLDED}),
+    (0.4 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_CRUMPLED}),
+)
 PROFILE_NAMES = (
     CLEAN,
     *PROFILES,

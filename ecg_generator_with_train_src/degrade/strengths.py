@@ -26,16 +26,28 @@ class Effects(BaseModel):
     wave_mm: float = 0.0
     creases: int = 0
     crease_mm: float = 0.0
+    crease_kink: float = 0.0  # change of the displacement's slope at a crease
     relief: float = 0.0  # brightness step at a crease
+    feed_axis: Literal["none", "x", "y"] = "none"  # along which a scanner's feed is uneven
+    feed_period_mm: float = 0.0  # of its rollers
+    feed_loss_mm: float = 0.0  # paper that each turn skips; negative: scanned twice
+    feed_skips: int = 0  # larger losses, at any place
+    feed_skip_mm: float = 0.0
     # print
     bleed: float = 1.0  # gain of darkness after ink has spread: 1 none
     ink_run_px: float = 0.0  # soaked ink
+    toner: float = 0.0  # share of a colour that a laser prints as grey; 0: no laser print
+    halftone: float = 0.0  # how far the laser's dots break up coloured lines
+    pale_lost: float = 0.0  # darkness below which a laser prints nothing
+    solid: float = 0.7  # darkness from which its toner covers the paper
+    fibres: float = 0.0  # the paper's grain, standard deviation in grey levels
     print_dots: float = 0.0  # share of the tone that is printed as dots
     grid_strength: float = 1.0  # of the page's darkness in colours, black ink apart
     tone_power: float = 1.0  # of the darkness that is printed: below 1 pale colours come out darker
     fading: float = 0.0  # of the ink, in patches
     strong_lines: float = 0.0  # share of the major lines' length that prints black on a black-and-white page
     # paper
+    margin_mm: float = 0.0  # of the sheet, beyond the printed page
     yellowing: float = 0.0
     stains: int = 0
     tide_marks: int = 0
@@ -59,6 +71,7 @@ class Effects(BaseModel):
     vignette: float = 0.0
     shadows: int = 0
     shadow_depth: float = 0.0
+    shadow_tint: float = 0.0  # where no light falls, red up, blue down
     glare: float = 0.0
     # camera
     exposure: float = 1.0
@@ -69,6 +82,7 @@ class Effects(BaseModel):
     motion_px: float = 0.0
     motion_direction_deg: float = 0.0
     fringe: float = 0.0  # scale of red against green, and of green against blue, less 1
+    sensor: Literal["mosaic", "binned"] = "mosaic"  # binned: every pixel has all colours
     noise: float = 0.0  # standard deviation in grey levels
     sharpen: float = 0.0
     tone: Literal["colour", "grey", "threshold", "dither", "halftone"] = "colour"

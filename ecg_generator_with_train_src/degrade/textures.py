@@ -9,6 +9,9 @@ from ecg_generator_with_train_src.common.random_stream import random_stream
 
 TILE_PX = 1021  # prime: no rhythm with 8 px blocks
 TILE_UNIT = 64  # the tile's standard deviation
+TONER_UNIT = 128
+# angle and pitch in px of what is left of a printer's screen at the page's 200 dpi, where its dots beat with the raster
+TONER_SCREENS = ((15.0, 2.7), (37.0, 3.1), (45.0, 2.4), (71.0, 3.6))
 
 
 @lru_cache(maxsize=1)
@@ -20,9 +23,37 @@ def _noise_tile() -> np.ndarray:
 
 def white_noise(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> np.ndarray:
     """Gaussian noise, (height, width) int16, from one tile at a random place."""
+    return _tiled(rng, cv2.multiply(_noise_tile(), deviation / TILE_UNIT), shape)
+
+
+def paper_grain(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> np.ndarray:
+    """Fibres, like white_noise but smooth over some 2 px."""
+    return _tiled(rng, cv2.multiply(_grain_tile(), deviation / TILE_UNIT), shape)
+
+
+def toner_screen(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """A laser printer's screen of dots, (height, width) int16 within -TONER_UNIT and TONER_UNIT or little beyond."""
+    return _tiled(rng, _screen_tile(*TONER_SCREENS[rng.integers(len(TONER_SCREENS))]), shape)
+
+
+@lru_cache(maxsize=1)
+def _grain_tile() -> np.ndarray:
+    tile = cv2.GaussianBlur(_noise_tile().astype(np.float32), (0, 0), 1.1, borderType=cv2.BORDER_REFLECT)
+    return np.rint(tile * (TILE_UNIT / tile.std())).astype(np.int16)
+
+
+@lru_cache(maxsize=4)
+def _screen_tile(angle_deg: float, cell_px: float) -> np.ndarray:
+    y, x = np.mgrid[:TILE_PX, :TILE_PX].astype(np.float32) * (2 * np.pi / cell_px)
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    dots = 0.5 * (np.cos(cos * x + sin * y) + np.cos(cos * y - sin * x))
+    return np.rint(dots * TONER_UNIT + _noise_tile() * (0.25 * TONER_UNIT / TILE_UNIT)).astype(np.int16)
+
+
+def _tiled(rng: np.random.Generator, tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """An area of the tile's pattern, from a random place on."""
     height, width = shape
-    top, left = rng.integers(TILE_PX, size=2)
-    scaled = cv2.multiply(np.roll(_noise_tile(), (top, left), (0, 1)), deviation / TILE_UNIT)
+    scaled = np.roll(tile, tuple(rng.integers(TILE_PX, size=2)), (0, 1))
     if height <= TILE_PX and width <= TILE_PX:
         return scaled[:height, :width]
     bottom, right = max(height - TILE_PX, 0), max(width - TILE_PX, 0)

@@ -1,4 +1,4 @@
-"""What the steps that fetch data share: work over threads, patience with a network, one run at a time in a folder."""
+"""What the steps that fetch data share: threads, retries, disk space and disk errors, one run at a time in a folder."""
 
 import argparse
 import contextlib
@@ -6,6 +6,7 @@ import errno
 import os
 import queue
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,40 +14,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecg_generator_with_train_src.common.batch import SkipReport, is_temporary
+from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import is_temporary
 
-MAX_CONNECTIONS = 8  # the pool of Google's client holds 10
-TIMEOUT_S = (10.0, 60.0)  # to connect, and between two reads
-CHUNK_BYTES = 1 << 18  # at most so much of a broken answer is lost
-LONGEST_DELAY_S = 30.0
+MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
+TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads
+CHUNK_BYTES = 1 << 18  # a broken connection loses at most one chunk of what it brought
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0  # the wait before another try doubles after each failure
 
 Item = TypeVar("Item")
 
 
 class CannotGoOnError(InputError):
-    """No other file would fare better: no access, no network, or the disk is full."""
+    """An error that every other file would meet too: no access, no network, or a full disk."""
 
 
 def add_retry_seconds(parser: argparse.ArgumentParser) -> None:
-    """`--retry-seconds`: how patient a download is."""
+    """Add `--retry-seconds`: how long a download keeps trying."""
     parser.add_argument(
         "--retry-seconds",
         type=positive_int,
         default=120,
-        help="how long to keep trying, in seconds, while the network gives nothing",
+        help="seconds to keep trying while no data arrives",
     )
 
 
 @dataclass
 class Counts:
-    """What a run moved; `verb` says how."""
+    """How many files and bytes a run brought; `verb` is the word for it in the last line."""
 
     verb: str = "fetched"
     files: int = 0
     bytes: int = 0
-    already: int = 0
+    already: int = 0  # files that were there before
 
     def close(self, made: str, started_s: float, report: SkipReport) -> int:
         """Write the report, print the last line of a run that made `made`, and return its exit code."""
@@ -62,7 +64,7 @@ class Counts:
 
 
 def in_units(size_bytes: float) -> str:
-    """Bytes in decimal units, as disks and networks count."""
+    """Return a size in decimal units (1 kB is 1000 B), which disks and networks are sold in."""
     for unit in ("B", "kB", "MB"):
         if size_bytes < 1000:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
@@ -72,9 +74,9 @@ def in_units(size_bytes: float) -> str:
 
 @contextlib.contextmanager
 def output_folder(root: Path) -> Iterator[None]:
-    """Make a folder and hold it for this run alone; what the file system says becomes one line.
+    """Make a folder, lock it for this run, and remove the temporary files that a killed run left in it.
 
-    Clears away the temporary files of a killed run. Raises CannotGoOnError if another run is at work there.
+    Raises CannotGoOnError if another run is at work there, or with one line for any error of the file system.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -88,10 +90,10 @@ def output_folder(root: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """A lock that ends with the process, however it ends, and leaves no file."""
+    """Lock a folder. The lock ends with the process, however that ends, and leaves no file."""
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:  # Windows has no fcntl
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -100,7 +102,7 @@ def _held(folder: Path) -> Iterator[None]:
     except BlockingIOError:
         os.close(handle)
         raise CannotGoOnError(f"{folder}: another run is at work there; wait until it has ended") from None
-    except OSError:  # a network file system without locks
+    except OSError:  # some network file systems have no locks
         pass
     try:
         yield
@@ -108,8 +110,18 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def check_space(root: Path, needed_bytes: int, what: str) -> None:
+    """Raise CannotGoOnError unless the disk of `root` has `needed_bytes` free; `what` needs them."""
+    free_bytes = shutil.disk_usage(root).free
+    if needed_bytes > free_bytes:
+        raise CannotGoOnError(
+            f"{root}: {what} needs {in_units(needed_bytes)}, the disk has {in_units(free_bytes)} free; "
+            "free some space or give another --output-root"
+        )
+
+
 def disk_error(error: OSError, root: Path) -> CannotGoOnError:
-    """The one line for what the file system refused below `root`."""
+    """Return an error with one line for what the file system refused in `root`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CannotGoOnError(
             f"{root}: disk full; free some space or choose another output folder, then run again to go on"
@@ -120,10 +132,10 @@ def disk_error(error: OSError, root: Path) -> CannotGoOnError:
 def over_threads(
     function: Callable[[Item], Any], items: Iterable[Item], num_threads: int
 ) -> Iterator[tuple[Item, Any]]:
-    """Yield `(item, outcome)` as they come; an InputError of one item is yielded, any other error raised.
+    """Yield `(item, outcome)` in the order in which they are finished.
 
-    A CannotGoOnError is raised too. Not more than MAX_CONNECTIONS threads work; they are daemons, for Ctrl-C must
-    not wait for a stalled connection.
+    If `function` raises InputError for an item, that is its outcome; CannotGoOnError and all other errors are raised.
+    At most MAX_CONNECTIONS threads work. They are daemons, because Ctrl-C must not wait for a stalled connection.
     """
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
     items = list(items)
@@ -138,7 +150,7 @@ def over_threads(
                 raise outcome
             yield item, outcome
     finally:
-        for _ in _taken(todo):  # what nobody waits for is not begun
+        for _ in _taken(todo):  # items that still wait are not begun after an error
             pass
 
 
@@ -161,18 +173,18 @@ def _taken(todo: queue.SimpleQueue) -> Iterator[Any]:
 
 
 class Backoff:
-    """Waits 1, 2, 4 … 30 s between failures, and gives up once nothing has come for `patience_s` seconds."""
+    """Waits up to 1, 2, 4 … 30 s between failures; gives up when no data has arrived for `patience_s` seconds."""
 
     def __init__(self, patience_s: float):
         self._patience_s = patience_s
         self.restart()
 
     def restart(self) -> None:
-        """Something came."""
-        self._since_s, self._delay_s = time.monotonic(), 1.0
+        """Note that data arrived: delay and patience start anew."""
+        self._since_s, self._delay_s = time.monotonic(), FIRST_DELAY_S
 
     def wait_or_raise(self, error: Exception) -> None:
-        """Nothing came, because of `error`."""
+        """Sleep until the next try, or raise `error`, the reason why no data arrived, if the patience is used up."""
         if time.monotonic() + self._delay_s > self._since_s + self._patience_s:
             raise error
         time.sleep(self._delay_s * random.uniform(0.5, 1.0))

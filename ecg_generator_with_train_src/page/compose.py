@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, WAVEFORM
 from ecg_generator_with_train_src.page.furniture import draw_furniture
 from ecg_generator_with_train_src.page.page import PageDescription
 from ecg_generator_with_train_src.page.stroke import Strip
@@ -16,9 +16,9 @@ class ComposedPage:
 
     image: np.ndarray  # RGB
     classes: np.ndarray  # 0 background, 1 grid, 2 waveform
-    coverage: np.ndarray  # of the traces, 255 = wholly covered
-    furniture: np.ndarray  # coverage of all else that is printed on the grid
-    grid_mask: np.ndarray  # 255 on the core of every line, whatever lies on it
+    coverage: np.ndarray  # coverage by the traces, 255 = wholly covered
+    furniture: np.ndarray  # coverage by everything else that is printed on the grid
+    grid_mask: np.ndarray  # 255 on the core of every line, also where something lies on it
 
 
 def compose(
@@ -26,8 +26,21 @@ def compose(
 ) -> ComposedPage:
     """Lay furniture and traces on the grid.
 
-    Precedence of labels: waveform (half covered by the trace) over furniture (half covered; background) over grid
-    (core of a line) over background.
+    `ink_opacity` and `grid_mask` have shape (height, width), `grid_rgb` (height, width, 3), all uint8. Precedence of
+    labels: waveform (half covered by the trace) over furniture (half covered; background) over grid (core of a line)
+    over background.
+
+    >>> from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+    >>> from ecg_generator_with_train_src.page.layouts import PageSetup
+    >>> from ecg_generator_with_train_src.page.page import PageRequest, describe_page
+    >>> paper = PageSetup().paper()
+    >>> request = PageRequest("17", PageSetup(), varied=False, variant="default")
+    >>> page = describe_page(request, "17", "", 500.0, (None, paper), seed=0)
+    >>> ink = np.zeros((1700, 2200), np.uint8)
+    >>> ink[800, 500:600] = 255
+    >>> composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
+    >>> composed.image.shape, int(np.count_nonzero(composed.classes == WAVEFORM))
+    ((1700, 2200, 3), 100)
     """
     image = grid_rgb.copy()
     classes = np.where(grid_mask > 0, np.uint8(GRID), np.uint8(BACKGROUND))

@@ -21,8 +21,8 @@ PULSE_MV = 1.0
 SEPARATOR_HALF_HEIGHT_MM = 3.508
 TEXT_POINTS = 11.0
 LINE_SPACING_MM = 5.0
-QR_QUIET_MODULES = 4  # of white round the code
-_PULSE_FLAT_SAMPLES = 2  # at 0 mV on each side of the pulse
+QR_QUIET_MODULES = 4  # width of the white margin around the code
+_PULSE_FLAT_SAMPLES = 2  # samples at 0 mV on each side of the pulse
 
 Font = Literal[
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral", "STIXGeneralBol"

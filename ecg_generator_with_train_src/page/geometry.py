@@ -11,6 +11,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 MM_PER_INCH = 25.4
+DPI = 200  # resolution of the default page, and that at which the network sees every page
+PX_PER_MM = round(DPI / MM_PER_INCH, 3)  # the network's scale, with the decimals that weights files state
 POINTS_PER_INCH = 72.0
 MINOR_MM = 1.0
 MAJOR_MM = 5.0
@@ -85,7 +87,7 @@ class Placement:
 
     lead: str
     label: str  # what is printed beside it: the lead's name, or -aVR for one drawn upside down
-    row: int  # from the top
+    row: int  # counted from the top
     start_s: float
     end_s: float
     x0_px: float  # canvas x of start_s

@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import MAJOR_MM, MINOR_MM, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import DPI, MAJOR_MM, MINOR_MM, MM_PER_INCH, PaperGeometry
 
 Rgb = tuple[int, int, int]
 
-CORE_MM = 0.127  # what a mask marks of a line: one pixel at 200 dpi
+CORE_MM = MM_PER_INCH / DPI  # width that a mask marks of a line: one pixel of the default page
 FRAME_POINTS = 0.8
 
 
@@ -122,16 +122,18 @@ def _rule(page: np.ndarray, axis: int, coverage: np.ndarray, rgb: Rgb) -> None:
     """Draw lines across the page, over what is there."""
     lines_first = np.moveaxis(page, axis, 0)
     inked = np.flatnonzero(coverage)
-    lines_first[inked] = blend(lines_first[inked], rgb, coverage[inked, None, None])
+    lines_first[inked] = lay_colour_over(lines_first[inked], rgb, coverage[inked, None, None])
 
 
 def _dot(page: np.ndarray, rows: np.ndarray, columns: np.ndarray, rgb: Rgb) -> None:
     """Draw a dot where lines cross, over what is there."""
     crossing = np.ix_(np.flatnonzero(rows), np.flatnonzero(columns))
-    page[crossing] = blend(page[crossing], rgb, np.outer(rows[rows > 0], columns[columns > 0])[..., None])
+    page[crossing] = lay_colour_over(
+        page[crossing], rgb, np.outer(rows[rows > 0], columns[columns > 0])[..., None]
+    )
 
 
-def blend(under: np.ndarray, rgb: Rgb, alpha: np.ndarray | float) -> np.ndarray:
+def lay_colour_over(under: np.ndarray, rgb: Rgb, alpha: np.ndarray | float) -> np.ndarray:
     """`rgb` over `under` with an opacity, rounded down as the pages of the competition are."""
     return np.floor(under * (1 - alpha) + np.array(rgb) * alpha + 1e-6).astype(np.uint8)
 
@@ -144,4 +146,4 @@ def _draw_frame(page: np.ndarray, geometry: PaperGeometry) -> None:
         for depth in range(math.ceil(inside_px)):
             alpha = round(min(inside_px - depth, 1) * 255) / 255
             for index in (depth, -1 - depth):
-                from_edge[index] = blend(from_edge[index], (0, 0, 0), alpha)
+                from_edge[index] = lay_colour_over(from_edge[index], (0, 0, 0), alpha)

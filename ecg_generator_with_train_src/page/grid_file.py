@@ -10,13 +10,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import read_grey, read_rgb
-from ecg_generator_with_train_src.dataset.format import sha256_of
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, PaperGeometry
+from ecg_generator_with_train_src.page.grid import draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page.measure_grid import measure_grid
 
 MEASURED_PITCH_TOLERANCE = 2e-4
+MIN_MASK_AGREEMENT = 0.5  # below it, the mask shows another grid, is inverted or empty
+_EXPORT_IT = "export it with python -m ecg_generator_with_train_src.export_clean_grid"
 
 
 class GridSidecar(BaseModel):
@@ -36,7 +39,7 @@ class GridFile:
     sha256: str
     rgb: np.ndarray
     geometry: PaperGeometry
-    is_measured: bool  # for want of a sidecar
+    is_measured: bool  # whether the geometry was measured because there is no sidecar
 
 
 def sidecar_path(grid_path: Path) -> Path:
@@ -83,6 +86,24 @@ def read_grid_mask(path: Path) -> np.ndarray:
     if not np.isin(mask, (0, 255)).all():
         raise InputError(f"{path}: holds values other than 0 and 255; a mask must not be a JPEG or resized")
     return mask
+
+
+def refuse_other_mask(path: Path) -> None:
+    """Raise InputError unless the grid mask has the default page's size and marks most of its lines and little else."""
+    paper = PageSetup().paper()
+    mask = read_grid_mask(path)
+    height, width = mask.shape
+    if (width, height) != (paper.width_px, paper.height_px):
+        expected = f"{paper.width_px}x{paper.height_px}"
+        raise InputError(
+            f"{path}: {width}x{height} pixels, but the default page has {expected}; {_EXPORT_IT}"
+        )
+    cores = draw_grid_mask(paper) > 0
+    marked, spared = np.mean(mask[cores] > 0), np.mean(mask[~cores] == 0)
+    if min(marked, spared) < MIN_MASK_AGREEMENT:
+        raise InputError(
+            f"{path}: marks {marked:.0%} of the default page's lines and spares {spared:.0%} of the rest; {_EXPORT_IT}"
+        )
 
 
 def _read_sidecar(path: Path) -> PaperGeometry:

@@ -10,24 +10,34 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.geometry import MM_PER_INCH, PageGeometry, PaperGeometry, Placement
+from ecg_generator_with_train_src.page.geometry import (
+    DPI,
+    MM_PER_INCH,
+    PageGeometry,
+    PaperGeometry,
+    Placement,
+)
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 
 Pulse = Literal["left", "right", "none"]
 PaperSize = Literal["letter", "a4"]
 LeadOrder = Literal["standard", "cabrera"]
 
-DEFAULT_DPI = 200
 PULSE_S = 0.2
+SPEEDS_MM_S = (25.0, 50.0)  # paper speeds in use, the usual one first
+GAINS_MM_MV = (10.0, 5.0, 20.0)  # gains in use, the usual one first
 MARGIN_LEFT_MM = 10.0
 ROW_LENGTH_MM = 250.0  # 10 s at 25 mm/s
-ROWS_TOP, ROWS_BOTTOM = 0.14, 0.93  # of the page's height, where a layout does not say where its rows are
+ROWS_TOP, ROWS_BOTTOM = (
+    0.14,
+    0.93,
+)  # shares of the page's height, used where a layout does not give its zero lines
 
 PAPER_SIZES_MM: dict[PaperSize, tuple[float, float]] = {
     "letter": (11 * MM_PER_INCH, 8.5 * MM_PER_INCH),
     "a4": (297.0, 210.0),
 }
-LEAD_ORDERS: dict[LeadOrder, tuple[str, ...]] = {  # a minus: drawn upside down
+LEAD_ORDERS: dict[LeadOrder, tuple[str, ...]] = {  # a minus means that the lead is drawn upside down
     "standard": ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"),
     "cabrera": ("aVL", "I", "-aVR", "II", "aVF", "III", "V1", "V2", "V3", "V4", "V5", "V6"),
 }
@@ -57,7 +67,7 @@ class Layout(BaseModel):
         return block + [(lead,) for lead in self.rhythm_leads]
 
 
-_MEASURED_ZERO_LINES = (5 / 12, 7 / 12, 9 / 12, 1534.711 / 1700)  # on the competition's pages
+_MEASURED_ZERO_LINES = (5 / 12, 7 / 12, 9 / 12, 1534.711 / 1700)  # measured on the competition's pages
 
 LAYOUTS = {
     layout.name: layout
@@ -73,6 +83,11 @@ LAYOUTS = {
 }
 DEFAULT_LAYOUT = LAYOUTS["3x4+1"]
 
+# shares of a row's length at which leads start within the row in one of the layouts
+LEAD_STARTS = tuple(
+    sorted({column / layout.columns for layout in LAYOUTS.values() for column in range(1, layout.columns)})
+)
+
 
 class PageSetup(BaseModel):
     """A layout on a paper at a speed and a gain; without arguments the competition's page."""
@@ -82,15 +97,15 @@ class PageSetup(BaseModel):
     layout: Layout = DEFAULT_LAYOUT
     lead_order: LeadOrder = "standard"
     paper_size: PaperSize = "letter"
-    dpi: PositiveFloat = DEFAULT_DPI
-    paper_speed_mm_s: PositiveFloat = 25.0
-    gain_mm_mv: PositiveFloat = 10.0
+    dpi: PositiveFloat = DPI
+    paper_speed_mm_s: PositiveFloat = SPEEDS_MM_S[0]
+    gain_mm_mv: PositiveFloat = GAINS_MM_MV[0]
     pulse: Pulse = "left"
     separators: bool = True
 
     @property
     def duration_s(self) -> float:
-        """The time that a whole row shows: 10 s, or what fits into its length at a higher speed."""
+        """The time that a whole row shows: 10 s, or less where a higher speed leaves no room for them."""
         return min(RECORD_DURATION_S, ROW_LENGTH_MM / self.paper_speed_mm_s)
 
     @property

@@ -13,12 +13,12 @@ from scipy.ndimage import gaussian_filter1d
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, MINOR_MM, PaperGeometry
 
-MIN_PITCH_PX, MAX_PITCH_PX = 2.5, 40.0  # of minor lines
-MIN_CONTRAST = 6.0  # of a comb over the spectrum's noise
-MAX_STRETCH = 1.7  # of one direction's pitch over the other's
-BANDS = 5  # of the image, in which the lines must stand at the same place
+MIN_PITCH_PX, MAX_PITCH_PX = 2.5, 40.0  # limits for the pitch of minor lines
+MIN_CONTRAST = 6.0  # a comb must be this much stronger than the spectrum's noise
+MAX_STRETCH = 1.7  # largest ratio of the pitches of the two directions
+BANDS = 5  # number of bands of the image in which the lines must stand at the same place
 MAX_OFF_PX = 0.75
-_STEPS_A_CYCLE = 8  # of the search, over the length of the page
+_STEPS_A_CYCLE = 8  # steps of the search for each cycle over the length of the page
 _PER_MAJOR = round(MAJOR_MM / MINOR_MM)
 _COMB = (1, 2, 3, 4, *(k / _PER_MAJOR for k in range(1, _PER_MAJOR)))  # harmonics of minor and major lines
 

@@ -1,4 +1,4 @@
-"""A page: its description, and the one draw call that gives ink layer and mask."""
+"""A page: its description, and the one function that draws its traces, from which ink layer and mask follow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,10 @@ class PageDescription(BaseModel):
     geometry: PageGeometry
     style: PageStyle
     furniture: Furniture
-    grid: GivenGrid | None  # None: drawn from the style
+    grid: GivenGrid | None  # None if the grid is drawn from the style
     seed: int
     generator_version: str
-    drawn: DrawnPage | None = None  # None: not drawn yet
+    drawn: DrawnPage | None = None  # None if the page is not drawn yet
 
     @property
     def placements(self) -> tuple[Placement, ...]:
@@ -121,8 +121,8 @@ class TracePoints:
     """The ideal trace: one entry a drawn sample, in canvas coordinates of the page."""
 
     lead: np.ndarray  # uint8 index into LEADS
-    row: np.ndarray  # uint8, from the top
-    time_s: np.ndarray  # float32, of the record
+    row: np.ndarray  # uint8, counted from the top
+    time_s: np.ndarray  # float32, time in the record
     x_px: np.ndarray  # float32
     y_px: np.ndarray  # float32
 
@@ -166,6 +166,13 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
     Returns the ink's opacity, shape (height, width), uint8 (255 = wholly covered), and the names of the leads
     that leave the page and are cut. The mask is `opacity_to_mask` of the same array. A gap in a signal is a gap in the
     trace. Raises InputError if a lead has no value in the time that the page shows of it, or all leads leave the page.
+
+    >>> record = Record("17", 50.0, np.repeat(np.sin(np.arange(500) / 8)[:, None], 12, axis=1))
+    >>> request = PageRequest("17", PageSetup(), varied=False, variant="default")
+    >>> page = describe_page(request, "17", "", record.fs_hz, (None, PageSetup().paper()), seed=0)
+    >>> opacity, cut = draw_traces(page, record)
+    >>> opacity.shape, int(opacity.max()), cut
+    ((1700, 2200), 255, ())
     """
     shape = page.geometry.height_px, page.geometry.width_px
     pen_px = page.geometry.px_of_points(page.style.pen_points)

@@ -16,7 +16,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 RECORD_DURATION_S = 10.0
 MIN_FS_HZ, MAX_FS_HZ = 50.0, 2000.0
 
-_TABLES = ("train.csv", "test.csv", "sample_submission.csv")  # the competition's tables, no records
+_TABLES = ("train.csv", "test.csv", "sample_submission.csv")  # tables of the competition that are no records
 _DURATION_TOLERANCE_S = 0.1
 
 
@@ -64,6 +64,14 @@ def read_record(path: Path, fs_hz: float) -> Record:
     Raises InputError naming the file for an unreadable file, a missing lead, text in a cell, no rows, an infinite
     value, a lead without any value or with one value throughout, a rate outside 50-2000 Hz, and a
     length that is not 10 s at `fs_hz`.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "17.csv")
+    >>> rows = [",".join([str(k % 50 / 50)] * 12) for k in range(500)]
+    >>> _ = path.write_text("\\n".join([",".join(LEADS), *rows]))
+    >>> record = read_record(path, fs_hz=50)
+    >>> record.record_id, record.signal_mv.shape, record.lead_mv("V1")[:3].tolist()
+    ('17', (500, 12), [0.0, 0.02, 0.04])
     """
     check_fs(fs_hz, path)
     signal_mv = read_signal_mv(path)
@@ -99,9 +107,9 @@ def _read_table(path: Path, dtype: type) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # From memory: from a file, pandas takes a Ctrl-C while it reads for a damaged file.
+            # The text is parsed from memory. If pandas reads the file itself, it takes a Ctrl-C for a damaged file.
             text = io.StringIO(path.read_text(encoding="utf-8-sig"))
-            # without index_col, pandas takes the first column of rows longer than the header for an index
+            # Without index_col, pandas takes the first column of rows longer than the header for an index.
             return pd.read_csv(text, dtype=dtype, skipinitialspace=True, index_col=False)
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path}: the rows have more cells than the header") from error
@@ -131,7 +139,8 @@ def _check_signal(path: Path, signal_mv: np.ndarray) -> None:
         row, column = np.argwhere(np.isinf(signal_mv))[0]
         raise InputError(f"{path}: row {row + 1}, lead {LEADS[column]} is infinite")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN columns are what is looked for
+        # numpy warns about columns without values, which are just what is looked for
+        warnings.simplefilter("ignore", RuntimeWarning)
         low, high = np.nanmin(signal_mv, axis=0), np.nanmax(signal_mv, axis=0)
     for lead, lead_low, lead_high in zip(LEADS, low, high, strict=True):
         if np.isnan(lead_low):
@@ -162,7 +171,9 @@ def read_record_table(root: Path) -> RecordTable:
 
     Without one, the table is empty. Raises InputError if it lacks the columns or holds no numbers.
     """
-    top = Path(os.path.normpath(root.absolute()))  # not resolved: above a linked folder is above the link
+    top = Path(
+        os.path.normpath(root.absolute())
+    )  # links are not resolved: above a linked folder means above the link
     for folder in (top, *top.parents):
         path = folder / "train.csv"
         if path.is_file():

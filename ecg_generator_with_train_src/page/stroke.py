@@ -57,10 +57,8 @@ def _inked_intervals(x_px: np.ndarray, y_px: np.ndarray, pen_px: float) -> tuple
         to, source = slice(max(shift, 0), count + min(shift, 0)), slice(max(-shift, 0), count - max(shift, 0))
         np.minimum(inked_top[to], top[source] - half_chord, out=inked_top[to])
         np.maximum(inked_bottom[to], bottom[source] + half_chord, out=inked_bottom[to])
-    for edge in (
-        centre_px - radius,
-        centre_px + radius,
-    ):  # where the pen just touches: what makes flanks full wide
+    # where the pen just touches the curve; without these, steep flanks would be too narrow
+    for edge in (centre_px - radius, centre_px + radius):
         touched = _curve_at(x_px, y_px, edge)
         np.fmin(inked_top, touched, out=inked_top)
         np.fmax(inked_bottom, touched, out=inked_bottom)
@@ -96,7 +94,7 @@ def _fill(first: int, top: np.ndarray, bottom: np.ndarray, page_height: int) -> 
     left, right = column[0], column[-1] + 1
     upper, lower = int(top.min()), min(int(np.ceil(bottom.max())), page_height)
     width, height = right - left, lower - upper
-    # Below a point in row r at fraction f, a pixel of row r has 1 - f of its height and every later row all of it.
+    # Below a point at fraction f of row r lie 1 - f of that row's height and the whole height of every later row.
     steps = np.zeros((height + 2) * width)
     for edge, sign in ((top, 1.0), (bottom, -1.0)):
         row = np.floor(edge)

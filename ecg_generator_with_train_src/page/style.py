@@ -3,15 +3,15 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import MM_PER_INCH, POINTS_PER_INCH, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import DPI, MM_PER_INCH, POINTS_PER_INCH, PaperGeometry
 from ecg_generator_with_train_src.page.grid import DEFAULT_GRID_STYLE, GridStyle, Rgb
 
 PEN_POINTS = 0.75
-PULSE_PER_PEN = 1.5  # width of the pulse's stroke, of the traces'
+PULSE_PER_PEN = 1.5  # width of the pulse's stroke, relative to the traces'
 SEPARATOR_PER_PEN = 3.0
 MAX_INK_GREY = 51
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 3.0
-REFERENCE_PX_PER_MM = 200 / MM_PER_INCH  # pens are sampled for 200 dpi
+REFERENCE_PX_PER_MM = DPI / MM_PER_INCH  # pens are drawn at random for this scale
 
 # (minor, major) at full strength, on white paper
 GRID_COLOURS: dict[str, tuple[Rgb, Rgb]] = {
@@ -42,13 +42,13 @@ class PageStyle(BaseModel):
 
 
 def plain_style(rng: np.random.Generator) -> PageStyle:
-    """The competition's: its grid and pen, ink between black and dark grey."""
+    """The style of the competition's pages: their grid and pen, ink between black and dark grey."""
     grey = int(rng.integers(0, MAX_INK_GREY + 1))
     return PageStyle(ink_rgb=(grey, grey, grey))
 
 
 def varied_style(rng: np.random.Generator, paper: PaperGeometry) -> PageStyle:
-    """Any clinic's: grid of six colours, solid or dotted, faint to strong; ink black, blue or grey."""
+    """A style of any clinic: grid in six colours, solid or dotted, faint or strong; ink black, blue or grey."""
     return PageStyle(ink_rgb=_ink(rng), pen_points=_pen_points(rng, paper), grid=_grid(rng))
 
 
@@ -61,7 +61,7 @@ def _ink(rng: np.random.Generator) -> Rgb:
 
 
 def _pen_points(rng: np.random.Generator, paper: PaperGeometry) -> float:
-    """1 to 3 px at 200 dpi, and never less than a pixel of this page."""
+    """The pen's width: 1 to 3 px at 200 dpi, and never less than a pixel of this page."""
     width_px = rng.uniform(MIN_PEN_PX, MAX_PEN_PX) * paper.px_per_mm / REFERENCE_PX_PER_MM
     return round(max(width_px, MIN_PEN_PX) / paper.px_per_mm / MM_PER_INCH * POINTS_PER_INCH + 5e-4, 3)
 
@@ -69,7 +69,7 @@ def _pen_points(rng: np.random.Generator, paper: PaperGeometry) -> float:
 def _grid(rng: np.random.Generator) -> GridStyle:
     minor, major = GRID_COLOURS[str(rng.choice(list(GRID_COLOURS)))]
     paper = PAPER_TINTS[rng.integers(len(PAPER_TINTS))]
-    strength = rng.uniform(0.45, 1.3)  # of the colours' distance from white
+    strength = rng.uniform(0.45, 1.3)  # the colours' distance from white is multiplied by this
     return GridStyle(
         paper_rgb=paper,
         minor_rgb=_on_paper(minor, strength, paper),

@@ -1,5 +1,6 @@
-"""What an image shows where a page is thought to be: along the traces and the grid's lines, against beside them."""
+"""What an image shows where a page is thought to be: traces and grid lines compared with what is beside."""
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -16,20 +17,33 @@ from ecg_generator_with_train_src.page.records import Record
 from ecg_generator_with_train_src.page.stroke import lay_over
 from ecg_generator_with_train_src.register.refine import FlatPhoto
 
-CHECK_STEP_PX = 3.0  # along the traces; all lengths in pixels of the page
+CHECK_STEP_PX = 3.0  # step along the traces; all lengths are in pixels of the page
 ACROSS_PX = np.arange(-8.0, 8.1, 0.25)
-MIDDLE_PX, BESIDE_PX = 0.5, 5.0  # what is on a trace, and from where on beside it
+MIDDLE_PX, BESIDE_PX = (
+    0.5,
+    5.0,
+)  # within the first a place is on the trace, from the second on it is beside it
 RIDGE_REACH_PX, ALONE_PX = 3.0, 2.5
-CONTROL_PX = (-13.0, 13.0, 21.0)  # above and below the traces, where that is clear of ink
+CONTROL_PX = (
+    -13.0,
+    13.0,
+    21.0,
+)  # shifts above and below the traces to places for comparison, where these are clear of ink
 CONTROL_SHARE = 0.95
-CELL_MM = 10.0  # in which the grid is looked for
+CELL_MM = 10.0  # side of the squares in which the grid is looked for
 HEADER_CELL_MM = 5.0
 MIN_CELL_FILL = 0.02
-MIN_CELL_MARGIN = 0.003  # darkness of lines above the paper between
-TEXT_MM, LABEL_MM = 19.0, 45.0  # from the top: where the header's text and a label stuck on it may be
-DARK = 0.5  # of the traces' contrast: what else may be ink
-UNSEEN_WINDOW = 9  # checks along a trace, of which most must see it
+MIN_CELL_MARGIN = 0.003  # lines must be this much darker than the paper between them
+TEXT_MM, LABEL_MM = (
+    19.0,
+    45.0,
+)  # distances from the top within which the header's text, or a label stuck on it, may be
+DARK = 0.5  # what is darker than this share of the traces' contrast may be ink
+LINE_PX = 5  # width that a printed grid line may have
+PRINT_REACH_PX = 11  # width of the neighbourhood of a dark place between the lines
+UNSEEN_WINDOW = 9  # number of checks along a trace of which most must see it
 UNSEEN_REACH_MM = 1.5
+REMAP_ROWS = 32_000  # cv2.remap takes no more than 32,766 at once
 
 MIN_TRACE_INSIDE = 0.3
 # measured: 0.09 to 0.20 on other records' pages; 0.49 under the worst moire, 0.8 to 1 elsewhere
@@ -43,17 +57,14 @@ class Quality(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trace_seen: (
-        float  # share of the traces' length that stands out from beside it more than 95% of other places do
-    )
-    grid_seen: (
-        float  # share of the page, by squares of 10 mm, where grid lines are darker than the paper between
-    )
-    offset_median_px: (
-        float  # of the traces from the darkest place within 3 px of the page across them, in image px
-    )
+    # share of the traces' length that is darker than what is beside it, more clearly so than 95% of other places
+    trace_seen: float
+    # share of the page, by squares of 10 mm, where grid lines are darker than the paper between them
+    grid_seen: float
+    # distances of the traces from the darkest place within 3 px of the page across them, in image pixels
+    offset_median_px: float
     offset_p95_px: float
-    features: int  # that agreed on the rough place; 0 for an image that is as drawn
+    features: int  # number that agreed on the rough place; 0 for an image that is as drawn
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Sight:
 
     photo: FlatPhoto
     seen: np.ndarray  # (n,) bool: whether each check sees the trace, or lies outside the image
-    contrast: float  # of the traces, median
+    contrast: float  # median of the traces
     quality: Quality
 
 
@@ -152,7 +163,7 @@ def pulse_contrast(sheet: Sheet, photo: FlatPhoto) -> float:
 def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
     """255 where the drawn page's labels hold, 0 where the image may show something else; shape of the page, uint8.
 
-    They do not about stretches of the traces that are not seen, nor where something dark in the header hides a line.
+    They do not hold about stretches of the traces that are not seen, nor where print in the header hides a line.
     """
     known = np.full(sheet.ink.shape, 255, np.uint8)
     mostly = np.convolve(sight.seen, np.ones(UNSEEN_WINDOW), "same") > UNSEEN_WINDOW / 2
@@ -161,16 +172,17 @@ def unknown_paper(sheet: Sheet, sight: Sight) -> np.ndarray:
         cv2.circle(known, (int(x_px), int(y_px)), reach_px, 0, cv2.FILLED)
     header = round(TEXT_MM * sheet.paper.px_per_mm_y)
     dark = (sight.photo.ink > DARK * sight.contrast) & (draw_grid_mask(sheet.paper) > 0)
+    dark &= _near_print(sheet, sight)
     hidden = cv2.dilate(
         dark[:header].astype(np.uint8), np.ones((3, 3))
-    )  # the page with a pulse is not whole pixels off
+    )  # a page with a pulse is not shifted by whole pixels
     known[:header][hidden > 0] = 0
     return known
 
 
 def covered_grid(sheet: Sheet, sight: Sight) -> np.ndarray:
     """255 in squares of the header where no grid is seen (a label is stuck on it), else 0; shape of the page, uint8."""
-    clear = sight.photo.ink < DARK * sight.contrast
+    clear = ~_near_print(sheet, sight)
     cells = _grid_by_cells(sight.photo, sheet, clear, HEADER_CELL_MM) == 0
     cell_px = round(HEADER_CELL_MM * sheet.paper.px_per_mm)
     covered = np.zeros_like(sheet.ink)
@@ -179,11 +191,26 @@ def covered_grid(sheet: Sheet, sight: Sight) -> np.ndarray:
     return covered
 
 
+def _near_print(sheet: Sheet, sight: Sight) -> np.ndarray:
+    """Whether something dark that is no grid line is near, as text and labels are; bool, shape of the page.
+
+    Laser printers print major lines as dark as traces, so that darkness alone does not tell print from lines.
+    """
+    lines = cv2.dilate(draw_grid_mask(sheet.paper), np.ones((LINE_PX, LINE_PX), np.uint8))
+    dark = (sight.photo.ink > DARK * sight.contrast) & (lines == 0)
+    return cv2.dilate(dark.astype(np.uint8), np.ones((PRINT_REACH_PX, PRINT_REACH_PX), np.uint8)) > 0
+
+
 def _sampled(layer: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> np.ndarray:
-    """Values at canvas points, of any number up to 32767 and any shape (n,) or (n, m)."""
-    tables = (np.atleast_2d(along - 0.5).astype(np.float32) for along in (x_px, y_px))
-    values = cv2.remap(layer, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return values.reshape(np.shape(x_px))
+    """Values at canvas points, of any shape (n,) or (n, m)."""
+    x, y = (np.atleast_2d(along - 0.5).astype(np.float32) for along in (x_px, y_px))
+    if np.ndim(x_px) == 1:
+        x, y = x.T, y.T
+    parts = [
+        cv2.remap(layer, x[first:last], y[first:last], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for first, last in itertools.pairwise([*range(0, len(x), REMAP_ROWS), len(x)])
+    ]
+    return np.concatenate(parts).reshape(np.shape(x_px)) if parts else np.empty(np.shape(x_px), np.float32)
 
 
 def _profiles(darkness: np.ndarray, checks: np.ndarray) -> np.ndarray:

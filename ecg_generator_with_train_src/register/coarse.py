@@ -8,18 +8,24 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
-INK_DARKNESS = 0.8  # of the drawn page's ink, about that of a print's
+from ecg_generator_with_train_src.page_map import project
+
+INK_DARKNESS = 0.8  # darkness at which the page's ink is drawn, similar to a print's
 PAPER_LEVEL = 230
 BACKGROUND_BLOCKS_PX = 31
 MAX_FEATURES = 8000
 FEATURE_CONTRAST = 0.01
-MAX_DISTANCE_RATIO = 0.9  # of a match to the second best: beats repeat, so that good matches have rivals
-MAX_ERROR_PX = 6.0  # of the reduced image: bent paper follows no homography
+MAX_DISTANCE_RATIO = 0.9  # ratio of the distances of a match and its rival; it is high because beats repeat
+MAX_ERROR_PX = 6.0  # in the reduced image; it is large because bent paper follows no homography exactly
 MAX_TRIALS = 20_000
 MIN_INLIERS = 12
 ENOUGH_INLIERS = 40
-MAX_STRETCH = 4.0  # of one part of the page against another
+# where too few features match: radii round their expected places in which they are matched again
+GUIDED_PX = (30.0, 15.0)
+MAX_NEAR_DISTANCE = 300.0  # limit for the distance of the SIFT descriptors of such a match
+MAX_STRETCH = 4.0  # largest ratio of the scales in different parts of the page
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,8 @@ class Attempt:
     """How an image is reduced before its features are taken."""
 
     long_side_px: int
-    page_scale: float  # of the drawn page
-    blur_px: float  # of the reduced image and page: against moiré
+    page_scale: float  # scale at which the page is drawn
+    blur_px: float  # blur of the reduced image and page, against moiré
 
 
 ATTEMPTS = (
@@ -46,6 +52,22 @@ class CoarsePlace:
 
     homography: np.ndarray
     inliers: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """Distinct places of an image: canvas points (n, 2), and what each looks like (n, 128) float32."""
+
+    place_px: np.ndarray
+    descriptors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Canvas points (n, 2) of the page and of the image that look alike."""
+
+    on_page: np.ndarray
+    in_image: np.ndarray
 
 
 def place_coarsely(image_rgb: np.ndarray, ink: np.ndarray) -> CoarsePlace | None:
@@ -70,19 +92,20 @@ def _attempt(attempt: Attempt, image_rgb: np.ndarray, ink: np.ndarray) -> Coarse
     page = _resized(
         cv2.convertScaleAbs(255 - INK_DARKNESS * ink, alpha=PAPER_LEVEL / 255), attempt.page_scale
     )
-    on_page, in_image = _matches(_blurred(page, attempt.blur_px), image)
-    if len(on_page) < MIN_INLIERS:
+    of_page, of_image = _features(_blurred(page, attempt.blur_px)), _features(image)
+    found = _common_homography(_matches_anywhere(of_page, of_image))
+    for near_px in GUIDED_PX:
+        if found is None or found.inliers >= ENOUGH_INLIERS:
+            break
+        found = _common_homography(_matches_near(of_page, of_image, found.homography, near_px))
+    if found is None or found.inliers < MIN_INLIERS:
         return None
-    cv2.setRNGSeed(0)  # the same page is found at the same place every time
-    found, obeys = cv2.findHomography(
-        on_page, in_image, cv2.USAC_MAGSAC, MAX_ERROR_PX, maxIters=MAX_TRIALS, confidence=0.9999
+    homography = (
+        np.diag([1 / scale, 1 / scale, 1]) @ found.homography @ np.diag([attempt.page_scale] * 2 + [1])
     )
-    if found is None or np.count_nonzero(obeys) < MIN_INLIERS:
-        return None
-    homography = np.diag([1 / scale, 1 / scale, 1]) @ found @ np.diag([attempt.page_scale] * 2 + [1])
     if not _is_plausible(homography, ink.shape):
         return None
-    return CoarsePlace(homography / homography[2, 2], int(np.count_nonzero(obeys)))
+    return CoarsePlace(homography / homography[2, 2], found.inliers)
 
 
 def flattened(grey: np.ndarray) -> np.ndarray:
@@ -104,18 +127,74 @@ def _blurred(image: np.ndarray, blur_px: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), blur_px) if blur_px else image
 
 
-def _matches(page: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Canvas points (n, 2) of the page and of the image that look alike."""
+def _features(grey: np.ndarray) -> Features:
     sift = cv2.SIFT_create(MAX_FEATURES, contrastThreshold=FEATURE_CONTRAST)
-    of_page, page_descriptors = sift.detectAndCompute(page, None)
-    of_image, image_descriptors = sift.detectAndCompute(image, None)
-    if len(of_page) < 2 or len(of_image) < 2:
-        return np.empty((0, 2)), np.empty((0, 2))
-    pairs = cv2.BFMatcher().knnMatch(page_descriptors, image_descriptors, k=2)
-    good = [best for best, second in pairs if best.distance < MAX_DISTANCE_RATIO * second.distance]
-    on_page = np.array([of_page[match.queryIdx].pt for match in good]).reshape(-1, 2)
-    in_image = np.array([of_image[match.trainIdx].pt for match in good]).reshape(-1, 2)
-    return on_page + 0.5, in_image + 0.5
+    points, descriptors = sift.detectAndCompute(grey, None)
+    place_px = np.array([point.pt for point in points]).reshape(-1, 2) + 0.5
+    return Features(place_px, np.empty((0, 128), np.float32) if descriptors is None else descriptors)
+
+
+def _matches_anywhere(of_page: Features, of_image: Features) -> Matches:
+    """Places that look alike and like no other place of the image."""
+    if len(of_page.place_px) < 2 or len(of_image.place_px) < 2:
+        return _matched(of_page, of_image, [])
+    pairs = cv2.BFMatcher().knnMatch(of_page.descriptors, of_image.descriptors, k=2)
+    return _matched(
+        of_page,
+        of_image,
+        [
+            (best.distance, best.queryIdx, best.trainIdx)
+            for best, second in pairs
+            if best.distance < MAX_DISTANCE_RATIO * second.distance
+        ],
+    )
+
+
+def _matches_near(of_page: Features, of_image: Features, homography: np.ndarray, near_px: float) -> Matches:
+    """For places of the page, the place most alike among those near to where a first homography has it.
+
+    Bent paper has few features that one homography suits and that look like no other place. Near to where they should
+    be, many more are found.
+    """
+    expected_px = np.stack(project(homography, *of_page.place_px.T), axis=1)
+    expected_px = np.nan_to_num(expected_px, nan=-1e6, posinf=-1e6, neginf=-1e6)
+    found = []
+    for number, near in enumerate(cKDTree(of_image.place_px).query_ball_point(expected_px, near_px)):
+        if near:
+            distances = np.linalg.norm(of_image.descriptors[near] - of_page.descriptors[number], axis=1)
+            best = int(distances.argmin())
+            if distances[best] < MAX_NEAR_DISTANCE:
+                found.append((float(distances[best]), number, near[best]))
+    return _matched(of_page, of_image, found)
+
+
+def _matched(of_page: Features, of_image: Features, found: list[tuple[float, int, int]]) -> Matches:
+    """The best match (distance, number on the page, number in the image) of each place in the image.
+
+    One place in the image shows one place of the page. If it could show many, a homography that draws the whole page
+    together to one point of the image would suit all matches with that point.
+    """
+    best = {
+        tuple(of_image.place_px[shown]): (drawn, shown) for _, drawn, shown in sorted(found, reverse=True)
+    }
+    drawn, shown = np.array(list(best.values()), int).reshape(-1, 2).T
+    return Matches(of_page.place_px[drawn], of_image.place_px[shown])
+
+
+def _common_homography(matches: Matches) -> CoarsePlace | None:
+    """The homography that most matches obey, between the reduced page and the reduced image."""
+    if len(matches.on_page) < MIN_INLIERS:
+        return None
+    cv2.setRNGSeed(0)  # the same page is found at the same place every time
+    found, obeys = cv2.findHomography(
+        matches.on_page,
+        matches.in_image,
+        cv2.USAC_MAGSAC,
+        MAX_ERROR_PX,
+        maxIters=MAX_TRIALS,
+        confidence=0.9999,
+    )
+    return None if found is None else CoarsePlace(found, int(np.count_nonzero(obeys)))
 
 
 def _is_plausible(homography: np.ndarray, page_shape: tuple[int, int]) -> bool:

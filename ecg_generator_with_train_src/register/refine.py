@@ -20,10 +20,10 @@ from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_li
 from ecg_generator_with_train_src.page_map import Bend, PageMap, lattice, place_on_image, upsample
 from ecg_generator_with_train_src.register.coarse import PAPER_LEVEL, flattened
 
-INK, MAJOR, MINOR = 0.85, 0.35, 0.12  # darkness of a print, about
+INK, MAJOR, MINOR = 0.85, 0.35, 0.12  # rough darkness of a print
 GRID_BLUR_PX = 0.7
 MAX_PATCH_OUTSIDE = 0.02
-MIN_INK_DEVIATION = 0.02  # of a patch, for it to say anything
+MIN_INK_DEVIATION = 0.02  # patches with less contrast say nothing
 ROBUST_STEPS = 4
 BEYOND_PAGE_PX = 80.0
 
@@ -36,8 +36,8 @@ class Stage:
     with_grid: bool
     patch_px: int
     reach_px: int  # how far a patch is searched for
-    spacing_px: int  # of the patches
-    field_step_px: int  # of the spline's coefficients
+    spacing_px: int  # distance between the patches
+    field_step_px: int  # distance between the spline's coefficients
     stiffness: float
     tolerance_px: float  # disagreement that halves a patch's weight
     min_correlation: float
@@ -56,7 +56,7 @@ STAGES = (
 class FlatPhoto:
     """A photo laid on the page by a homography: darkness above the paper around, shape of the page, float32."""
 
-    ink: np.ndarray  # in the brightest channel, where a coloured grid is pale
+    ink: np.ndarray  # darkness in the brightest channel, where a coloured grid is pale
     luma: np.ndarray
     outside: np.ndarray  # 1 where the image shows nothing, else 0
 
@@ -184,7 +184,7 @@ def _darkness(grey: np.ndarray) -> np.ndarray:
 
 
 def darkness_of_page(ink: np.ndarray, paper: PaperGeometry, with_grid: bool) -> np.ndarray:
-    """What a print of the page shows, about: float32 of 0 to 1."""
+    """Roughly what a print of the page shows, as darkness of 0 to 1, float32."""
     darkness = ink.astype(np.float32) * (INK / 255)
     if not with_grid:
         return darkness

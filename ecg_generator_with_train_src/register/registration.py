@@ -3,10 +3,10 @@
     registration = register_page(image_rgb, record)  # raises InputError with the reason if it does not fit
     labels = label_page(registration, record)        # classes, coverage, ideal trace points, in that image
 
-`registration.page_map` is a warp.PageMap: `place_on_image(registration.page_map, x_px, y_px)` places points of the
-drawn page `registration.page` in the image. No network is asked: features of the ink place the page roughly
-(register_coarse), patches of ink and grid exactly (register_refine), and what the image shows along the warped traces
-and lines decides whether it is believed (register_check).
+`registration.page_map` is a page_map.PageMap: `place_on_image(registration.page_map, x_px, y_px)` places points of the
+drawn page `registration.page` in the image. No network is used: features of the ink place the page roughly
+(register/coarse.py), patches of ink and grid exactly (register/refine.py), and what the image shows along the warped
+traces and lines decides whether that is believed (register/check.py).
 """
 
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ from ecg_generator_with_train_src.register.refine import Field, lay_flat, mean_s
 
 PULSE_MM = PULSE_S * DEFAULT_SETUP.paper_speed_mm_s  # a page without a pulse starts this much further left
 AS_DRAWN_SEEN, AS_DRAWN_OFFSET_PX = 0.9, 0.25
-MIN_PULSE_CONTRAST = 0.5  # of the traces'
+MIN_PULSE_CONTRAST = 0.5  # share of the traces' contrast
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PageLabels:
     """In the image's pixels: arrays of shape (height, width), uint8, and canvas coordinates."""
 
     classes: np.ndarray  # 0 background, 1 grid, 2 waveform, 255 unknown or no paper
-    coverage: np.ndarray  # of the traces
+    coverage: np.ndarray  # coverage by the traces
     points: TracePoints
 
 
@@ -85,6 +85,16 @@ def register_page(image_rgb: np.ndarray, record: Record) -> Registration:
     """Find the competition's page of a record in its scan or photo, (height, width, 3) uint8, in any orientation.
 
     Raises InputError, which does not name the file, if the page is not found, or what was found does not fit.
+
+    >>> from ecg_generator_with_train_src.page.grid import draw_grid
+    >>> record = Record("17", 50.0, np.repeat(np.sin(np.arange(500) / 8)[:, None], 12, axis=1))
+    >>> page = _describe(record, "left")
+    >>> paper = page.geometry.paper
+    >>> opacity, _ = draw_traces(page, record)
+    >>> image_rgb = compose(page, opacity, draw_grid(paper), draw_grid_mask(paper)).image
+    >>> registration = register_page(image_rgb, record)
+    >>> registration.page.setup.pulse, round(registration.px_per_mm, 3), registration.quality.trace_seen
+    ('left', 7.874, 1.0)
     """
     sheet = draw_sheet(_describe(record, "none"), record)
     page_map, sight = _as_drawn(image_rgb, sheet) or _photographed(image_rgb, sheet)

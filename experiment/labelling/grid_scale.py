@@ -31,6 +31,9 @@ _FLOOR = 0.01  # of the highest peak: below, a drawn sheet has rounding errors w
 _NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
 _USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
 _PITCH_STEP = 0.015  # in logs
+_SHEET_WORTH = 0.8  # of a patch that shows the grid; a table's patches have up to 0.6
+_SHEET_LOGS = 0.2  # by which its pitch may differ from the mean, for perspective
+_SHEET_SHARE = 0.5  # of what the best patches have, where that is less
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,16 @@ class Grid:
     """The grid of an image: pixels a millimetre, and how its lines slant against the image's axes.
 
     `slant_deg` is clockwise, -45 to 45. `worth` is how far its lines stand out of the spectra, in logs, 0 for nothing;
-    `margin` how far it beats every pitch that differs by more than a tenth.
+    `margin` how far it beats every pitch that differs by more than a tenth. `sheet_px` (n, 2) are centres (x, y) of the
+    squares of `patch_px` a side in which the grid is seen.
     """
 
     pitch_px: float
     slant_deg: float
     worth: float
     margin: float
+    sheet_px: np.ndarray
+    patch_px: float
 
 
 def find_grid(image: np.ndarray) -> Grid | None:
@@ -75,7 +81,7 @@ def find_grid(image: np.ndarray) -> Grid | None:
         [_polar_spectrum(darkness[top : top + patch_px, left : left + patch_px]) for top, left in corners]
     )
     for tolerance in (NEARLY_FLAT, TILTED):
-        if grid := _vote(spectra, tolerance, patch_px, max(darkness.shape), shrink):
+        if grid := _vote(spectra, tolerance, patch_px, np.array(corners), max(darkness.shape), shrink):
             return grid
     return None
 
@@ -124,9 +130,15 @@ def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
 
 
 def _vote(
-    spectra: np.ndarray, tolerance: Tolerance, patch_px: int, long_side_px: int, shrink: float
+    spectra: np.ndarray,
+    tolerance: Tolerance,
+    patch_px: int,
+    corners_px: np.ndarray,
+    long_side_px: int,
+    shrink: float,
 ) -> Grid | None:
-    """The grid that all patches' spectra (N, 180, R) together speak for, at the scale of the unreduced image."""
+    """The grid that all patches' spectra (N, 180, R) together speak for, at the scale of the unreduced image; the
+    patches' corners (N, 2) are rows and columns."""
     axis_deg = _common_direction(spectra)
     near = np.arange(-tolerance.direction_deg, tolerance.direction_deg + 1)
     pitch_px = np.exp(np.arange(math.log(MIN_PITCH_PX), math.log(MAX_PITCH_PX), _PITCH_STEP))
@@ -150,7 +162,24 @@ def _vote(
         slant_deg=_mean_slant(worth[..., best], axis_deg, near),
         worth=float(total[best]),
         margin=margin,
+        sheet_px=(corners_px[_on_sheet(families, best, corners_px)][:, ::-1] + patch_px / 2) / shrink,
+        patch_px=patch_px / shrink,
     )
+
+
+def _on_sheet(families: np.ndarray, best: int, corners_px: np.ndarray) -> np.ndarray:
+    """Which patches (N,) show both families of lines, near the best pitch, and hang together; all that do if less than
+    half of them hang together."""
+    reach = round(_SHEET_LOGS / _PITCH_STEP)
+    worth = families[..., max(best - reach, 0) : best + reach + 1].max(axis=2).min(axis=0)
+    shows = worth > min(_SHEET_WORTH, _SHEET_SHARE * np.percentile(worth, 95))
+    rows, columns = (np.unique(at, return_inverse=True)[1] for at in corners_px.T)
+    seen = np.zeros((rows.max() + 1, columns.max() + 1), np.uint8)
+    seen[rows, columns] = shows
+    _, parts = cv2.connectedComponents(seen)
+    sizes = np.bincount(parts[seen > 0], minlength=2)
+    largest = shows & (parts[rows, columns] == sizes.argmax())
+    return largest if 2 * largest.sum() > shows.sum() else shows
 
 
 def _common_direction(spectra: np.ndarray) -> int:

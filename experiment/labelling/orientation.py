@@ -1,28 +1,57 @@
 """Which way up a page stands, from what the network found on it.
 
-Traces run along the paper: a page on which they run down the image lies on its side. Upside down is told by two cues:
-a page's header is larger than its footer, and the T wave follows the QRS complex by some 200 to 300 ms, while as long
-before it there is little.
+Traces run along the paper: a page on which they run down the image lies on its side. Whether it is upside down is
+put to the vote, for each cue fails on some page:
+- the T wave follows the QRS complex by some 200 to 300 ms, while as long before it there is little;
+- in most leads QRS complexes and T waves point up more than down;
+- calibration pulses stand on the rows, at their ends, and most often at their left ends;
+- each row has a lead's name where it starts, and none where it ends;
+- more of the paper is left free above the rows than below;
+- a page's header is larger than its footer.
 """
 
 import math
 
 import cv2
 import numpy as np
+from scipy.ndimage import median_filter, uniform_filter1d
 
-from ecg_generator_with_train_src.dataset.format import WAVEFORM
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.rows import Rows, find_rows
 
 COARSE_PX = 4  # pieces of trace are found at a quarter of the scale
 TRACE_MM = 25.0  # the least length of a piece of trace in which beats are looked for
 TEXT_HEIGHT_MM, TEXT_WIDTH_MM = 7.0, 40.0  # the largest pieces of text
-MARGIN_MM = 75.0  # how far from the traces text is looked for
+MARGIN_MM = 110.0  # how far from the rows text is looked for
 DARK = 0.35  # of the paper's brightness: ink
 T_WAVE_MM = (4.5, 8.0)  # from the QRS: 180 to 320 ms at 25 mm/s
 BEAT_MM = 6.0  # the least distance of two beats
 MIN_QRS_MM = 0.8  # the least height of a column of a QRS complex
 _TEXT_AREA_MM2 = 3.0  # so much text is half a proof
-_TEXT_WEIGHT, _T_WAVE_WEIGHT, _USUAL = 2.0, 14.0, 1.0  # of log odds
+DEFLECTION_FROM_MM = 1.5  # from the level of a trace, what counts as a deflection
+LEVEL_MM = 24.0  # of the trace over which its level is a median
+HALF_PROOF_PX = 20.0  # of deflections, summed over columns
+PULSE_FROM_MM, PULSE_TO_MM = 1.0, 9.0  # from its row, what a pulse's flanks cover whole
+PULSE_REACH_MM = 14.0  # beyond the ends of a row, where pulses may stand
+FLANK_INK = 0.6  # of a flank's height that must be ink
+HALF_PROOF_FLANKS_PX = 6.0  # columns of flanks
+NAME_MM = 12.0  # above, below and inside a row's end, where a lead's name may stand
+NAME_HEIGHT_MM = 5.0
+HALF_PROOF_NAMES_MM2 = 4.0
+ROWS = range(2, 13)
+LEAST_ROW_MM = 12.0  # of ink, without which a row's ends say nothing
+END_MM = 4.0  # a row goes on so far from its end
+WEIGHTS = {  # of log odds; each cue is -1 to 1, positive for an upright page
+    "t waves": 8.0,
+    "deflections": 1.5,
+    "pulses": 5.0,
+    "pulses' side": 1.5,
+    "names": 2.0,
+    "free paper": 2.0,
+    "text": 1.2,
+}
+USUAL = 1.0  # log odds for an upright page, of one that was not turned from its side
 
 
 def runs_down(waveform: np.ndarray) -> bool:
@@ -48,27 +77,126 @@ def _pieces(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def upside_down(image: np.ndarray, probability: np.ndarray, turned: bool = False) -> float:
-    """The chance that a page whose traces run across, of which there are some, stands on its head.
+    """The chance that a page whose traces run across, of which there are some, is upside down.
 
     image (H, W, 3) uint8 at the network's scale, probability (3, H, W). A page that was `turned` from its side is as
-    likely to stand on its head as not; one that was not is upright more often than not.
+    likely to stand upside down as not; one that was not is upright more often than not.
     """
+    for_upright = sum(WEIGHTS[cue] * value for cue, value in votes(image, probability).items())
+    return 1 / (1 + math.exp(np.clip(for_upright + (0.0 if turned else USUAL), -50, 50)))
+
+
+def votes(image: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """What each cue of WEIGHTS says, -1 to 1: positive for a page that stands upright, 0 where it says nothing."""
     found = probability[WAVEFORM] >= 0.5
     pieces, boxes = _pieces(found)
     is_trace = (boxes[:, 2] > TRACE_MM * PX_PER_MM) & (boxes[:, 3] > 2 * PX_PER_MM)
     is_trace[0] = False  # the background
-    usual = 0.0 if turned else _USUAL
-    text = _TEXT_WEIGHT * _text_above(image, is_trace[pieces])
-    return 1 / (1 + math.exp(usual + text + _T_WAVE_WEIGHT * _t_wave_after(pieces, boxes, is_trace)))
+    said = {
+        "t waves": _t_wave_after(pieces, boxes, is_trace),
+        "deflections": _deflected_up(pieces, boxes, is_trace),
+    }
+    if rows := find_rows(probability[WAVEFORM], ROWS):
+        print_ink = _ink(image) & ~found
+        said |= _at_ends(print_ink, _ends(rows))
+        said["free paper"] = _free_above(probability[GRID], rows)
+        said["text"] = _text_above(print_ink, rows)
+    return said
 
 
-def _text_above(image: np.ndarray, traces: np.ndarray) -> float:
-    """How much more text stands above the traces (H, W) than below them, -1 to 1; 0 without traces."""
-    if not traces.any():
+def _ends(rows: Rows) -> list[tuple[float, float, float]]:
+    """Where the rows start, and where they end: column, height there, and the side, -1 or 1, on which no row is."""
+    ends, reach = [], round(END_MM * PX_PER_MM)
+    for height_px in rows.centre_px.T:
+        seen = np.isfinite(height_px)
+        going_on = np.flatnonzero(seen & (uniform_filter1d(seen.astype(float), 2 * reach) > 0.5))
+        if len(going_on) < LEAST_ROW_MM * PX_PER_MM:
+            continue
+        for side, column in ((-1, going_on[0]), (1, going_on[-1])):
+            near = going_on[np.abs(going_on - column) < 3 * reach]
+            ends.append((float(column), float(np.median(height_px[near])), side))
+    return ends
+
+
+def _at_ends(ink: np.ndarray, ends: list[tuple[float, float, float]]) -> dict[str, float]:
+    """What pulses and names at the rows' ends say, from ink (H, W) that is no trace."""
+    flanks = {(side, up): 0.0 for side in (-1, 1) for up in (True, False)}
+    names = {-1: 0.0, 1: 0.0}
+    pieces, boxes = _texts(ink)
+    for column, height, side in ends:
+        beyond = sorted((column - side * PX_PER_MM, column + side * PULSE_REACH_MM * PX_PER_MM))
+        for up in (True, False):
+            flanks[side, up] += _flanks(ink, beyond, height, up)
+        x, y = pieces.T
+        inside = abs(x - column - side * (PULSE_REACH_MM - NAME_MM) / 2 * PX_PER_MM)
+        near = inside < (PULSE_REACH_MM + NAME_MM) / 2 * PX_PER_MM
+        names[side] += float(boxes[near & (abs(y - height) < NAME_MM * PX_PER_MM)].sum())
+    up, down = (flanks[-1, above] + flanks[1, above] for above in (True, False))
+    left, right = (flanks[side, True] + flanks[side, False] for side in (-1, 1))
+    return {
+        "pulses": _balance(up, down, HALF_PROOF_FLANKS_PX),
+        "pulses' side": _balance(left, right, HALF_PROOF_FLANKS_PX),
+        "names": _balance(names[-1], names[1], HALF_PROOF_NAMES_MM2),
+    }
+
+
+def _balance(one: float, other: float, half_proof: float) -> float:
+    """How much more there is of one thing than of another, -1 to 1."""
+    return (one - other) / (one + other + half_proof)
+
+
+def _flanks(ink: np.ndarray, columns: list[float], height: float, up: bool) -> float:
+    """Columns that are ink over the height of a calibration pulse above, or below, a row."""
+    near, far = (distance * PX_PER_MM * (-1 if up else 1) for distance in (PULSE_FROM_MM, PULSE_TO_MM))
+    top, bottom = sorted((round(height + near), round(height + far)))
+    left, right = max(round(columns[0]), 0), max(round(columns[1]), 0)
+    if top < 0 or bottom > len(ink) or left >= min(right, ink.shape[1]):
         return 0.0
-    rows, columns = np.flatnonzero(traces.any(axis=1)), np.flatnonzero(traces.any(axis=0))
-    top, bottom = np.percentile(np.repeat(rows, traces[rows].sum(axis=1)), [1, 99])
-    _, _, boxes, centres = cv2.connectedComponentsWithStats((_ink(image) & ~traces).astype(np.uint8))
+    return float((ink[top:bottom, left:right].mean(axis=0) > FLANK_INK).sum())
+
+
+def _texts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (n, 2) in pixels and areas (n,) in mm² of pieces of ink as large as a lead's name."""
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
+    height, area = boxes[:, cv2.CC_STAT_HEIGHT] / PX_PER_MM, boxes[:, cv2.CC_STAT_AREA] / PX_PER_MM**2
+    is_text = (height > 0.7) & (height < NAME_HEIGHT_MM)
+    is_text &= boxes[:, cv2.CC_STAT_WIDTH] < 2 * NAME_HEIGHT_MM * PX_PER_MM
+    return centres[is_text], area[is_text]
+
+
+def _free_above(grid: np.ndarray, rows: Rows) -> float:
+    """How much more of the ruled paper is free above the rows than below, in parts of its height."""
+    ruled = (grid > 0.5).mean(axis=1)
+    on_paper = np.flatnonzero(ruled > 0.5 * np.percentile(ruled, 80))
+    if len(on_paper) < 2:
+        return 0.0
+    top, bottom = on_paper[[0, -1]]
+    heights_px = rows.zero_y_px
+    return float(np.clip((heights_px[0] - top - (bottom - heights_px[-1])) / (bottom - top), -1, 1))
+
+
+def _deflected_up(pieces: np.ndarray, boxes: np.ndarray, is_trace: np.ndarray) -> float:
+    """How much more the pieces of trace leave their levels upwards than downwards, -1 to 1."""
+    up = down = 0.0
+    for number in np.flatnonzero(is_trace):
+        left, top, width, height, _ = boxes[number]
+        piece = pieces[top : top + height, left : left + width] == number
+        piece = piece[:, piece.any(axis=0)]
+        first, last = piece.argmax(axis=0), len(piece) - 1 - piece[::-1].argmax(axis=0)
+        level = median_filter(
+            (first + last) / 2, min(round(LEVEL_MM * PX_PER_MM), piece.shape[1]), mode="nearest"
+        )
+        free = DEFLECTION_FROM_MM * PX_PER_MM
+        up += float(np.clip(level - first - free, 0, None).sum())
+        down += float(np.clip(last - level - free, 0, None).sum())
+    return _balance(up, down, HALF_PROOF_PX * PX_PER_MM)
+
+
+def _text_above(ink: np.ndarray, rows: Rows) -> float:
+    """How much more text, of ink (H, W) that is no trace, stands above the rows than below them, -1 to 1."""
+    columns = np.flatnonzero(np.isfinite(rows.centre_px).any(axis=1))
+    top, bottom = rows.zero_y_px[[0, -1]]
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
     x, y = centres[1:].T
     width, height, area = (boxes[1:, side] / PX_PER_MM for side in (2, 3, 4))
     is_text = (height < TEXT_HEIGHT_MM) & (height > 0.7) & (width < TEXT_WIDTH_MM)
@@ -78,12 +206,12 @@ def _text_above(image: np.ndarray, traces: np.ndarray) -> float:
         float(area[is_text & (low < y) & (y < high)].sum()) / PX_PER_MM
         for low, high in ((top - reach, top), (bottom, bottom + reach))
     )
-    return (above - below) / (above + below + _TEXT_AREA_MM2)
+    return _balance(above, below, _TEXT_AREA_MM2)
 
 
 def _ink(image: np.ndarray) -> np.ndarray:
     """Where all colours are dark: coloured lines are not."""
-    value = image.max(axis=2).astype(np.float32)
+    value = cv2.max(cv2.max(image[..., 0], image[..., 1]), image[..., 2]).astype(np.float32)
     side = round(8 * PX_PER_MM)
     return value < (1 - DARK) * cv2.blur(value, (side, side))
 

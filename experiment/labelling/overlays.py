@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import GRID, IGNORED, WAVEFORM
 
 WAVEFORM_RGB = (214, 0, 110)
 GRID_RGB = (0, 150, 170)

@@ -8,60 +8,32 @@ probabilities brought back to the image's own size and orientation.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
 from experiment.backend.backend import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
+from experiment.labelling.page_probability import PageProbability, input_of_upright
+from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
-SURE = 0.8  # of which way up a page stands: below, it is said
 UNSURE_OF_UP = "unsure which way up the page stands"
-LETTER_MM = 279.4  # long side of the paper that is assumed where no grid is found
+ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
+    0
+]  # long side of the paper that is assumed where no grid is found
 MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
-
-
-@dataclass(frozen=True)
-class PageProbability:
-    """What the network says of a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
-
-    `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
-    `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
-    turned clockwise, grid lines' slant included.
-    """
-
-    probability: np.ndarray  # (3, H, W) float32: background, grid, waveform
-    image: np.ndarray  # (H, W, 3) uint8: the page as the network saw it
-    to_input: np.ndarray  # (3, 3) float64
-    input_shape: tuple[int, int]  # height and width of the image that was given
-    pitch_px: float  # input pixels a millimetre
-    quarter_turns: int
-    rotation_deg: float
-    confidence: float  # mean probability of the labels over what is no background, 0 to 1
-    warnings: tuple[str, ...]
-
-    def upside_down(self) -> "PageProbability":
-        """The same page, stood on its head."""
-        height, width = self.probability.shape[1:]
-        over = np.array([[-1.0, 0.0, width], [0.0, -1.0, height], [0.0, 0.0, 1.0]])
-        return replace(
-            self,
-            probability=np.ascontiguousarray(self.probability[:, ::-1, ::-1]),
-            image=np.ascontiguousarray(self.image[::-1, ::-1]),
-            to_input=self.to_input @ over,
-            quarter_turns=(self.quarter_turns + 2) % 4,
-            rotation_deg=(self.rotation_deg + 360) % 360 - 180,
-        )
 
 
 @dataclass(frozen=True)
@@ -95,29 +67,37 @@ class Predictor:
         `px_per_mm` is the image's scale if it is known; else it is found from the grid.
         """
         height, width = image.shape[:2]
-        pitch_px, slant_deg, warnings = page_scale(image, px_per_mm)
-        scaled = _resize(image, _scaled_size(width, height, scale_for_network(pitch_px)))
-        scaled, probability, turns = self._across(scaled)
+        scale = page_scale(image, px_per_mm)
+        straight = _straight_at_network_scale(image, scale)
+        seen, probability, turns = self._across(straight)
+        to_input = input_of_upright(_scaled_shape(image, scale.pitch_px), (height, width), 0)
+        to_straight = input_of_upright(seen.shape[:2], straight.image.shape[:2], turns)
         page = PageProbability(
             probability=probability,
-            image=scaled,
-            to_input=input_of_upright(scaled.shape[:2], (height, width), turns),
+            image=seen,
+            to_input=to_input @ straight.to_given @ to_straight,
             input_shape=(height, width),
-            pitch_px=pitch_px,
+            pitch_px=scale.pitch_px,
             quarter_turns=turns,
-            rotation_deg=(90 * turns + slant_deg + 180) % 360 - 180,
+            rotation_deg=(90 * turns + scale.slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
-            warnings=warnings,
+            warnings=scale.warnings,
         )
         return _upright(page)
 
-    def _across(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    def _across(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
         """The page with its traces running across, its probabilities, and the quarter turns taken."""
-        probability = blend(self.tile_probabilities, image, self.tile, self.batch)
+        probability = self._probability(page.image, page.inside)
         if not runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
-            return image, probability, 0
-        image = np.ascontiguousarray(np.rot90(image))
-        return image, blend(self.tile_probabilities, image, self.tile, self.batch), 1
+            return page.image, probability, 0
+        image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
+        return image, self._probability(image, inside), 1
+
+    def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
+        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.batch)
+        probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
+        return probability
 
     @torch.inference_mode()
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
@@ -138,13 +118,13 @@ def _upright(page: PageProbability) -> PageProbability:
     """A page whose traces run across, the right way up."""
     if not (page.probability[WAVEFORM] >= 0.5).any():
         return replace(page, warnings=(*page.warnings, "no waveform found"))
-    chance = upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
-    unsure = (UNSURE_OF_UP,) if 1 - SURE < chance < SURE else ()
-    page = replace(page, warnings=(*page.warnings, *unsure))
-    return page.upside_down() if chance > 0.5 else page
+    chance = 1 - upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
+    page = replace(page, upright_chance=chance)
+    page = page.upside_down() if chance < 0.5 else page
+    return replace(page, warnings=(*page.warnings, UNSURE_OF_UP)) if page.may_be_upside_down else page
 
 
-def blend(
+def blend_tiles(
     function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int, batch: int = 1
 ) -> np.ndarray:
     """(C, H, W) float32 of `function`, which maps tiles (N, tile, tile, 3) to (N, C, tile, tile), N = batch.
@@ -191,48 +171,59 @@ def _blend_window(tile: int) -> np.ndarray:
     return side[:, None] * side[None, :]
 
 
-def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> tuple[float, float, tuple[str, ...]]:
-    """Pixels a millimetre, slant of the grid in degrees clockwise, and warnings. What is given is taken as it is."""
+class PageScale(NamedTuple):
+    """How a page lies in its image: pixels a millimetre, slant of its grid in degrees clockwise, warnings, and centres
+    (n, 2) and side of the squares that show its grid, None if they are not known."""
+
+    pitch_px: float
+    slant_deg: float
+    warnings: tuple[str, ...]
+    sheet_px: np.ndarray | None = None
+    patch_px: float = 0.0
+
+
+def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
+    """Scale and place of the page in an RGB image (H, W, 3) uint8. A scale that is given is taken as it is."""
     if px_per_mm:
-        return px_per_mm, 0.0, ()
+        return PageScale(px_per_mm, 0.0, ())
     if (grid := find_grid(image)) is None:
-        assumed = float(np.clip(max(image.shape[:2]) / LETTER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
-        return (
-            assumed,
-            0.0,
-            (f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image",),
-        )
+        assumed = float(np.clip(max(image.shape[:2]) / ASSUMED_PAPER_MM, MIN_PITCH_PX, MAX_PITCH_PX))
+        warning = f"no grid found; scale assumed: {assumed:.2f} px/mm, a letter page that fills the image"
+        return PageScale(assumed, 0.0, (warning,))
     unsure = (f"unsure of the grid's scale: {grid.pitch_px:.2f} px/mm",) if grid.margin < MIN_MARGIN else ()
-    return grid.pitch_px, grid.slant_deg, unsure
+    return PageScale(grid.pitch_px, grid.slant_deg, unsure, grid.sheet_px, grid.patch_px)
+
+
+def _straight_at_network_scale(image: np.ndarray, scale: PageScale) -> Straight:
+    """The page as the network is to see it: at its scale, its grid along the axes, most of the table cut off."""
+    height, width = _scaled_shape(image, scale.pitch_px)
+    factor = width / image.shape[1]
+    sheet_px = None if scale.sheet_px is None else scale.sheet_px * factor
+    return straightened(
+        resized(image, (width, height)),
+        scale.slant_deg,
+        sheet_px,
+        scale.patch_px * factor,
+        paper_colour(image),
+    )
+
+
+def _scaled_shape(image: np.ndarray, pitch_px: float) -> tuple[int, int]:
+    """Height and width of an image at the network's scale."""
+    height, width = image.shape[:2]
+    return _scaled_size(width, height, scale_for_network(pitch_px))[::-1]
 
 
 def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`image` at (width, height); averaging when smaller, cubic when larger, untouched when equal."""
     if (image.shape[1], image.shape[0]) == size:
         return image
     smaller = size[0] < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-
-
-def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_turns: int) -> np.ndarray:
-    """Affine map (3, 3) from canvas coordinates of an upright image to those of the image that was given.
-
-    Both shapes are (height, width); the upright image is the given one, scaled, after np.rot90(…, quarter_turns).
-    """
-    height, width = given
-    turned = (width, height) if quarter_turns % 2 else (height, width)
-    scale = np.diag([turned[1] / upright[1], turned[0] / upright[0], 1.0])
-    back = {
-        0: np.eye(3),
-        1: np.array([[0, -1, width], [1, 0, 0], [0, 0, 1]], float),
-        2: np.array([[-1, 0, width], [0, -1, height], [0, 0, 1]], float),
-        3: np.array([[0, 1, 0], [-1, 0, height], [0, 0, 1]], float),
-    }
-    return back[quarter_turns % 4] @ scale
 
 
 def labels_of(page: PageProbability, image: np.ndarray) -> np.ndarray:
@@ -241,15 +232,14 @@ def labels_of(page: PageProbability, image: np.ndarray) -> np.ndarray:
     A pixel is waveform from a probability of WAVEFORM_FROM on; of the others, grid where that is likelier than
     background.
     """
-    background, grid, waveform = (_turned_back(plane, page) for plane in page.probability)
-    waveform = with_crisp_edges(waveform, _turned_back(page.image, page), image)
+    shape = _scaled_shape(image, page.pitch_px)
+    to_scaled = input_of_upright(page.input_shape, shape, 0) @ page.to_input
+    grid, waveform = (laid_back(page.probability[k], to_scaled, shape, outside=0) for k in (GRID, WAVEFORM))
+    background = laid_back(page.probability[BACKGROUND], to_scaled, shape, outside=1)
+    waveform = with_crisp_edges(waveform, resized(image, shape[::-1]), image)
     label = np.where(enlarged(grid - background, image) > 0, np.uint8(GRID), np.uint8(BACKGROUND))
     label[waveform >= WAVEFORM_FROM] = WAVEFORM
     return label
-
-
-def _turned_back(plane: np.ndarray, page: PageProbability) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(plane, -page.quarter_turns))
 
 
 def _confidence(probability: np.ndarray) -> float:

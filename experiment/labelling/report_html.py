@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 
 PICTURED_PAGES = 30
 PICTURE_WIDTH_PX, JPEG_QUALITY = 1000, 70

@@ -20,12 +20,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
-from ecg_generator_with_train_src.common.batch import write_bytes, write_json
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of, write_bytes, write_json
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import Backend
 from experiment.config import Config, check_model_config
-from experiment.network.model import PX_PER_MM, GridWaveNet
+from experiment.network.model import GridWaveNet
 
 FORMAT_VERSION = 1
 NAMES = ("last", "best", "best_loss")

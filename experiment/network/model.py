@@ -16,14 +16,14 @@ import torch
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.config import ModelConfig
 
-PX_PER_MM = 7.874  # the scale at which the network sees every page: 200 dpi
 SAME_SCALE = (
-    0.03  # an image within this share of the scale is left as it is, since resampling blurs its lines
+    0.03  # An image within this share of the scale is left as it is, since resampling blurs its lines
 )
-BLOCK = 2  # side, in pixels, of the blocks that the first two levels work on
+BLOCK = 2  # Side, in pixels, of the blocks that the first two levels work on
 
 
 def scale_for_network(px_per_mm: float) -> float:

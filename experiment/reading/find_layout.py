@@ -1,9 +1,9 @@
 """What a rectified page shows: its rows, its layout, where time starts, and at which speed and gain it was drawn.
 
-Rows are counted in each column of the page; the number that most columns have is the page's, and spikes that cross
-other rows do not change it. Where the rows start is read from the ink's ends, and the layouts that have as many rows
-are told apart by where leads start: by separators, jumps of the trace and lead names beside them, and by the rows'
-distances. Speed and gain are 25 mm/s and 10 mm/mV unless the page has calibration pulses that say otherwise.
+The rows are found from the ink of all columns at once. Where they start is read from the ink's ends, and the layouts
+that have as many rows are told apart by where leads start: by separators, jumps of the trace and lead names beside
+them, and by the rows' distances. Speed and gain are 25 mm/s and 10 mm/mV unless the page has calibration pulses that
+say otherwise.
 """
 
 import itertools
@@ -13,19 +13,22 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.geometry import MINOR_MM, Placement
+from ecg_generator_with_train_src.page.geometry import MINOR_MM, PX_PER_MM, Placement
 from ecg_generator_with_train_src.page.layouts import (
+    DEFAULT_LAYOUT,
+    GAINS_MM_MV,
     LAYOUTS,
+    LEAD_STARTS,
     PAPER_SIZES_MM,
     PULSE_S,
     ROW_LENGTH_MM,
+    SPEEDS_MM_S,
     Layout,
     PageSetup,
 )
-from experiment.network.model import PX_PER_MM
 from experiment.reading.rectify import INKED, RectifiedPage
+from experiment.reading.rows import Rows, find_rows
 
-MIN_ROW_COLUMNS = 0.15  # share of a page's columns that must have as many rows as it has
 END_WINDOW_MM = 4.0  # ink must go on so far from where a row is said to start
 END_SHARE = 0.6
 SNAP_MM = 0.45  # a start so close to a grid line lies on it
@@ -35,13 +38,14 @@ TIME_ZERO_MM = 2.0  # by which ink may start or end beside where a row does
 SEARCH_MM = 6.0  # further than where ink starts, or should, time zero is not looked for
 CLEAR_BARS = 0.4
 DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separators
+USUAL_LAYOUT = 0.3  # how much likelier the commonest layout is than another
+STRIPS_ELSEWHERE = 0.7  # how well rows fit of which only the block's are evenly spaced
+LEAST_SEEN_MM = 12.0  # of a lead, half a second; one of which less is on the page is left out
 ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
 SEPARATOR_MM = 3.5  # half its height
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
 PULSE_SHIFT_PX = 16  # by which pulses may stand off their zero line
 _BESIDE_PX = np.arange(-6, 7)  # across a line and what is beside it
-SPEEDS_MM_S, GAINS_MM_MV = (25.0, 50.0), (10.0, 5.0, 20.0)
-BOUNDARIES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # of a row, where leads start in one of the layouts
 
 
 @dataclass(frozen=True)
@@ -55,19 +59,6 @@ class FoundLayout:
     end_x_px: float  # of the drawing, as far as it is seen
     pulse_clearness: float  # darkness of the pulses against the traces', 0 where none is seen
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Ink runs of the columns that have as many as the page has rows."""
-
-    columns: np.ndarray  # (n,) pixel columns
-    centre_px: np.ndarray  # (n, rows) canvas heights
-
-    @property
-    def zero_y_px(self) -> np.ndarray:
-        """Each row's usual height."""
-        return np.median(self.centre_px, axis=0)
 
 
 def find_layout(
@@ -102,30 +93,22 @@ def find_layout(
         gain_mm_mv=gain_mm_mv or gain,
     )
     zero_y_px = _zero_lines(layout, rows.zero_y_px)
-    placements = _placements(setup, zero_y_px, start_px)
+    placements, missing = _on_page(_placements(setup, zero_y_px, start_px), page.ink.shape[1])
+    if missing:
+        warnings.append(f"lead {', '.join(missing)} lies beyond the page's edge")
     return FoundLayout(setup, placements, zero_y_px, start_px, end_px, clearness, tuple(warnings))
 
 
 def _find_rows(ink: np.ndarray, layout: Layout | None) -> Rows:
-    """Count the runs of ink of each column; keep the columns that have the page's number."""
-    inked = np.pad(ink > INKED, ((1, 1), (0, 0))).astype(np.int8)
-    steps = np.diff(inked, axis=0)
-    counts = (steps == 1).sum(axis=0)
+    """The rows of the layout, or of one of those that are known. Raises InputError if they are not seen."""
     possible = {row_count(layout)} if layout else {row_count(known) for known in LAYOUTS.values()}
-    number = max(possible, key=lambda rows: int((counts == rows).sum()))
-    columns = np.flatnonzero(counts == number)
-    if (
-        len(columns) < MIN_ROW_COLUMNS * max((counts > 0).sum(), 1)
-        or len(columns) < END_WINDOW_MM * PX_PER_MM
-    ):
-        raise InputError(
-            f"no {number} rows as layout {layout.name} has are seen; --layout auto finds the layout"
-            if layout
-            else "no rows of a known layout are seen"
-        )
-    top = np.nonzero(steps[:, columns].T == 1)[1].reshape(-1, number)
-    bottom = np.nonzero(steps[:, columns].T == -1)[1].reshape(-1, number)
-    return Rows(columns, (top + bottom) / 2)
+    if rows := find_rows(ink, sorted(possible)):
+        return rows
+    raise InputError(
+        f"no {row_count(layout)} rows as layout {layout.name} has are seen; --layout auto finds the layout"
+        if layout
+        else "no rows of a known layout are seen"
+    )
 
 
 def row_count(layout: Layout) -> int:
@@ -147,7 +130,11 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
         has_ink = ink[top:bottom].max(axis=0, initial=0)
         ends.append((_first(has_ink, reach), len(has_ink) - _first(has_ink[::-1], reach)))
     starts, stops = np.array(ends).T
-    return float(np.median(starts)) + 1.0, float(np.median(stops)) - 1.0  # less the round end of the pen
+    if np.isnan(starts).all():
+        raise InputError("no row shows a trace that goes on: where the rows start is not seen")
+    return float(np.nanmedian(starts)) + 1.0, float(
+        np.nanmedian(stops)
+    ) - 1.0  # less the round end of the pen
 
 
 def _time_zero(
@@ -211,37 +198,49 @@ def _snap(start_px: float, within_mm: float = SNAP_MM) -> float:
 def _likeliest(possible: list[Layout], page: RectifiedPage, rows: Rows, start_px: float) -> Layout:
     """The one of some layouts whose leads start where something starts."""
     evidence = _boundary_evidence(page, rows, start_px)
-    return max(
-        possible, key=lambda known: _boundary_score(known, evidence) + _spacing_score(known, rows.zero_y_px)
-    )
+
+    def score(known: Layout) -> float:
+        usual = USUAL_LAYOUT if known == DEFAULT_LAYOUT else 0.0
+        return usual + _boundary_score(known, evidence) + _spacing_score(known, rows.zero_y_px)
+
+    return max(possible, key=score)
 
 
 def _boundary_score(layout: Layout, evidence: np.ndarray) -> float:
     """Mean evidence where the layout's leads start less that where they do not."""
     starts = np.zeros(evidence.shape, bool)
     shares = np.arange(1, layout.columns) / layout.columns
-    starts[: layout.rows] = np.isclose(np.array(BOUNDARIES)[:, None], shares).any(axis=1)
+    starts[: layout.rows] = np.isclose(np.array(LEAD_STARTS)[:, None], shares).any(axis=1)
     inside = evidence[starts].mean() if starts.any() else 0.0
     outside = evidence[~starts].mean() if (~starts).any() else 0.0
     return float(inside - outside)
 
 
 def _spacing_score(layout: Layout, zero_y_px: np.ndarray) -> float:
-    """1 where the rows' distances are the layout's, whatever the page's size."""
+    """1 where the rows' distances are the layout's own or all alike, whatever the page's size; less where those of its
+    block are and its strips stand elsewhere."""
     declared = np.diff([layout.zero_line(row) for row in range(row_count(layout))])
     found = np.diff(zero_y_px)
+    fits = [_alike(found, declared), _alike(found, np.ones(len(found)))]
+    if layout.rhythm_leads and layout.rows > 2:
+        fits.append(STRIPS_ELSEWHERE * _alike(found[: layout.rows - 1], np.ones(layout.rows - 1)))
+    return max(fits)
+
+
+def _alike(found: np.ndarray, declared: np.ndarray) -> float:
+    """How well distances agree with declared ones but for a common factor, 0 to 1."""
     off = found / found.mean() - declared / declared.mean()
     return float(np.exp(-np.square(off / 0.05).mean()))
 
 
 def _boundary_evidence(page: RectifiedPage, rows: Rows, start_px: float) -> np.ndarray:
-    """How much it looks as if a lead started, (rows, BOUNDARIES): 0 where none does, 1 to 2 where one does."""
+    """How much it looks as if a lead started, (rows, LEAD_STARTS): 0 where none does, 1 to 2 where one does."""
     length_px = ROW_LENGTH_MM * PX_PER_MM
-    at = [round(start_px + share * length_px) for share in BOUNDARIES]
-    evidence = np.zeros((len(rows.zero_y_px), len(BOUNDARIES)))
+    at = [round(start_px + share * length_px) for share in LEAD_STARTS]
+    evidence = np.zeros((len(rows.zero_y_px), len(LEAD_STARTS)))
     for row, zero in enumerate(rows.zero_y_px):
         bars = _standing_out(_separator_profile(page, zero))
-        jumps = _standing_out(_jump_profile(rows, row, page.ink.shape[1]))
+        jumps = _standing_out(_jump_profile(rows, row))
         for k, x in enumerate(at):
             near = slice(max(x - 2, 0), x + 3)
             evidence[row, k] = bars[near].max(initial=0) + jumps[near].max(initial=0)
@@ -259,10 +258,9 @@ def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
     return bar - np.maximum(np.roll(bar, 7), np.roll(bar, -7))
 
 
-def _jump_profile(rows: Rows, row: int, width: int) -> np.ndarray:
+def _jump_profile(rows: Rows, row: int) -> np.ndarray:
     """For each column how far the trace leaps where its ink does not."""
-    height = np.full(width, np.nan)
-    height[rows.columns] = rows.centre_px[:, row]
+    height = rows.centre_px[:, row]
     leap = np.abs(np.roll(height, -2) - np.roll(height, 2))
     return np.nan_to_num(leap)
 
@@ -329,6 +327,23 @@ def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:
     if layout.zero_lines:
         zero_y_px += np.median([_snap(y, 0.5) - y for y in zero_y_px])
     return zero_y_px
+
+
+def _on_page(
+    placements: tuple[Placement, ...], width_px: int
+) -> tuple[tuple[Placement, ...], tuple[str, ...]]:
+    """The places of which enough is on the page, and the names of the other leads. Raises InputError if none is."""
+
+    def is_seen(place: Placement) -> bool:
+        left, right = (float(place.x_px_of_s(at_s)) for at_s in (place.start_s, place.end_s))
+        return min(right, width_px) - max(left, 0) > LEAST_SEEN_MM * PX_PER_MM
+
+    kept = tuple(place for place in placements if is_seen(place))
+    if not kept:
+        raise InputError(
+            "all leads would lie beyond the page's edge: where the rows start is not seen rightly"
+        )
+    return kept, tuple(place.label for place in placements if not is_seen(place))
 
 
 def _placements(setup: PageSetup, zero_y_px: np.ndarray, start_px: float) -> tuple[Placement, ...]:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
-from experiment.network.model import PX_PER_MM
 from experiment.reading.read_page import PageReading
 
 TRACE_RGB = (214, 0, 110)

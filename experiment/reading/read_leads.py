@@ -10,8 +10,7 @@ from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, 
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.furniture import PULSE_MV
-from ecg_generator_with_train_src.page.geometry import Placement
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.reading.find_layout import SEPARATOR_MM, FoundLayout
 from experiment.reading.lead_relations import fill_hidden
 from experiment.reading.trace_decoding import Nodes, decode
@@ -46,14 +45,17 @@ class LeadSignal:
     gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in: hidden, or without ink
 
 
-def read_leads(ink: np.ndarray, found: FoundLayout, fs_hz: float) -> list[LeadSignal]:
+def read_leads(
+    ink: np.ndarray, found: FoundLayout, fs_hz: float, tracks: list[Track] | None = None
+) -> list[LeadSignal]:
     """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W).
 
-    Raises InputError, naming no file, if a place lies beyond the page.
+    `tracks` are the rows' heights where they are known; else they are followed through the ink. Raises InputError,
+    naming no file, if a place lies beyond the page.
     """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
-    tracks = _track(ink, found, pen_px)
+    tracks = tracks or _track(ink, found, pen_px)
     places = found.placements
     nodes = [_nodes(place, fs_hz) for place in places]
     starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]

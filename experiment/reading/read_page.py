@@ -5,19 +5,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
-from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
+from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import FoundLayout, find_layout
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
 
+MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
 MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
-DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand on its head
+CERTAINLY_UPRIGHT = 0.99  # chance from which leads that do not fit together have another reason
+DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand upside down
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
 CABRERA_MISFIT = 0.1  # and how well, in parts of their power
 
@@ -47,14 +49,14 @@ class PageReading:
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    """Read a page at `fs_hz`. One that may stand on its head is read both ways, and the one with limb leads that fit
-    together better is taken; so is one whose limb leads do not fit together as it stands. Raises InputError, naming no
-    file, if no grid or no layout is found on it."""
-    if UNSURE_OF_UP in seen.warnings:
+    """Read a page at `fs_hz`. One that may stand upside down is read both ways, and the one with limb leads that fit
+    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
+    doubt. Raises InputError, naming no file, if no grid or no layout is found on it."""
+    if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
-    if misfit < DOUBTFUL_MISFIT:
+    if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
         turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
@@ -79,15 +81,27 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
 
 
 def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    field = fit_paper(seen.probability[GRID])
+    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options)
+
+
+def read_with_field(
+    seen: PageProbability, field: PaperField | None, fs_hz: float, options: ReadingOptions
+) -> PageReading:
+    """Read a page, the way up it stands, whose paper lies where `field` says. Raises InputError, naming no file, for no
+    field or if no layout is found."""
     if field is None:
         raise InputError("no grid is seen, so nothing can be measured")
+    if field.residual_mm > MAX_RESIDUAL_MM:
+        raise InputError(
+            f"what is seen of a grid is {field.residual_mm:.2f} mm off lines 1 mm apart (median), as chance would have "
+            "it: nothing can be measured"
+        )
     page = rectify(seen.probability[WAVEFORM], seen.image, field)
     found = find_layout(page, options.layout, options.paper_speed_mm_s, options.gain_mm_mv)
     leads = read_leads(page.ink, found, fs_hz)
     leads, found = _in_order(leads, found, options.lead_order)
     warnings = (*seen.warnings, *found.warnings, *_doubts(leads))
-    return PageReading(seen, fs_hz, _together(leads, fs_hz), tuple(leads), found, page, field, warnings)
+    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, warnings)
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
@@ -115,9 +129,12 @@ def _in_order(
 
 def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[LeadSignal]:
     """The same signals as leads of another order."""
-    names = [name for row in setup.layout.leads_of_rows(order) for name in row]
+    ordered = setup.model_copy(update={"lead_order": order})
+    places = ordered.placements(ordered.page_on(ordered.paper()))
+    labels = {(place.row, place.start_s): place.label for place in places}
     renamed = []
-    for lead, label in zip(leads, names, strict=True):
+    for lead in leads:
+        label = labels[lead.place.row, lead.place.start_s]
         upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
         sign = -1 if upside_down else 1
         place = replace(
@@ -155,8 +172,9 @@ def _doubts(leads: list[LeadSignal]) -> list[str]:
     return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > MUCH_FILLED_S else doubts
 
 
-def _together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
-    """All places of each lead (samples, 12): the longest one's values first, the others' where that one has gaps."""
+def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
+    """The signals in mV (samples, 12) of all places: of each lead the longest place's values first, then the others'
+    where that one has gaps."""
     signal_mv = np.full((round(RECORD_DURATION_S * fs_hz), len(LEADS)), np.nan)
     for lead in sorted(leads, key=lambda lead: lead.place.end_s - lead.place.start_s):
         samples = lead.place.samples(fs_hz)

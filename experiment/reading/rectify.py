@@ -17,7 +17,7 @@ from scipy import fft
 from scipy.interpolate import BSpline, RectBivariateSpline
 from scipy.optimize import least_squares
 
-from experiment.network.model import PX_PER_MM
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 
 STEP_PX = 8  # phases are measured this densely
 KNOT_PX = 160  # spacing of the field's knots: 20 mm

@@ -5,7 +5,7 @@ The matrix is a product of one-hot codes: fixed shapes and no boolean indexing, 
 
 import torch
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 
 
 def likeliest(logits: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED, WAVEFORM
 from experiment.scoring.dice import scores
 from experiment.scoring.page_truth import PageTruth
 
@@ -53,7 +53,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def score_page(label: np.ndarray, truth: PageTruth) -> Tally:
+def score_labels(label: np.ndarray, truth: PageTruth) -> Tally:
     """The counts of one page; label (H, W) uint8."""
     known = truth.classes != IGNORED
     predicted = (label == WAVEFORM) & known

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, IGNORED, Sample, read_manifest
+from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
+from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
     find_records,
@@ -83,16 +85,17 @@ def _of_mask(path: Path, image: np.ndarray) -> PageTruth:
 
 
 def _of_real_page(name: str, records: dict[str, Path], rates_hz: dict[str, float]) -> ReadTruth | None:
-    record_id, _, page_type = name.rpartition("-")
-    if (path := records.get(record_id)) is None:
+    page = parse_page_name(name, records)
+    if not page.is_known or page.layout or not page.kind:
         return None
+    path = records[page.record]
 
     def read(image: np.ndarray) -> PageTruth:
-        record = read_record(path, rates_hz.get(record_id) or fs_from_row_count(path))
+        record = read_record(path, rates_hz.get(page.record) or fs_from_row_count(path))
         registration = register_page(image, record)
         labels = label_page(registration, record)
         curve = _inside(curve_of(labels.points), labels.classes)
-        return PageTruth(page_type, labels.classes, curve, registration.quality.offset_median_px)
+        return PageTruth(page.kind, labels.classes, curve, registration.quality.offset_median_px)
 
     return read
 

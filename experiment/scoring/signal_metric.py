@@ -10,7 +10,7 @@ most 384, so that the score, 10 log10 of the mean ratio over the pages, is at mo
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -25,7 +25,8 @@ _TIE = 1e-12
 
 @dataclass(frozen=True)
 class PageScore:
-    """A page's leads laid over their truth; each array has one entry a lead."""
+    """A page's leads laid over their truth; each array has one entry a lead. A page that was not read has ratios of 0
+    and the noise of a flat line."""
 
     samples: np.ndarray  # compared
     signal_mv2: np.ndarray  # sum of squares of the truth
@@ -33,16 +34,22 @@ class PageScore:
     shift: np.ndarray  # samples by which the prediction was moved to the right
     offset_mv: np.ndarray  # taken off the prediction
     correlation: np.ndarray  # Pearson's, where both have values; 0 for a flat line
+    read: bool = True
 
     @property
     def ratio(self) -> float:
         """The page's signal-to-noise ratio, 0 to 384."""
-        return float(power_ratio(self.signal_mv2.sum(), self.noise_mv2.sum()))
+        return float(power_ratio(self.signal_mv2.sum(), self.noise_mv2.sum())) if self.read else 0.0
+
+    @property
+    def db(self) -> float:
+        """The page's own score; 0 if it was not read."""
+        return score_db([self.ratio]) if self.read else 0.0
 
     @property
     def lead_ratios(self) -> np.ndarray:
         """Each lead's own ratio, shape (leads,)."""
-        return power_ratio(self.signal_mv2, self.noise_mv2)
+        return power_ratio(self.signal_mv2, self.noise_mv2) if self.read else np.zeros(len(self.samples))
 
     @property
     def lead_rmse_mv(self) -> np.ndarray:
@@ -55,7 +62,7 @@ class PageScore:
         return float(np.sqrt(self.noise_mv2.sum() / self.samples.sum()))
 
 
-def score_page(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
+def score_signals(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
     """Lay each lead of a page, (leads, samples), over its truth.
 
     Raises ValueError for shapes that differ, an infinite value, a lead without values, or a prediction that lacks
@@ -79,6 +86,11 @@ def score_page(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> 
         offset_mv=offset_mv,
         correlation=_correlation(truth_mv, moved_mv, both),
     )
+
+
+def score_unread(truth_mv: np.ndarray) -> PageScore:
+    """The score of a page (leads, samples) that was not read."""
+    return replace(score_signals(truth_mv, np.where(np.isfinite(truth_mv), 0.0, np.nan), 1.0), read=False)
 
 
 def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:

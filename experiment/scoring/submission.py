@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from ecg_generator_with_train_src.common.batch import atomic_path
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
 
 _TYPES = {"id": pa.string(), "value": pa.float64()}

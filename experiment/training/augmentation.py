@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.page.coverage import widened
 
 PLAIN_CHANCE = 0.5  # how often light, colour, blur, noise and JPEG are left as they are in the dataset

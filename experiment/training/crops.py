@@ -5,15 +5,17 @@ therefore the same whatever the number of worker processes, and a step's crops a
 devices that share them.
 """
 
+import fnmatch
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
-from ecg_generator_with_train_src.dataset.format import IGNORED, Sample
+from ecg_generator_with_train_src.dataset.format import Sample
 from experiment.config import Config, DataConfig
 from experiment.training.augmentation import Page, augment, draw_scale, resize_page
 from experiment.training.pages import Pages
@@ -118,15 +120,20 @@ class VisitSampler(Sampler):
 def page_weights(samples: list[Sample], profile_weights: dict[str, float]) -> np.ndarray:
     """How often each page comes in a round over all pages (P,): once, unless `profile_weights` names its profile.
 
-    Raises InputError for a profile that no page has, and if no page is left.
+    A name that ends in * stands for all profiles that begin so: `real-*` for all real pages. A profile's own name comes
+    before such a pattern. Raises InputError for a name that fits no page, and if no page is left.
     """
-    if unknown := sorted(profile_weights.keys() - {sample.profile for sample in samples}):
-        raise InputError(
-            f"data.profile_weights.{unknown[0]}: no training page is of this profile; "
-            f"known here: {', '.join(sorted({sample.profile for sample in samples}))}; "
-            "data.profile_weights={} visits all pages equally often"
-        )
-    weights = np.array([profile_weights.get(sample.profile, 1.0) for sample in samples])
+    profiles = sorted({sample.profile for sample in samples})
+    weight_of = dict.fromkeys(profiles, 1.0)
+    for name, weight in sorted(profile_weights.items(), key=lambda item: not item[0].endswith("*")):
+        fitting = fnmatch.filter(profiles, name)
+        if not fitting:
+            raise InputError(
+                f"data.profile_weights.{name}: no training page is of this profile; "
+                f"known here: {', '.join(profiles)}; data.profile_weights={{}} visits all pages equally often"
+            )
+        weight_of |= dict.fromkeys(fitting, weight)
+    weights = np.array([weight_of[sample.profile] for sample in samples])
     if not weights.any():
         raise InputError("data.profile_weights: leaves no training page; give a profile a weight above 0")
     return weights

@@ -12,7 +12,7 @@ equal shards, however many devices share the batch.
 import torch
 import torch.nn.functional as F
 
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, IGNORED, WAVEFORM
 from experiment.config import LossConfig
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from experiment.backend.backend import Backend
 from experiment.scoring.dice import confusion_matrix, likeliest, scores
 

@@ -18,14 +18,15 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from ecg_generator_with_train_src.common.batch import (
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import (
     atomic_path,
     remove_stale_temporaries,
     write_json,
     write_text,
 )
-from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import CLASS_NAMES, DatasetInfo
+from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend, torch_versions
 from experiment.config import Config, differing_key, dump_config, load_config
 from experiment.network.checkpoints import TrainingState, newest_whole

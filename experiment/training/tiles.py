@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ecg_generator_with_train_src.dataset.format import IGNORED, Sample
+from ecg_generator_with_train_src.common.classes import IGNORED
+from ecg_generator_with_train_src.dataset.format import Sample
 from experiment.network.model import scale_for_network
 from experiment.training.augmentation import Page, resize_page
 from experiment.training.crops import Batch, cut_page, stack_pages

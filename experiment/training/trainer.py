@@ -19,7 +19,8 @@ from experiment.labelling.overlays import side_by_side
 from experiment.network.checkpoints import TrainingState, from_rank_0, newest_whole
 from experiment.scoring.dice import likeliest
 from experiment.training import supervisor
-from experiment.training.loaders import Batch, DataSource
+from experiment.training.crops import Batch
+from experiment.training.loaders import DataSource
 from experiment.training.losses import loss_per_image, weights_for
 from experiment.training.meters import Clock, Meter, clock_time, summary
 from experiment.training.run_folder import RunFolder

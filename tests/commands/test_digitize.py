@@ -10,9 +10,9 @@ import torch
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.config import check_config
-from experiment.digitize import Rates, id_of
 from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import GridWaveNet
+from experiment.reading.sampling_rates import SamplingRates
 from experiment.scoring.submission import read_submission
 
 from helpers import refusal, run_here
@@ -114,19 +114,10 @@ def test_a_scale_is_a_positive_number(pages, flag, value):
     assert f"argument {flag}: {value} is not a positive number" in result.stderr
 
 
-def test_the_id_in_a_pages_name():
-    known = {"17": 250.0, "17_hr": 500.0}
-    assert id_of("17-0001", known) == "17"
-    assert id_of("17_hr-0003", known) == "17_hr"
-    assert id_of("17_hr__6x2-0-scan_bw-0", known) == "17_hr"
-    assert id_of("1053922973-0006", {}) == "1053922973"
-    assert id_of("photo", {}) == "photo"
-
-
 def test_rates_come_from_the_flag_the_table_or_beside_the_image(tmp_path):
     (tmp_path / "train.csv").write_text("id,fs\n5,100\n")
     beside = tmp_path / "5" / "5-0001.png"
-    assert Rates(333.0, {}, {}).of(beside, "5") == (333.0, "--fs-hz")
-    assert Rates(None, {"5": 250.0}, {}).of(beside, "5") == (250.0, "table")
-    assert Rates(None, {}, {}).of(beside, "5") == (100.0, str(tmp_path / "train.csv"))
-    assert Rates(None, {}, {}).of(beside, "6") == (500.0, "assumed")
+    assert SamplingRates(333.0, {}, {}).of(beside, "5") == (333.0, "--fs-hz")
+    assert SamplingRates(None, {"5": 250.0}, {}).of(beside, "5") == (250.0, "table")
+    assert SamplingRates(None, {}, {}).of(beside, "5") == (100.0, str(tmp_path / "train.csv"))
+    assert SamplingRates(None, {}, {}).of(beside, "6") == (500.0, "assumed")

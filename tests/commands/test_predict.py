@@ -11,16 +11,20 @@ import pytest
 import torch
 from PIL import Image
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_classes, read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
 from experiment.config import check_config
-from experiment.labelling.predictor import Predictor, blend, input_of_upright, page_scale, tile_starts
-from experiment.network.checkpoints import TrainingState, write_weights
-from experiment.network.model import PX_PER_MM, GridWaveNet
+from experiment.labelling.network_flags import find_images, load_predictor
+from experiment.labelling.page_probability import input_of_upright
+from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
+from experiment.network.checkpoints import TrainingState, load_model, write_weights
+from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 
@@ -66,7 +70,7 @@ def test_tiles_cover_every_pixel_and_overlap(length):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     image = page(*size)
-    found = blend(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
+    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
     np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
@@ -74,8 +78,8 @@ def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
     image = page(64, 64)
 
     def compare(backend):
-        found = predict.load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
-        model = predict.load_model(checkpoint)[0]
+        found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
+        model = load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
 
@@ -87,7 +91,7 @@ def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
     large = small.repeat(3, axis=0).repeat(3, axis=1)
 
     def compare(backend):
-        predictor: Predictor = predict.load_predictor(backend, checkpoint, 64)
+        predictor: Predictor = load_predictor(backend, checkpoint, 64)
         at_scale = predictor.predict(large, px_per_mm=3 * PX_PER_MM).label
         assert at_scale.shape == (192, 192)
         # averaged down, the large page is the small one; brought back, block centres have its values
@@ -137,6 +141,24 @@ def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns)
     launch(LaunchOptions("cpu", "fp32"), compare)
 
 
+def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_page):
+    height, width = blue_page.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -12.0, 1)
+    given = cv2.warpAffine(blue_page, turn, (width, height), borderValue=(90, 90, 90))
+
+    def compare(backend):
+        found = Predictor(ColourNet(), backend, 512).predict(given)
+        assert abs(found.page.rotation_deg - 12) < 1
+        assert found.label.shape == given.shape[:2]
+        blue = (given[..., 2].astype(int) - given[..., 0]) > 200
+        assert np.mean(found.label[blue] == WAVEFORM) > 0.95
+        rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
+        x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
+
+    launch(LaunchOptions("cpu", "fp32"), compare)
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_the_map_to_the_input_leads_every_pixel_back(turns):
     rows, columns = np.mgrid[:6, :9]
@@ -148,10 +170,10 @@ def test_the_map_to_the_input_leads_every_pixel_back(turns):
 
 
 def test_a_page_without_a_grid_is_taken_for_a_letter_page_and_said_so():
-    pitch_px, slant_deg, warnings = page_scale(np.full((1700, 2200, 3), 255, np.uint8), None)
-    assert pitch_px == pytest.approx(2200 / 279.4) and slant_deg == 0
+    pitch_px, slant_deg, warnings, sheet_px, _ = page_scale(np.full((1700, 2200, 3), 255, np.uint8), None)
+    assert pitch_px == pytest.approx(2200 / 279.4) and slant_deg == 0 and sheet_px is None
     assert "no grid found" in warnings[0] and "7.87 px/mm" in warnings[0]
-    assert page_scale(np.zeros((9, 9, 3), np.uint8), 3.5) == (3.5, 0.0, ())
+    assert page_scale(np.zeros((9, 9, 3), np.uint8), 3.5)[:4] == (3.5, 0.0, (), None)
 
 
 # the command
@@ -287,7 +309,7 @@ def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(t
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in predict.find_images([tmp_path])]
+    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
     assert found == ["a/a-0001.png", "a/a-0005.jpg", "b/b-0001.png"]
 
 
@@ -324,4 +346,4 @@ def test_the_pages_of_a_pdf_are_predicted_one_by_one(checkpoint, tmp_path):
 
 def test_results_go_beside_the_checkpoint_of_a_run():
     assert predict.default_output(Path("runs/a/checkpoints/best.safetensors")) == Path("runs/a/predictions")
-    assert predict.default_output(predict.PRETRAINED) == Path("predictions")
+    assert predict.default_output(None) == Path("predictions")

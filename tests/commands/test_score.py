@@ -84,17 +84,11 @@ def test_a_folder_is_scored_and_its_table_says_what_each_lead_gave(tmp_path, tru
     mean_db = 10 * np.log10(np.mean([10 ** (db / 10) for db in each_db.values()]))
     assert f"scored 3 pages of 2 records: {mean_db:.4f} dB -> {out}" in last_line(result)
     types = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:4]}
-    assert types["0001"] == [
-        "1",
-        f"{each_db['a']:.2f}",
-        "0.0200",
-        types["0001"][3],
-        f"{each_db['a']:.2f}",
-        "17-0001",
-    ]
-    assert types["0003"][0] == "2"
-    assert types["0003"][4:] == [f"{each_db['c']:.2f}", "17_hr-0003"]
-    assert types["all"][:2] == ["3", f"{mean_db:.2f}"]
+    a_db = f"{each_db['a']:.2f}"
+    assert types["0001"] == ["1", "0", a_db, a_db, "0.0200", types["0001"][5], a_db, "17-0001"]
+    assert types["0003"][:2] == ["2", "0"]
+    assert types["0003"][6:] == [f"{each_db['c']:.2f}", "17_hr-0003"]
+    assert types["all"][:4] == ["3", "0", f"{mean_db:.2f}", f"{np.mean(list(each_db.values())):.2f}"]
 
     table = pd.read_csv(out, dtype={"type": str})
     assert table["page"].tolist() == [
@@ -146,7 +140,7 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
     write_csv(readings / "17-0004.csv", SHOWN_MV.iloc[:500])
     write_csv(readings / "17-0005.csv", SHOWN_MV.drop(columns="V6"))
     write_csv(readings / "17-0006.csv", SHOWN_MV.replace({"II": {SHOWN_MV["II"][2]: np.inf}}))
-    write_csv(readings / "17_hr-0003.csv", SHOWN_MV.assign(aVF=np.nan))
+    write_csv(readings / "17_hr-0003.csv", SHOWN_MV.assign(aVF=SHOWN_MV["aVF"][:270]))
     write_csv(readings / "17_hr-0004.csv", SHOWN_MV.drop(index=600).reindex(range(1000)))
     write_csv(readings / "18-0001.csv", SHOWN_MV)
     (readings / "submission.csv").write_text("id,value\n")
@@ -160,7 +154,7 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)",
             "17-0005": f"{readings / '17-0005.csv'}: lead V6 is missing; expected the columns {','.join(LEADS)}",
             "17-0006": f"{readings / '17-0006.csv'}: lead II, row 3: no finite value",
-            "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 0 values; a page shows 125 at least",
+            "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 20 values; a page shows 125 at least",
             "17_hr-0004": f"{readings / '17_hr-0004.csv'}: lead II, row 601: no finite value",
             "18-0001": f"{readings / '18-0001.csv'}: no record of this name; "
             "expected <id>.csv, <id>-<type>.csv or a dataset sample's",
@@ -169,6 +163,29 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
         assert "scored 1 pages of 1 records: 25.8433 dB" in result.stdout
         report = (readings / "scores.skipped.txt").read_text().splitlines()
         assert dict(line.split("\t") for line in report) == expected
+
+
+def test_an_unread_page_counts_as_nothing_and_an_absent_lead_as_flat(tmp_path, truth_root):
+    readings = tmp_path / "readings"
+    write_csv(readings / "17-0001.csv", with_noise(SHOWN_MV, 0.02))
+    (readings / "17-0001.json").write_text('{"read": true}')
+    (readings / "17-0003.json").write_text('{"read": false}')  # no CSV
+    write_csv(readings / "17-0005.csv", SHOWN_MV * 0)
+    (readings / "17-0005.json").write_text('{"read": false}')
+    write_csv(readings / "17-0009.csv", SHOWN_MV.assign(V6=np.nan))
+    result = score(readings, truth_root, "--out", tmp_path / "scores.csv")
+    power = np.nansum(SHOWN_MV.to_numpy() ** 2)
+    centred = SHOWN_MV["V6"] - SHOWN_MV["V6"].mean()
+    read_db, flat_db = snr_db(SHOWN_MV, 0.02), 10 * np.log10(power / (centred**2).sum())
+    together = 10 * np.log10((10 ** (read_db / 10) + 10 ** (flat_db / 10)) / 4)
+    assert f"scored 4 pages of 1 records: {together:.4f} dB" in last_line(result)
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:6]}
+    assert lines["0003"] == ["1", "1", "-384.00", "0.00", *lines["0003"][4:6], "0.00", "17-0003"]
+    assert lines["all"][:4] == ["4", "2", f"{together:.2f}", f"{(read_db + flat_db) / 4:.2f}"]
+    pages = pd.read_csv(tmp_path / "scores.csv").query("lead == 'all'").set_index("page")
+    assert pages["snr_db"].to_dict() == pytest.approx(
+        {"17-0001": read_db, "17-0003": 0, "17-0005": 0, "17-0009": flat_db}, abs=1e-3
+    )
 
 
 def test_a_submission_is_scored_by_the_records(tmp_path, truth_root):

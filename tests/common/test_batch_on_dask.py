@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ecg_generator_with_train_src.common.batch import remove_stale_temporaries
+from ecg_generator_with_train_src.common.files import remove_stale_temporaries
 
 from conftest import GRID, MASK, run_script, succeed
 from helpers import files_below
@@ -52,9 +52,11 @@ def wait_for_address(file):
 
 
 def render(sample_records, target, *flags, start=succeed):
-    """Four pages a record."""
+    """Four small pages of each record."""
     folders = ("--csv-root", sample_records, "--image-dir", target / "i", "--mask-dir", target / "m")
-    return start("scripts/batch_render_waveforms.py", *folders, "--grid", GRID, "--variants", 4, *flags)
+    return start(
+        "scripts/batch_render_waveforms.py", *folders, "--grid", GRID, "--variants", 4, "--dpi", 100, *flags
+    )
 
 
 def build(sample_records, waves, target, *flags):

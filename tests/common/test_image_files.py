@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ecg_generator_with_train_src.common.batch import write_bytes
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes
 from ecg_generator_with_train_src.common.image_files import (
     cut,
     encode_binary,

@@ -5,15 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_classes, read_ink_alpha, read_rgb
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import (
-    REAL_PREFIX,
-    WAVEFORM,
-    read_dataset_info,
-    read_manifest,
-)
+from ecg_generator_with_train_src.dataset.format import REAL_PREFIX, read_dataset_info, read_manifest
 from ecg_generator_with_train_src.dataset.real_pages import choose_real_pages
 from ecg_generator_with_train_src.degrade.apply import degrade
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
@@ -23,8 +20,9 @@ from ecg_generator_with_train_src.page.page import read_page_description, trace_
 from ecg_generator_with_train_src.page.records import read_record
 from ecg_generator_with_train_src.page_map import PageMap, place_on_image
 
-from helpers import build, files_below, said_of_skipped
+from helpers import build, evenly_fed, files_below, said_of_skipped
 
+ORIENTATION = 0x0112  # the EXIF tag
 TYPES = ("0001", "0003", "0005", "0009")
 
 
@@ -62,17 +60,41 @@ def test_more_pages_hold_those_that_fewer_held(many):
     assert choose_real_pages(many, 0, seed=0) == []
 
 
+def names_of(csv_paths, *files) -> dict[str, str]:
+    """The sample that each of these files gives, by file name, for those that are pages of the records."""
+    for name in files:
+        (next(iter(csv_paths.values())).parent / name).touch()
+    return {page.path.name: page.sample_name for page in choose_real_pages(csv_paths, None, seed=0)}
+
+
 def test_a_flat_folder_may_hold_pages_of_several_records(tmp_path):
     csv_paths = {name: tmp_path / f"{name}.csv" for name in ("a", "a-b")}
-    for name in ("a-0003.png", "a-b-0004.png", "c-0003.png", "a-0003.jpg"):
-        (tmp_path / name).touch()
-    chosen = choose_real_pages(csv_paths, None, seed=0)
-    assert [(page.record, page.profile) for page in chosen] == [("a", "real-0003"), ("a-b", "real-0004")]
+    assert names_of(csv_paths, "a-0003.png", "a-b-0004.png", "c-0003.png", "a-b-real-0004-0.jpg") == {
+        "a-0003.png": "a-real-0003-0",
+        "a-b-0004.png": "a-b-real-0004-0",
+    }
+
+
+def test_pages_come_in_any_format_and_number_and_each_gives_a_sample_of_its_own(tmp_path):
+    formats = ("a-0003.TIFF", "a-0009.pdf", "a-0010.webp", "a-0012.bmp")
+    photos = ("a-0005-10.jpg", "a-0005-2.jpeg", "a-0005.png", "a-0005.jpg")
+    others = ("a-0005.csv", "a-0005.png.part", ".a-0005.png", "a-0007.jpg", "a__6x2-0-0005.jpg")
+    assert names_of({"a": tmp_path / "a.csv"}, *formats, *photos, *others) == {
+        "a-0003.TIFF": "a-real-0003-0",
+        "a-0005.jpg": "a-real-0005-0",
+        "a-0005.png": "a-real-0005-1",
+        "a-0005-2.jpeg": "a-real-0005-2",
+        "a-0005-10.jpg": "a-real-0005-3",
+        "a-0009.pdf": "a-real-0009-0",
+        "a-0010.webp": "a-real-0010-0",
+        "a-0012.bmp": "a-real-0012-0",
+    }
 
 
 @pytest.fixture(scope="module")
 def two_records(sample_records, rendered, tmp_path_factory) -> Path:
-    """input/: two records, the first with a scan and its rendered page, the second with a photo of nothing; wave/."""
+    """input/: two records, the first with a scan, its rendered page and the same as a phone would store it, the
+    second with a photo of nothing; wave/: their pages."""
     root = tmp_path_factory.mktemp("real")
     names = [path.name for path in sorted(sample_records.iterdir()) if path.is_dir()][:2]
     for name in names:
@@ -84,7 +106,7 @@ def two_records(sample_records, rendered, tmp_path_factory) -> Path:
     paper = page.geometry.paper
     ink = read_ink_alpha(root / "wave" / f"{names[0]}.png")
     composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
-    degradation = sample_degradation(random_stream(0, "real"), "scan_bw", paper)
+    degradation = evenly_fed(sample_degradation(random_stream(0, "real"), "scan_bw", paper))
     scan = degrade(composed, paper, page.geometry.px_of_points(page.style.pen_points), degradation)
     (root / "map.json").write_text(degradation.page_map.model_dump_json())
     for name, kind, image in (
@@ -93,6 +115,10 @@ def two_records(sample_records, rendered, tmp_path_factory) -> Path:
         (names[1], "0005", np.full((600, 800, 3), 240, np.uint8)),
     ):
         (root / "input" / name / f"{name}-{kind}.png").write_bytes(encode_rgb(image))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # to be turned clockwise to stand upright
+    turned = Image.fromarray(np.rot90(composed.image))
+    turned.save(root / "input" / names[0] / f"{names[0]}-0001-2.webp", lossless=True, exif=exif)
     return root
 
 
@@ -155,9 +181,11 @@ def test_the_rendered_page_is_kept_as_it_is_and_one_worker_gives_the_same_bytes(
     one, two = files_below(tmp_path / "all"), files_below(built[0])
     images = {path for path in two if "/" in path}
     assert all(one[path] == two[path] for path in images)
-    (rendered,) = [sample for sample in read_manifest(tmp_path / "all") if sample.profile == "real-0001"]
-    given = two_records / "input" / rendered.record / f"{rendered.record}-0001.png"
-    np.testing.assert_array_equal(read_rgb(tmp_path / "all" / rendered.image), read_rgb(given))
+    pages = [sample for sample in read_manifest(tmp_path / "all") if sample.profile == "real-0001"]
+    assert [page.name for page in pages] == ["sample0_0000-real-0001-0", "sample0_0000-real-0001-1"]
+    given = read_rgb(two_records / "input" / pages[0].record / f"{pages[0].record}-0001.png")
+    for page in pages:  # the second is turned by its EXIF data
+        np.testing.assert_array_equal(read_rgb(tmp_path / "all" / page.image), given)
     assert read_dataset_info(tmp_path / "all").options["real_pages"] == "all"
 
 

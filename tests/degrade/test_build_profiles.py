@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import read_classes, read_grey, read_rgb
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_dataset_info, read_manifest, sha256_of
+from ecg_generator_with_train_src.dataset.format import read_dataset_info, read_manifest
 from ecg_generator_with_train_src.degrade.apply import place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import Degradation
 from ecg_generator_with_train_src.degrade.profiles import PROFILE_NAMES, PROFILES

@@ -2,23 +2,27 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.common.image_files import read_ink_alpha
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degrade.apply import degrade, place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import (
     Degradation,
     sample_degradation,
     sample_effects,
 )
-from ecg_generator_with_train_src.degrade.profiles import PROFILES, Choice, Count
+from ecg_generator_with_train_src.degrade.optics import light_field
+from ecg_generator_with_train_src.degrade.printing import print_page
+from ecg_generator_with_train_src.degrade.profiles import LASER_SHARE, PROFILES, Choice, Count
 from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.page.compose import compose
-from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask, horizontal_lines, vertical_lines
+from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page.page import trace_points
 from ecg_generator_with_train_src.page.records import read_record
 from ecg_generator_with_train_src.page.stroke import lay_over, stroke
@@ -62,18 +66,55 @@ def run(page, composed, degradation):
 
 
 def test_sampled_values_stay_within_the_table():
-    for profile, table in PROFILES.items():
+    for profile, variants in PROFILES.items():
+        tables = [table for _, table in variants]
         for seed in range(60):
             drawn = sample_effects(np.random.default_rng(seed), profile)
-            for name, entry in table.items():
-                value = getattr(drawn, name)
-                if isinstance(entry, Choice):
-                    assert value in entry.values
-                else:
-                    off = value == Effects.model_fields[name].default and entry.chance < 1
-                    assert off or entry.low <= value <= entry.high
-                if isinstance(entry, Count):
-                    assert value == int(value)
+            assert any(all(allowed(name, drawn, table) for name in Effects.model_fields) for table in tables)
+
+
+def allowed(name, drawn, table):
+    """Whether an effect has a value that the table lets it have."""
+    value, default = getattr(drawn, name), Effects.model_fields[name].default
+    entry = table.get(name)
+    if entry is None:
+        return value == default
+    if isinstance(entry, Choice):
+        return value in entry.values
+    whole = not isinstance(entry, Count) or value == int(value)
+    return (value == default and entry.chance < 1) or (whole and entry.low <= value <= entry.high)
+
+
+def test_photos_of_prints_take_each_of_their_tables_as_often_as_it_says():
+    for profile in ("photo_print", "photo_stained", "photo_damaged"):
+        laser = [sample_effects(np.random.default_rng(seed), profile).toner > 0 for seed in range(400)]
+        assert abs(np.mean(laser) - LASER_SHARE) < 0.08
+
+
+def test_a_laser_prints_dark_major_lines_no_minor_ones_and_whole_black_ink(page, composed):
+    laser = Effects(toner=0.9, halftone=0.6, pale_lost=0.25, solid=0.5)
+    printed = print_page(composed.image.copy(), laser, page.geometry.paper, np.random.default_rng(0))
+    darkness = 255.0 - printed
+    columns, rows = vertical_lines(page.geometry.paper), horizontal_lines(page.geometry.paper)
+    empty = slice(150, 420)  # grid alone stands here
+    major = darkness[empty, columns.major[3:-3]]
+    assert major[..., 0].mean() > 130 and major.mean() > 150  # the red line takes red light too
+    assert major[..., 1].std() > 15  # dots
+    between_majors = np.setdiff1d(np.arange(150, 420), np.add.outer(rows.major, [-1, 0, 1]))
+    assert darkness[between_majors][:, columns.minor[10:-10]].mean() < 3
+    assert (darkness[composed.coverage == 255].min(axis=-1) > 200).all()
+
+
+def test_a_laser_print_without_colour_is_ragged_at_its_edges_alone():
+    """Dots are for what is coloured: black and the paper are what they were but for a pixel where they meet."""
+    drawn = np.full((60, 200, 3), 255, np.uint8)
+    drawn[20:24] = 0
+    laser = Effects(toner=1.0, halftone=0.8, pale_lost=0.1, solid=0.5)
+    paper = PageSetup().paper()
+    printed = print_page(drawn.copy(), laser, paper, np.random.default_rng(1))
+    inside = np.r_[0:19, 21:23, 25:60]
+    np.testing.assert_array_equal(printed[inside], drawn[inside])
+    assert printed[[20, 23]].max() < 60
 
 
 def test_every_profile_differs_from_page_to_page_and_chances_are_kept():
@@ -211,6 +252,39 @@ def test_black_and_white_scans_have_no_colour_and_turn_the_grid_dark(page, compo
     for seed in range(3):
         image = run(page, composed, record_of(page, "scan_bw", seed)).image
         assert (np.ptp(image.astype(int), axis=2) <= 4).all()
+
+
+def test_a_margin_is_white_paper_round_the_page_and_changes_no_label(page, composed):
+    moved = [[0.9, 0.0, 110.0], [0.0, 0.9, 85.0], [0.0, 0.0, 1.0]]
+    plain = run(page, composed, flat_record(page, moved, camera="phone"))
+    sheet = run(page, composed, flat_record(page, moved, camera="phone", margin_mm=8.0))
+    np.testing.assert_array_equal(sheet.classes, plain.classes)
+    np.testing.assert_array_equal(sheet.coverage, plain.coverage)
+    margin_px = 8 * page.geometry.paper.px_per_mm * 0.9
+    left, top = 110 - margin_px, 85 - margin_px
+    assert (sheet.image[int(top) + 3 : 82, 300:1800] > 235).all()
+    assert (sheet.image[200:1500, int(left) + 3 : 107] > 235).all()
+    assert (sheet.image[: int(top) - 3, 300:1800].mean(axis=(0, 1)) < 225).all()  # the desk
+
+
+def test_shadows_take_a_hue_only_where_light_is_missing(page):
+    record = flat_record(page, shadows=1, shadow_depth=0.4, shadow_tint=0.3)
+    light = light_field(record.page_map, record.effects, np.random.default_rng(2))
+    dark = light[..., 1] < 0.85 * light[..., 1].max()
+    assert 0.05 < dark.mean() < 0.95
+    hue = light[..., 0] / light[..., 2]
+    assert hue[dark].min() > hue[~dark].min() and hue.max() > 1.08
+    np.testing.assert_allclose(hue[light[..., 1] == light[..., 1].max()], 1, atol=0.02)
+
+
+def test_a_binned_sensor_sees_no_colour_in_black_lines_where_a_mosaic_does(page, composed):
+    quiet = slice(600, 1500)
+    black = replace(composed, image=cv2.merge([255 - composed.coverage] * 3))
+    spread = {}
+    for sensor in ("mosaic", "binned"):
+        made = run(page, black, flat_record(page, camera="phone", noise=1.0, sensor=sensor))
+        spread[sensor] = np.ptp(made.image[quiet, 300:1800].astype(int), axis=2).max()
+    assert spread["binned"] <= 2 < 30 < spread["mosaic"]
 
 
 def test_threshold_gives_two_levels(page, composed):

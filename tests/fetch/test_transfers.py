@@ -1,7 +1,8 @@
-"""The module behind the downloads: work over threads, patience, one run at a time, disks that refuse."""
+"""What the downloads share: threads, retries, one run at a time in a folder, space and errors of disks."""
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from ecg_generator_with_train_src.fetch.transfers import (
     Backoff,
     CannotGoOnError,
     Counts,
+    check_space,
     disk_error,
     in_units,
     output_folder,
@@ -142,7 +144,7 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_has_ended(tm
     assert other.stdout.readline() == b"at work\n"
     with pytest.raises(CannotGoOnError, match="another run is at work there"), output_folder(folder):
         pass
-    other.kill()  # however it ends
+    other.kill()  # the lock ends with the process, however that ends
     other.communicate()
     with output_folder(folder):
         pass
@@ -167,6 +169,15 @@ def test_temporary_files_of_a_killed_run_are_cleared_away_and_nothing_else(tmp_p
     with output_folder(tmp_path):
         assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in yours)
+
+
+def test_too_little_space_is_said_in_units(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1500))
+    check_space(tmp_path, 1500, "the copy")
+    with pytest.raises(
+        CannotGoOnError, match=r"the copy needs 2\.0 MB, the disk has 1\.5 kB free; free some"
+    ):
+        check_space(tmp_path, 2_000_000, "the copy")
 
 
 def test_a_full_disk_comes_with_the_remedy(tmp_path):

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
+from ecg_generator_with_train_src.degrade.draw_strengths import _feed, sample_degradation
 from ecg_generator_with_train_src.degrade.profiles import PROFILES
+from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page_map import (
+    LATTICE_PX,
     Bend,
     Crease,
+    Feed,
     PageMap,
     Wave,
     dense_index,
@@ -76,6 +79,67 @@ def test_each_part_moves_points_as_it_says():
     assert page_map.page_of_image(np.array([600.0]), np.array([400.0]))[0] == pytest.approx(300 + 300 * 1.036)
 
 
+def test_a_kink_gives_lines_a_corner():
+    """Worked by hand: far from a vertical fold at 50 mm, and from where it rises, paper moves by kink * reach."""
+    crease = Crease(
+        x_mm=50, y_mm=0, angle_deg=90, width_mm=1, length_mm=1e6, shift_mm=0, relief=0, reach_mm=5, kink=0.1
+    )
+    page_map = PageMap(homography=FLAT, px_per_mm=2.0, creases=(crease,))
+    x_px = np.array([20.0, 98.0, 100.0, 102.0, 180.0])
+    page_x, page_y = page_map.page_of_image(x_px, np.full(5, 9.0))
+    rise = 5 * (1 - np.exp(-(np.sqrt(2) - 1) / 5)) * 0.1 * 2  # 1 mm from the fold
+    np.testing.assert_allclose(page_x - x_px, [1, rise, 0, rise, 1], atol=1e-3)
+    np.testing.assert_array_equal(page_y, 9)
+
+
+def test_an_uneven_feed_moves_whole_lines_of_the_image():
+    """Worked by hand: of 8 px of the image, 8 px more of the page are gone; beyond, all is 8 px further."""
+    feed = Feed(axis="x", image_px=(100, 108), even_px=(100, 116))
+    page_map = PageMap(homography=FLAT, width_px=300, height_px=200, feed=feed)
+    x_px, y_px = np.array([50.0, 104.0, 108.0, 200.0]), np.array([10.0, 90.0, 90.0, 170.0])
+    page_x, page_y = page_map.page_of_image(x_px, y_px)
+    np.testing.assert_allclose(page_x, [50, 108, 116, 208])
+    np.testing.assert_array_equal(page_y, y_px)
+    np.testing.assert_allclose(place_on_image(page_map, page_x, page_y), [x_px, y_px])
+    down = PageMap(homography=FLAT, width_px=300, height_px=200, feed=feed.model_copy(update={"axis": "y"}))
+    np.testing.assert_allclose(down.page_of_image(y_px, x_px)[1], page_x)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_scans_skip_paper_at_every_turn_of_the_rollers_and_keep_the_pages_length(axis):
+    found = [
+        page_map.feed for page_map in maps("scan_bw", 40) if page_map.feed and page_map.feed.axis == axis
+    ]
+    assert len(found) > 3
+    for feed in found:
+        size_px = 2132 if axis == "x" else 1652
+        image_px, even_px = np.array(feed.image_px), np.array(feed.even_px)
+        assert image_px[0] <= 0 and image_px[-1] >= size_px
+        assert ((image_px / LATTICE_PX + 0.5) % 1 == 0).all()  # on the lattice: dense tables are exact
+        np.testing.assert_allclose(even_px[[0, -1]], image_px[[0, -1]])
+        pace = np.diff(even_px) / np.diff(image_px)
+        assert pace.min() > 0.5 and pace.max() < 1.6
+    assert max(np.abs(np.subtract(feed.even_px, feed.image_px)).max() for feed in found) > 1
+
+
+def test_a_skip_brings_grid_lines_together_as_measured():
+    """Gaps of 7.9 px, but for one of some 5.2 and three of 6.7 to 7.2, the same over the page's height."""
+    effects = Effects(feed_axis="x", feed_period_mm=1e4, feed_loss_mm=0, feed_skips=1, feed_skip_mm=0.36)
+    size = {"width_px": PAPER.width_px, "height_px": PAPER.height_px, "px_per_mm": PAPER.px_per_mm}
+    feed = _feed(np.random.default_rng(4), effects, PageMap(homography=FLAT, **size))
+    page_map = PageMap(homography=FLAT, **size, feed=feed)
+    fine_px = np.arange(0, PAPER.width_px, 1.0)
+    lines_px = np.interp(
+        np.arange(40, 2160, PAPER.px_per_mm), page_map.page_of_image(fine_px, 0 * fine_px)[0], fine_px
+    )
+    gaps = np.diff(lines_px)
+    usual = np.median(gaps)
+    assert 7.87 < usual < 7.91
+    short = np.flatnonzero(gaps < usual - 0.15)
+    assert 4 <= len(short) <= 6 and np.ptp(short) < 7
+    assert 5.0 < gaps.min() < 6.6
+
+
 @pytest.mark.parametrize("profile", ["scan_color", "photo_damaged"])
 def test_dense_tables_are_the_map_at_every_pixel(profile):
     for page_map in maps(profile, 2):
@@ -85,7 +149,7 @@ def test_dense_tables_are_the_map_at_every_pixel(profile):
         row, column = rng.integers(page_map.height_px, size=3000), rng.integers(page_map.width_px, size=3000)
         page_x, page_y = page_map.page_of_image(column + 0.5, row + 0.5)
         found = index[row, column] + 0.5
-        assert np.hypot(found[:, 0] - page_x, found[:, 1] - page_y).max() < 0.05
+        assert np.hypot(found[:, 0] - page_x, found[:, 1] - page_y).max() < 0.08
 
 
 def test_the_scale_is_that_of_the_image():

@@ -113,3 +113,16 @@ def test_where_no_grid_is_none_is_found(kind):
         ),
     }
     assert find_grid(images[kind]) is None
+
+
+def test_the_squares_that_show_the_grid_are_those_of_the_sheet():
+    table = np.random.default_rng(0).normal(120, 12, (1200, 2000, 3))
+    table = cv2.GaussianBlur(table, (0, 0), 2)
+    photo = np.clip(table, 0, 255).astype(np.uint8)
+    sheet = turned(ruled(6.0), 10.0)[:800, :900]
+    photo[200 : 200 + sheet.shape[0], 700 : 700 + sheet.shape[1]] = sheet
+    grid = find_grid(photo)
+    low, high = grid.sheet_px.min(axis=0), grid.sheet_px.max(axis=0)
+    assert (low > np.array([700, 200]) - grid.patch_px / 2).all()
+    assert (high < np.array([1600, 1000]) + grid.patch_px / 2).all()
+    assert (high - low > [600, 400]).all()

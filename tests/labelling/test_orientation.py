@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import WAVEFORM
 from ecg_generator_with_train_src.common.image_files import read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import WAVEFORM, read_manifest
-from experiment.labelling.orientation import runs_down, upside_down
+from ecg_generator_with_train_src.dataset.format import read_manifest
+from experiment.labelling.orientation import WEIGHTS, runs_down, upside_down, votes
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +41,17 @@ def test_t_waves_alone_tell_it_as_well(pages):
         for image, planes in pages
     ]
     assert sum(right) >= len(right) - 1
+
+
+def test_every_cue_speaks_for_the_upright_page_on_most_pages(pages):
+    said = [votes(image, planes) for image, planes in pages]
+    for cue in WEIGHTS:
+        assert np.mean([vote.get(cue, 0.0) for vote in said]) > 0, cue
+
+
+def test_votes_turn_with_the_page(pages):
+    image, planes = pages[0]
+    upright = votes(image, planes)
+    over = votes(np.rot90(image, 2), np.ascontiguousarray(np.rot90(planes, 2, axes=(1, 2))))
+    for cue, value in upright.items():
+        assert over[cue] == pytest.approx(-value, abs=0.15), cue

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from experiment.labelling.report_html import Gallery, make_pictures, report_html
-from experiment.scoring.page_scores import score_page
+from experiment.scoring.page_scores import score_labels
 from experiment.scoring.page_truth import PageTruth
 
 VOID = {"meta", "img", "br"}
@@ -74,7 +74,7 @@ def test_scores_are_shown_by_kind_and_by_page():
     classes = np.zeros((20, 20), np.uint8)
     classes[10] = 2
     truth = PageTruth("scan_bw", classes, np.stack([np.arange(20), np.full(20, 10.5)], axis=1))
-    tally = score_page(classes, truth)
+    tally = score_labels(classes, truth)
     kinds = {"scan_bw": {"pages": 1, **tally.scores()}}
     good, bad = line_of("good", 0.2, **tally.scores()), line_of("bad", 0.9, **tally.scores())
     bad["dice"] = {**bad["dice"], "waveform": 0.25}

@@ -8,9 +8,9 @@ import yaml
 
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.records import read_signal_mv
+from experiment.labelling.network_flags import SHIPPED
 from experiment.network.checkpoints import load_model
 from experiment.network.model import count_parameters
-from experiment.predict import PRETRAINED
 
 from conftest import run_script
 from helpers import run_here
@@ -19,11 +19,11 @@ MAX_BYTES, MAX_PARAMETERS = 10_000_000, 4_800_000
 
 
 def test_they_are_small_and_described():
-    model, config = load_model(PRETRAINED)
-    assert PRETRAINED.stat().st_size <= MAX_BYTES and count_parameters(model) <= MAX_PARAMETERS
-    assert yaml.safe_load(PRETRAINED.with_name("config.yaml").read_text()) == config
-    assert json.loads(PRETRAINED.with_name("metrics.json").read_text())["pages"] > 0
-    card = PRETRAINED.with_name("README.md").read_text()
+    model, config = load_model(SHIPPED)
+    assert SHIPPED.stat().st_size <= MAX_BYTES and count_parameters(model) <= MAX_PARAMETERS
+    assert yaml.safe_load(SHIPPED.with_name("config.yaml").read_text()) == config
+    assert json.loads(SHIPPED.with_name("metrics.json").read_text())["pages"] > 0
+    card = SHIPPED.with_name("README.md").read_text()
     assert f"{count_parameters(model):,} parameters" in card and "CC BY 4.0" in card
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.image_files import encode_rgb, read_grey, read_rgb
+from ecg_generator_with_train_src.common.image_files import read_grey, read_rgb
 from ecg_generator_with_train_src.export_clean_grid import main as export_clean_grid
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
@@ -111,36 +110,3 @@ def test_the_mask_marks_the_darkest_pixels_of_the_picture(geometry):
     assert blue[inner & mask].max() <= 219
     assert blue[inner & ~mask].min() >= 164  # the fainter neighbours: 205, and 205² / 255 where two cross
     assert (blue[inner & ~mask] == 205).sum() > 0
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        ("none", "no such file"),
-        ("no sidecar, no lines", "grid."),
-        ("torn sidecar", "grid.json: file: Invalid JSON"),
-        ("binary sidecar", "grid.json: "),
-        ("unknown field", "grid.json: geometry.colour: "),
-        ("other size", "states 2201x1700"),
-        ("torn image", "grid.png: not a whole image"),
-    ],
-)
-def test_a_grid_that_is_not_whole_is_refused(tmp_path, damage, said):
-    grid, sidecar = tmp_path / "grid.png", tmp_path / "grid.json"
-    stated = GRID.with_suffix(".json").read_text()
-    if damage != "none":
-        grid.write_bytes(GRID.read_bytes()[: 9000 if damage == "torn image" else None])
-    if damage == "no sidecar, no lines":
-        grid.write_bytes(encode_rgb(np.full((1700, 2200, 3), 255, np.uint8)))
-    else:
-        sidecar.write_text(stated[:40] if damage == "torn sidecar" else stated)
-    if damage == "binary sidecar":
-        sidecar.write_bytes(b"\xff\xfe\x00\x80")
-    if damage == "unknown field":
-        sidecar.write_text(stated.replace('"width_px"', '"colour": 3, "width_px"'))
-    if damage == "other size":
-        sidecar.write_text(stated.replace("2200", "2201"))
-    with pytest.raises(InputError) as caught:
-        read_grid(grid)
-    assert said in str(caught.value)
-    assert str(tmp_path) in str(caught.value)

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes, read_grey, read_rgb
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import GridStyle, draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup

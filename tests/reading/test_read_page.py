@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.compose import compose
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.page.page import PageRequest, describe_page, draw_traces
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.labelling.predictor import UNSURE_OF_UP, PageProbability
-from experiment.network.model import PX_PER_MM
+from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import find_layout
+from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
 from experiment.reading.rectify import fit_paper, rectify
-from experiment.scoring.signal_metric import score_db, score_page
+from experiment.scoring.signal_metric import score_db, score_signals
 
 from helpers import record_of, waves_mv
 
@@ -89,6 +90,74 @@ def test_speed_gain_and_pulse_are_found(changes):
     assert found.separators == setup.separators
 
 
+def flattened(setup: PageSetup):
+    seen = page_of(setup)
+    return rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+
+
+def test_the_commonest_layout_with_evenly_spaced_rows_is_no_other():
+    evenly = LAYOUTS["3x4+1"].model_copy(update={"zero_lines": ()})
+    found = find_layout(flattened(PageSetup(layout=evenly, separators=False, pulse="none")))
+    assert found.setup.layout.name == "3x4+1"
+
+
+def test_a_row_that_is_half_hidden_is_still_a_row():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    row_px = round(whole.zero_y_px[1])
+    ink, middle = page.ink.copy(), round((whole.start_x_px + whole.end_x_px) / 2)
+    ink[row_px - 120 : row_px + 120, middle:] = 0
+    found = find_layout(replace(page, ink=ink))
+    assert found.setup.layout.name == "3x4+1"
+    np.testing.assert_allclose(found.zero_y_px, whole.zero_y_px, atol=1)
+
+
+def test_rows_that_are_never_all_seen_in_one_column_are_found():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    ink = page.ink.copy()
+    for column in range(0, ink.shape[1], 80):  # one row after the other is hidden
+        hidden_px = round(whole.zero_y_px[column // 80 % 4])
+        ink[hidden_px - 120 : hidden_px + 120, column : column + 80] = 0
+    assert find_layout(replace(page, ink=ink)).setup.layout.name == "3x4+1"
+
+
+def test_a_page_cut_off_on_the_right_keeps_what_is_left():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    cut_px = round(whole.start_x_px + 200 * PX_PER_MM)
+    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    found = find_layout(cut)
+    assert found.setup.layout.name == "3x4+1"
+    assert found.start_x_px == pytest.approx(whole.start_x_px, abs=0.5)
+    assert "part of the page is missing" in found.warnings[0]
+    leads = read_leads(cut.ink, found, FS_HZ)
+    expected = {lead.place.label: lead for lead in read_leads(page.ink, whole, FS_HZ)}
+    for lead in leads[:3]:  # I, aVR, V1
+        noise_mv = lead.signal_mv - expected[lead.place.label].signal_mv
+        assert np.abs(noise_mv).max() < 0.05
+
+
+def test_leads_that_a_cut_took_away_are_left_out_and_named():
+    page = flattened(PageSetup())
+    whole = find_layout(page)
+    cut_px = round(whole.start_x_px + 150 * PX_PER_MM)
+    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    found = find_layout(cut, LAYOUTS["3x4+1"])
+    assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
+    assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
+
+
+@pytest.mark.parametrize("gap_px", [6, 40])
+def test_specks_in_rows_are_refused_with_a_reason(gap_px):
+    page = flattened(PageSetup())
+    ink = np.zeros_like(page.ink)
+    for row_px in (400, 700, 1000, 1300):
+        ink[row_px : row_px + 2, 200:2000:gap_px] = 1
+    with pytest.raises(InputError, match="where the rows start is not seen"):
+        find_layout(replace(page, ink=ink))
+
+
 def test_where_faint_ends_hide_where_time_starts_separators_tell():
     setup = PageSetup()
     seen = page_of(setup)
@@ -134,7 +203,7 @@ def snr_db(setup: PageSetup, options: ReadingOptions) -> tuple[float, object]:
     shown = setup.shown(FS_HZ, len(truth_mv))
     assert (np.isfinite(reading.signal_mv) == shown).all()
     truth_mv = np.where(shown, truth_mv, np.nan)
-    return score_db([score_page(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
+    return score_db([score_signals(truth_mv.T, reading.signal_mv.T, FS_HZ).ratio]), reading
 
 
 def test_the_competitions_page_is_read_back():
@@ -150,7 +219,7 @@ def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fi
     assert over.rotation_deg == -180
     height, width = upright.input_shape
     assert (over.to_input @ [10, 20, 1]).tolist() == [width - 10, height - 20, 1]
-    asked = [replace(page, warnings=(UNSURE_OF_UP,)) for page in (upright, over)]
+    asked = [replace(page, upright_chance=0.6) for page in (upright, over)]
     first, second = (read_page(page, FS_HZ, ReadingOptions()) for page in asked)
     assert np.array_equal(first.signal_mv, second.signal_mv, equal_nan=True)
     assert first.seen.rotation_deg == second.seen.rotation_deg == 0
@@ -160,9 +229,15 @@ def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
     upright = page_of(PageSetup())
     expected = read_page(upright, FS_HZ, ReadingOptions())
     assert TURNED not in expected.warnings
-    reading = read_page(upright.upside_down(), FS_HZ, ReadingOptions())
+    taken_for_upright = replace(upright.upside_down(), upright_chance=0.9)
+    reading = read_page(taken_for_upright, FS_HZ, ReadingOptions())
     assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
     assert TURNED in reading.warnings
+
+
+def test_a_page_that_certainly_stands_upright_is_not_turned_over():
+    over = replace(page_of(PageSetup()).upside_down(), upright_chance=1.0)
+    assert TURNED not in read_page(over, FS_HZ, ReadingOptions()).warnings
 
 
 def test_cabrera_order_is_told_by_the_limb_leads():

@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM, PaperGeometry
 from ecg_generator_with_train_src.page.grid import GridStyle, draw_grid_mask
 from ecg_generator_with_train_src.page_map import Crease, PageMap, Wave, dense_index, place_on_image
-from experiment.network.model import PX_PER_MM
 from experiment.reading.rectify import fit_paper, rectify
 
 PAPER = PaperGeometry(

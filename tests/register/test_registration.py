@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_ink_alpha
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import BACKGROUND, GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.degrade.apply import degrade, place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
 from ecg_generator_with_train_src.page.compose import compose
@@ -15,8 +15,9 @@ from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
 from ecg_generator_with_train_src.page.page import draw_traces, trace_points
 from ecg_generator_with_train_src.page.records import fs_from_row_count, read_record
 from ecg_generator_with_train_src.register.coarse import place_coarsely
-from ecg_generator_with_train_src.register.refine import Field, Found, Stage, fit
 from ecg_generator_with_train_src.register.registration import label_page, register_page
+
+from helpers import evenly_fed
 
 PEN_PX = 2.083
 
@@ -41,7 +42,7 @@ def page_image(default_page, rendered):
 def degraded(page, composed, profile, seed, photo_size_px=1800):
     paper = page.geometry.paper
     rng = random_stream(seed, profile, "register")
-    degradation = sample_degradation(rng, profile, paper, photo_size_px)
+    degradation = evenly_fed(sample_degradation(rng, profile, paper, photo_size_px))
     return degrade(composed, paper, PEN_PX, degradation), degradation.page_map
 
 
@@ -155,42 +156,3 @@ def test_header_text_hides_lines_and_a_label_covers_the_grid(default_page, page_
 def test_a_mirrored_page_is_not_found(page_image):
     mirrored = np.ascontiguousarray(page_image.image[:, ::-1])
     assert place_coarsely(mirrored, page_image.coverage) is None
-
-
-def test_a_field_gives_at_its_points_what_its_basis_says(default_page):
-    paper = default_page.geometry.paper
-    field = Field(paper, 100.0)
-    field.coefficients = np.random.default_rng(1).normal(0, 4, field.coefficients.shape)
-    rng = np.random.default_rng(2)
-    x_px, y_px = rng.uniform(0, paper.width_px, 50), rng.uniform(0, paper.height_px, 50)
-    basis = field.basis(x_px, y_px)
-    for shift, coefficients in zip(field.at(x_px, y_px), field.coefficients, strict=True):
-        np.testing.assert_allclose(shift, basis @ coefficients.ravel(), atol=1e-3)  # in mm it is rounded
-
-
-def test_the_fitted_field_keeps_to_most_patches_and_to_what_each_is_sure_of(default_page):
-    paper = default_page.geometry.paper
-    x_px, y_px = (a.ravel() for a in np.meshgrid(np.arange(40, 2180, 40.0), np.arange(40, 1680, 40.0)))
-    true = np.stack([5 * np.sin(x_px / 300), 3 * np.cos(y_px / 250)], axis=1)
-    rng = np.random.default_rng(3)
-    shift = true + rng.normal(0, 0.1, true.shape)
-    wild = rng.random(len(shift)) < 0.1
-    shift[wild] += rng.normal(0, 6, (wild.sum(), 2))
-    certainty = np.tile(np.eye(2), (len(shift), 1, 1))
-    blind = rng.random(len(shift)) < 0.5  # along x: a baseline
-    certainty[blind, 0, 0] = 1e-6
-    shift[blind, 0] += 30
-    stage = Stage(1.0, True, 80, 4, 40, 60, 0.02, 0.8, 0.2)
-    field = fit(Found(x_px, y_px, shift, certainty), stage, paper)
-    found = np.stack(field.at(x_px, y_px), axis=1)
-    assert np.quantile(np.abs(found - true), 0.95) < 0.2
-
-
-def test_nothing_found_leaves_the_page_flat(default_page):
-    none = np.empty(0)
-    field = fit(
-        Found(none, none, np.empty((0, 2)), np.empty((0, 2, 2))),
-        Stage(1.0, True, 80, 4, 40, 60, 0.02, 0.8, 0.2),
-        default_page.geometry.paper,
-    )
-    assert not field.coefficients.any()

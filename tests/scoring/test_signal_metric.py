@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.scoring.signal_metric import best_shift, power_ratio, score_db, score_page
+from experiment.scoring.signal_metric import best_shift, power_ratio, score_db, score_signals
 
 from known_signals import FS_HZ, KNOWN_MV
 
@@ -31,17 +31,17 @@ def heart_mv(seed: int, leads: int = 12, samples: int = 1000) -> np.ndarray:
 
 def test_the_known_values():
     truth, read = known(), known()
-    scores = [score_db([score_page(truth, read, 1).ratio])]
+    scores = [score_db([score_signals(truth, read, 1).ratio])]
     read[LEADS.index("I"), 0] = 0.9
-    scores.append(score_db([score_page(truth, read, 1).ratio]))
+    scores.append(score_db([score_signals(truth, read, 1).ratio]))
     read[LEADS.index("III"), 1] = 0.3
-    scores.append(score_db([score_page(truth, read, 1).ratio]))
+    scores.append(score_db([score_signals(truth, read, 1).ratio]))
     assert np.round(scores, 4).tolist() == [25.8433, 13.6291, 13.0576]
 
 
 def test_power_is_of_the_truth_as_it_is_and_noise_of_what_the_offset_leaves():
     """By hand: truth (1, 2, 3) read as (0, 0, 3): off by (1, 2, 0), mean 1, left (0, 1, -1)."""
-    page = score_page(signals([[1, 2, 3]]), signals([[0, 0, 3]]), 1)
+    page = score_signals(signals([[1, 2, 3]]), signals([[0, 0, 3]]), 1)
     assert page.signal_mv2 == pytest.approx([14])
     assert page.noise_mv2 == pytest.approx([2])
     assert page.offset_mv == pytest.approx([-1])
@@ -52,7 +52,7 @@ def test_power_is_of_the_truth_as_it_is_and_noise_of_what_the_offset_leaves():
 
 def test_powers_are_summed_over_the_leads_before_they_are_divided():
     """By hand: signals 14 and 3, noises 2 and 0; the mean of the leads' own ratios would be another."""
-    page = score_page(signals([[1, 2, 3], [1, 1, 1]]), signals([[0, 0, 3], [1, 1, 1]]), 1)
+    page = score_signals(signals([[1, 2, 3], [1, 1, 1]]), signals([[0, 0, 3], [1, 1, 1]]), 1)
     assert page.ratio == pytest.approx(17 / 2)
     assert page.lead_ratios == pytest.approx([7, 384])
     assert score_db([8.5, 384]) == pytest.approx(10 * np.log10((8.5 + 384) / 2))
@@ -62,7 +62,7 @@ def test_powers_are_summed_over_the_leads_before_they_are_divided():
 def test_a_shift_within_a_fifth_of_a_second_is_found_and_what_it_leaves_open_is_zero(shift):
     truth_mv = heart_mv(1)
     read_mv = np.roll(truth_mv, -shift, axis=1) + 0.3
-    page = score_page(truth_mv, read_mv, FS_HZ)
+    page = score_signals(truth_mv, read_mv, FS_HZ)
     assert (page.shift == shift).all()
     assert page.offset_mv == pytest.approx(np.full(12, 0.3))
     open_mv = truth_mv[:, :shift] if shift >= 0 else truth_mv[:, shift:]
@@ -72,7 +72,7 @@ def test_a_shift_within_a_fifth_of_a_second_is_found_and_what_it_leaves_open_is_
 
 def test_a_longer_shift_is_not_taken_back():
     truth_mv = heart_mv(2)
-    page = score_page(truth_mv, np.roll(truth_mv, -21, axis=1), FS_HZ)
+    page = score_signals(truth_mv, np.roll(truth_mv, -21, axis=1), FS_HZ)
     assert (np.abs(page.shift) <= 20).all()
     assert score_db([page.ratio]) < 10
 
@@ -91,9 +91,9 @@ def test_the_shift_is_the_one_that_correlates_most():
 
 def test_where_a_lead_stands_in_the_record_does_not_matter():
     truth_mv, read_mv = heart_mv(5, samples=250), heart_mv(6, samples=250)
-    here = score_page(truth_mv, read_mv, FS_HZ)
+    here = score_signals(truth_mv, read_mv, FS_HZ)
     padding = ((0, 0), (500, 250))
-    there = score_page(
+    there = score_signals(
         *(np.pad(mv, padding, constant_values=np.nan) for mv in (truth_mv, read_mv)), fs_hz=FS_HZ
     )
     assert there.ratio == pytest.approx(here.ratio)
@@ -103,7 +103,7 @@ def test_where_a_lead_stands_in_the_record_does_not_matter():
 @pytest.mark.parametrize("level_mv", [0.0, 0.1, -2.3])
 def test_a_flat_line_is_not_moved_and_leaves_the_truth_about_its_mean(level_mv):
     truth_mv = heart_mv(7)
-    page = score_page(truth_mv, np.full_like(truth_mv, level_mv), FS_HZ)
+    page = score_signals(truth_mv, np.full_like(truth_mv, level_mv), FS_HZ)
     assert not page.shift.any()
     assert not page.correlation.any()
     assert page.noise_mv2 == pytest.approx(
@@ -134,4 +134,4 @@ def test_what_cannot_be_compared_is_refused():
         (truth_mv, truth_mv[:1]),
     ):
         with pytest.raises(ValueError, match="truth and prediction must have"):
-            score_page(one, other, FS_HZ)
+            score_signals(one, other, FS_HZ)

@@ -7,14 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_generator_with_train_src.common.image_files import encode_rgb, read_grey, read_ink_alpha
-from ecg_generator_with_train_src.page.page import draw_traces, read_page_description
-from ecg_generator_with_train_src.page.records import read_record
+from ecg_generator_with_train_src.common.image_files import encode_rgb, read_ink_alpha
+from ecg_generator_with_train_src.page.page import read_page_description
 
 from conftest import GRID, REPOSITORY, run_script
 from helpers import (
@@ -65,57 +63,23 @@ def test_every_record_has_its_ink_its_mask_and_its_description(sample_records, r
     assert grid.read_bytes() == GRID.read_bytes()
 
 
-def test_the_ink_layer_is_what_is_drawn_from_description_and_record(sample_records, rendered):
-    for name in ("sample0_0001", "sample0_0005"):
-        page = read_page_description(rendered / "wave_images" / f"{name}.page.json")
-        record = read_record(sample_records / name / f"{name}.csv", page.fs_hz)
-        opacity, cut = draw_traces(page, record)
-        assert page.drawn.leads_cut_at_edge == cut
-        np.testing.assert_array_equal(read_ink_alpha(rendered / "wave_images" / f"{name}.png"), opacity)
-
-
-def test_the_mask_is_255_exactly_where_the_ink_covers_half_a_pixel(rendered):
-    for image in (rendered / "wave_images").glob("*.png"):
-        mask = read_grey(rendered / "wave_masks" / image.name)
-        assert set(np.unique(mask)) == {0, 255}
-        np.testing.assert_array_equal(mask == 255, read_ink_alpha(image) >= 128)
-
-
-def test_the_ink_layer_is_of_one_grey_in_every_reader(rendered):
-    path = rendered / "wave_images" / "sample0_0000.png"
-    ink_rgb = read_page_description(path.with_name("sample0_0000.page.json")).style.ink_rgb
-    bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert bgra.shape == (1700, 2200, 4)
-    inked = bgra[bgra[..., 3] > 0]
-    assert len(inked) > 10_000
-    assert (inked[:, :3] == ink_rgb[::-1]).all()
-    assert 0 <= ink_rgb[0] == ink_rgb[1] == ink_rgb[2] <= 51
-
-
-def test_one_and_two_workers_and_flat_and_nested_folders_give_the_same_bytes(
-    sample_records, rendered, tmp_path
-):
+def test_one_worker_and_a_flat_folder_give_the_same_bytes(sample_records, rendered, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
     for path in sample_records.glob("*/*.csv"):
         (flat / path.name).write_bytes(path.read_bytes())
     (tmp_path / "train.csv").write_bytes((sample_records / "train.csv").read_bytes())
-    for workers in (1, 2):
-        result = render(flat, tmp_path / str(workers), "--num-workers", workers)
-        assert result.returncode == 0, result.stderr
-        assert files_below(tmp_path / str(workers)) == files_below(rendered)
+    result = render(flat, tmp_path / "one", "--num-workers", 1)
+    assert result.returncode == 0, result.stderr
+    assert files_below(tmp_path / "one") == files_below(rendered)
 
 
 def test_seeds_change_the_look_and_never_the_ink(sample_records, rendered, tmp_path):
     """Seed 0 is the seed that the other pages have; seed 1 is another."""
     csv_root = linked(sample_records, tmp_path / "csv", 3)
     pages = {}
-    for name, arguments in (
-        ("default", ()),
-        ("0", ("--seed", 0)),
-        ("1", ("--seed", 1)),
-        ("again", ("--seed", 1)),
-    ):
+    runs = {"default": (), "0": ("--seed", 0), "1": ("--seed", 1), "again": ("--seed", 1)}
+    for name, arguments in runs.items():
         assert render(csv_root, tmp_path / name, "--num-workers", 1, *arguments).returncode == 0
         pages[name] = files_below(tmp_path / name)
     assert pages["default"] == pages["0"]

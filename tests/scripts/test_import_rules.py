@@ -1,5 +1,6 @@
 """The walls of the house: ruff refuses imports that go the wrong way, and the generator runs without torch."""
 
+import re
 import subprocess
 import sys
 
@@ -54,6 +55,12 @@ GENERATOR, EXPERIMENT = "ecg_generator_with_train_src/new.py", "experiment/new.p
         (EXPERIMENT, "import torch.distributed as dist\n"),
         (EXPERIMENT, "from torch import distributed\n"),
         ("experiment/backend/launch.py", "import torch_xla\n"),
+        ("ecg_generator_with_train_src/page/new.py", "import torch\n"),
+        ("ecg_generator_with_train_src/page/new.py", "from experiment.network.model import GridWaveNet\n"),
+        ("experiment/training/new.py", "import torch_xla\n"),
+        ("experiment/training/new.py", "import torch.distributed as dist\n"),
+        ("experiment/reading/new.py", "import torch\n"),
+        ("experiment/reading/new.py", "from torch import nn\n"),
         (EXPERIMENT, "def late():\n    from torch.distributed import all_reduce\n"),
         ("scripts/new.py", "import scripts.build_dataset\n"),
         ("scripts/new.py", "from scripts.build_dataset import main\n"),
@@ -82,6 +89,48 @@ def test_the_tree_keeps_its_own_rules():
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--select", "TID251"]
     result = subprocess.run([*command, "."], capture_output=True, text=True, cwd=REPOSITORY)
     assert result.returncode == 0, result.stdout
+
+
+def loaded_by(modules: list[str], walled: set[str]) -> str:
+    """Which of the walled packages are loaded once all of these modules are."""
+    code = "\n".join(
+        [
+            "import sys",
+            *(f"import {name}" for name in modules),
+            f"print(sorted({walled!r} & {{name.split('.')[0] for name in sys.modules}}))",
+        ]
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_reading_and_what_finds_the_grid_never_load_torch():
+    modules = [*modules_of("experiment/reading"), "experiment.labelling.grid_scale"]
+    modules += ["experiment.labelling.orientation", "experiment.labelling.page_probability"]
+    assert len(modules) > 10
+    assert loaded_by(modules, {"torch", "torchvision", "torch_xla"}) == "[]"
+
+
+def test_predicting_does_not_load_the_training():
+    modules = ["experiment.predict", "experiment.digitize"]
+    code = f"import sys, {', '.join(modules)}; print([m for m in sys.modules if m.startswith('experiment.training')])"
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+COMMANDS = sorted(path.stem for path in (REPOSITORY / "experiment").glob("*.py") if path.stem != "__init__")
+
+
+def test_no_command_imports_another():
+    commands = set(COMMANDS) - {"config"}
+    assert {"predict", "digitize", "score", "train_tpu", "export_weights"} == commands
+    for path in (REPOSITORY / "experiment").rglob("*.py"):
+        imported = set(re.findall(r"^\s*from experiment\.(\w+) import", path.read_text(), re.MULTILINE))
+        assert not imported & commands, path
 
 
 def test_the_generator_and_the_batch_scripts_never_load_torch():

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ecg_generator_with_train_src.dataset.format import GRID, IGNORED, WAVEFORM
+from ecg_generator_with_train_src.common.classes import GRID, IGNORED, WAVEFORM
 from ecg_generator_with_train_src.page.stroke import stroke
 from experiment.training.augmentation import (
     PLAIN_CHANCE,

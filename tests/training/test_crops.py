@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, read_classes, read_rgb
-from ecg_generator_with_train_src.dataset.format import IGNORED, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.training.crops import page_order, page_weights, random_corner
 from experiment.training.loaders import DataSource
 
@@ -57,6 +58,11 @@ def test_pages_come_as_often_as_their_profile_weighs(tiny_dataset):
     assert share == pytest.approx(2.5, rel=0.1)
     without = page_weights(samples, {"real-0004": 0.0})
     assert len(set(page_order(without, 100, np.random.default_rng(0)))) == len(samples) - 1
+    photo = samples[2].model_copy(update={"profile": "real-0005"})
+    by_pattern = page_weights(
+        [*samples[:2], photo, *samples[3:]], {"real-0004": 7.0, "real-*": 3.0}
+    )  # a profile's own name comes first
+    assert by_pattern.tolist() == [1.0, 7.0, 3.0, *[1.0] * (len(samples) - 3)]
     with pytest.raises(InputError, match=r"profile_weights\.cleam: no training page .* known here: clean"):
         page_weights(samples, {"cleam": 2.0})
     with pytest.raises(InputError, match="leaves no training page"):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.image_files import read_classes
-from ecg_generator_with_train_src.dataset.format import IGNORED, read_manifest
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.training.loaders import DataSource
 from experiment.training.tiles import tiles_of, validation_tiles
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.labelling.page_files import read_pages, readable_pages
+from ecg_generator_with_train_src.common.page_files import read_pages, read_single_page, readable_pages
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
 
@@ -71,6 +71,15 @@ def test_the_pages_of_a_tiff(marked, tmp_path):
     pages = dict(read_pages(path))
     assert list(pages) == ["fax-p1", "fax-p2"]
     assert is_red(pages["fax-p1"][0, 0]) and pages["fax-p2"].tolist() == [[[9, 9, 9]] * 7] * 5
+
+
+def test_a_file_of_one_page_is_read_as_an_image_and_one_of_several_is_refused(marked, tmp_path):
+    marked.save(tmp_path / "one.tiff")
+    assert read_single_page(tmp_path / "one.tiff").tolist() == np.asarray(marked).tolist()
+    for name in ("two.tiff", "two.pdf"):
+        marked.save(tmp_path / name, save_all=True, append_images=[marked])
+        with pytest.raises(InputError, match=rf"{name}: holds several pages; save each page as a file"):
+            read_single_page(tmp_path / name)
 
 
 def test_the_pages_of_a_pdf_at_200_dpi(marked, tmp_path):

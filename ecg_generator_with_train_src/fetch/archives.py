@@ -1,0 +1,152 @@
+"""Archives of records: the whole archive is judged before any of it is unpacked, and nothing lands outside."""
+
+import contextlib
+import functools
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
+from ecg_generator_with_train_src.fetch.state import State, place_file
+from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOnError, check_space
+
+STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
+
+Member = tuple[PurePosixPath, int, Callable]  # name, size in bytes, and what opens it for reading
+
+
+def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) -> bool:
+    """Unpack one archive and note it in the state under `key`, which tells its versions apart.
+
+    A bad archive is reported, leaves no file, and gives False. Raises CannotGoOnError if the disk is full.
+    """
+    try:
+        files = unpack(archive, state)
+    except CannotGoOnError:
+        raise
+    except InputError as error:
+        report.add(archive.name, str(error))
+        return False
+    state.unpacked[archive.name] = {"key": key, "files": files}
+    state.save()
+    return True
+
+
+def unpack(archive: Path, state: State) -> list[str]:
+    """Unpack into the output folder and return the files' names.
+
+    The whole archive is read and judged before a byte is written. It is then unpacked into a hidden folder, and its
+    files are renamed to their places. Raises InputError if the archive is corrupt, or if one of its members is
+    neither a plain file nor a folder or would land outside the output folder.
+    """
+    stage = state.root / STAGE_NAME
+    shutil.rmtree(stage, ignore_errors=True)  # a killed run may have left it
+    with archive_errors(archive):
+        total_bytes = sum(size for _, size, _ in archive_members(archive))
+    check_space(state.root, total_bytes, f"unpacking {archive.name}")
+    title = f"unpack {archive.name}"
+    try:
+        stage.mkdir()
+        with (
+            archive_errors(archive),
+            tqdm(total=total_bytes, desc=title, unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            for name, _, open_member in archive_members(archive):
+                _write_member(stage / name, open_member, bar)
+        return _move_to_places(stage, state)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _write_member(path: Path, open_member: Callable, bar: tqdm) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_member() as source, path.open("wb") as target:
+        while chunk := source.read(CHUNK_BYTES):
+            target.write(chunk)
+            bar.update(len(chunk))
+
+
+def _move_to_places(stage: Path, state: State) -> list[str]:
+    folder = data_folder(stage)
+    target = state.root / place_of(folder)
+    files = []
+    for path in list(files_below(folder)):
+        final = target / path.relative_to(folder)
+        place_file(path, final, state)
+        state.set_made(final)
+        files.append(state.name(final))
+    return files
+
+
+@contextlib.contextmanager
+def archive_errors(archive: Path) -> Iterator[None]:
+    """Turn the many errors that a broken archive can cause into one line."""
+    broken = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError)
+    try:
+        yield
+    except broken as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise InputError(f"{archive}: corrupt archive ({reason}); get it again from its owner") from error
+    except RuntimeError as error:  # zipfile raises this when a password is needed
+        raise InputError(f"{archive}: cannot be unpacked ({error})") from error
+    except OSError as error:
+        if error.errno is not None:  # the disk is at fault, not the archive
+            raise
+        raise InputError(f"{archive}: corrupt archive ({error}); get it again from its owner") from error
+
+
+def archive_members(archive: Path) -> Iterator[Member]:
+    """Yield name, size in bytes and an opener of each visible file; InputError at the first unsafe member."""
+    members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    for name, size, opener in members(archive):
+        if not any(part.startswith((".", "__MACOSX")) for part in name.parts):
+            yield name, size, opener
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = safe_name(member.name, archive)
+            if not (member.isfile() or member.isdir()):
+                raise _link_or_device(archive, member.name)
+            if hasattr(tarfile, "data_filter"):  # Python's own check, which exists from 3.10.12 and 3.11.4 on
+                tarfile.data_filter(member, str(archive.parent))
+            if member.isfile():
+                yield name, member.size, functools.partial(tar.extractfile, member)
+        while tar.fileobj.read(CHUNK_BYTES):  # gzip checks its checksum only when it is read to the very end
+            pass
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            name = safe_name(info.filename, archive)
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _link_or_device(archive, info.filename)
+            if not info.is_dir():
+                yield name, info.file_size, functools.partial(opened.open, info)
+
+
+def _link_or_device(archive: Path, name: str) -> InputError:
+    return InputError(f"{archive}: refused: {name!r} is a link or device; nothing was unpacked")
+
+
+def safe_name(name: str, where: Path | str) -> PurePosixPath:
+    """Return the name as a relative path.
+
+    Raises InputError, which names `where`, for an absolute path, a path with `..`, or a Windows path.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name:
+        raise InputError(f"{where}: refused: {name!r} would land outside the folder; nothing was unpacked")
+    return path

@@ -1,0 +1,76 @@
+"""Records that are on this machine already: archives are unpacked from where they lie, files are linked."""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.archives import unpack_or_report
+from ecg_generator_with_train_src.fetch.folders import (
+    ARCHIVE_SUFFIXES,
+    archives_in,
+    data_folder,
+    files_below,
+    place_of,
+)
+from ecg_generator_with_train_src.fetch.state import State, is_same_file, link_or_copy, size_and_time
+from ecg_generator_with_train_src.fetch.transfers import Counts, check_space
+
+TAKEN_SUFFIXES = (".csv", ".png", ".jpg", ".jpeg")  # files of other kinds stay where they are
+
+
+def take_local(source: str, state: State, report: SkipReport) -> Counts:
+    """Bring the contents of a local folder or archive to the output folder; the source itself stays as it is.
+
+    Raises InputError if there is no such folder or archive.
+    """
+    path = _existing(source)
+    counts = Counts("taken")
+    folder = data_folder(path) if path.is_dir() else None
+    for archive in archives_in(folder) if folder else [path]:
+        key = ":".join(map(str, size_and_time(archive)))
+        if state.is_unpacked(archive.name, key):
+            counts.already += 1
+        elif unpack_or_report(archive, key, state, report):
+            counts.files += 1
+            counts.bytes += archive.stat().st_size
+    if folder and folder.resolve() != state.root.resolve():
+        take_folder(folder, state, counts)
+    return counts
+
+
+def _existing(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not source or not path.exists():
+        raise InputError(
+            f"--source {source}: no such folder or archive; give a gs:// address or a path on this machine"
+        )
+    if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIXES):
+        raise InputError(f"{path}: not an archive; expected one of {', '.join(ARCHIVE_SUFFIXES)}")
+    return path
+
+
+def take_folder(folder: Path, state: State, counts: Counts) -> None:
+    """Link the records, pages and tables of a folder to their places; copy them where links are impossible.
+
+    Raises CannotGoOnError if the disk has no space for the copies.
+    """
+    inside = state.root.resolve()
+    files = [
+        path
+        for path in files_below(folder)
+        if path.suffix.lower() in TAKEN_SUFFIXES and inside not in path.resolve().parents
+    ]
+    target = state.root / place_of(folder)
+    if folder.stat().st_dev != state.root.stat().st_dev:
+        missing = [path for path in files if not is_same_file(path, target / path.relative_to(folder))]
+        check_space(state.root, sum(path.stat().st_size for path in missing), "the copy")
+    for path in tqdm(files, desc="take", unit="file", disable=None):
+        final = target / path.relative_to(folder)
+        if link_or_copy(path, final, state):
+            state.set_made(final)
+            counts.files += 1
+            counts.bytes += path.stat().st_size
+        else:
+            counts.already += 1

@@ -1,0 +1,104 @@
+"""What labelling a page and reading its signals cost, beside the network alone."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ecg_generator_with_train_src.common import image_files
+from ecg_generator_with_train_src.common.command_line import available_cores
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.backend.backend import LaunchOptions
+from experiment.backend.launch import launch
+from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
+from experiment.labelling.network_flags import load_predictor
+from experiment.labelling.predictor import page_scale, tile_starts
+
+PHOTO_SIZE_PX = (4000, 3000)
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """Which records are drawn, how many pages of each kind, and which network labels them where."""
+
+    csv_root: Path
+    num_pages: int
+    checkpoint: Path | None
+    device: str
+
+    @property
+    def flags(self) -> tuple:
+        """For predict.py and digitize.py."""
+        checkpoint = ("--checkpoint", self.checkpoint) if self.checkpoint else ()
+        return *checkpoint, "--device", self.device
+
+
+def benchmark_predict(run: NetworkRun) -> None:
+    """Predict --num-pages pages, scans of 2200x1700 and photos of 4000x3000; speeds are those that predict.py prints,
+    start-up left out. The network alone is timed on as many tiles, in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        copy_records(run.csv_root, work / "records1", 1)
+        render_pages(work, 1, 1)
+        build_pages(work, 1, 1)
+        page = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
+        for kind, image in (("scan", page), ("photo", cv2.resize(page, PHOTO_SIZE_PX))):
+            page_s, peak_mib = predict_copies(work / kind, image, run)
+            network_s = network_page_s(run, image)
+            print(
+                f"{kind} {image.shape[1]}x{image.shape[0]}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the "
+                f"network alone ({network_s:.2f} s), peak memory {peak_mib:.0f} MiB"
+            )
+
+
+def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
+    """Read --num-pages pages of each layout on all cores; speeds are those that digitize.py and predict.py
+    print, start-up left out but for digitize's workers. Run it twice: the first run on a machine compiles."""
+    for layout in layouts:
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            records = work / f"records{run.num_pages}"
+            copy_records(run.csv_root, records, run.num_pages)
+            render_pages(work, run.num_pages, available_cores(), layout)
+            build_pages(work, run.num_pages, available_cores())
+            images = work / f"dataset{run.num_pages}" / "train" / "images"
+            predict_s, _ = run_on_images("experiment/predict.py", images, work / "predictions", *run.flags)
+            read_s, peak_mib = run_on_images(
+                "experiment/digitize.py",
+                images,
+                work / "readings",
+                *run.flags,
+                "--train-csv",
+                records / "train.csv",
+            )
+            print(
+                f"{layout}: {read_s:.2f} s a page, {read_s / predict_s:.2f} of predict.py's {predict_s:.2f} s, "
+                f"peak memory of a process {peak_mib:.0f} MiB"
+            )
+
+
+def predict_copies(folder: Path, image: np.ndarray, run: NetworkRun) -> tuple[float, float]:
+    """Seconds a page and peak memory in MiB of predict.py on --num-pages files of one image."""
+    folder.mkdir()
+    data = image_files.encode_jpeg(image, 92)
+    for number in range(run.num_pages):
+        (folder / f"page{number}.jpg").write_bytes(data)
+    return run_on_images("experiment/predict.py", folder, folder / "predictions", *run.flags)
+
+
+def network_page_s(run: NetworkRun, image: np.ndarray) -> float:
+    """Seconds that the network takes for the tiles of a page, and nothing else."""
+    found: list[float] = []
+
+    def measure(backend) -> int:
+        predictor = load_predictor(backend, run.checkpoint)
+        scale = PX_PER_MM / page_scale(image, None)[0]
+        rows, columns = (len(tile_starts(round(side * scale), predictor.tile)) for side in image.shape[:2])
+        tiles = np.zeros((predictor.batch, predictor.tile, predictor.tile, 3), np.uint8)
+        found.append(median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.batch)
+        return 0
+
+    launch(LaunchOptions(run.device, bf16_on_cpu=True), measure)
+    return found[0]

@@ -1,0 +1,64 @@
+"""What a network says of a page, and how the page lies in its image: for all that needs no network itself."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SURE_OF_UP = 0.85  # chance that a page stands upright, below which it is said that it may not
+
+
+@dataclass(frozen=True)
+class PageProbability:
+    """What the network says of a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
+
+    `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
+    `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
+    turned clockwise, grid lines' slant included.
+    """
+
+    probability: np.ndarray  # (3, H, W) float32: background, grid, waveform
+    image: np.ndarray  # (H, W, 3) uint8: the page as the network saw it
+    to_input: np.ndarray  # (3, 3) float64
+    input_shape: tuple[int, int]  # height and width of the image that was given
+    pitch_px: float  # input pixels a millimetre
+    quarter_turns: int
+    rotation_deg: float
+    confidence: float  # mean probability of the labels over what is no background, 0 to 1
+    warnings: tuple[str, ...]
+    upright_chance: float = 1.0  # that these planes do not stand upside down
+
+    @property
+    def may_be_upside_down(self) -> bool:
+        """Whether it is not sure which way up the page stands."""
+        return self.upright_chance < SURE_OF_UP
+
+    def upside_down(self) -> "PageProbability":
+        """The same page, turned upside down."""
+        height, width = self.probability.shape[1:]
+        over = np.array([[-1.0, 0.0, width], [0.0, -1.0, height], [0.0, 0.0, 1.0]])
+        return replace(
+            self,
+            probability=np.ascontiguousarray(self.probability[:, ::-1, ::-1]),
+            image=np.ascontiguousarray(self.image[::-1, ::-1]),
+            to_input=self.to_input @ over,
+            quarter_turns=(self.quarter_turns + 2) % 4,
+            rotation_deg=(self.rotation_deg + 360) % 360 - 180,
+            upright_chance=1 - self.upright_chance,
+        )
+
+
+def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_turns: int) -> np.ndarray:
+    """Affine map (3, 3) from canvas coordinates of an upright image to those of the image that was given.
+
+    Both shapes are (height, width); the upright image is the given one, scaled, after np.rot90(…, quarter_turns).
+    """
+    height, width = given
+    turned = (width, height) if quarter_turns % 2 else (height, width)
+    scale = np.diag([turned[1] / upright[1], turned[0] / upright[0], 1.0])
+    back = {
+        0: np.eye(3),
+        1: np.array([[0, -1, width], [1, 0, 0], [0, 0, 1]], float),
+        2: np.array([[-1, 0, width], [0, -1, height], [0, 0, 1]], float),
+        3: np.array([[0, 1, 0], [-1, 0, height], [0, 0, 1]], float),
+    }
+    return back[quarter_turns % 4] @ scale

@@ -1,0 +1,61 @@
+"""At which sampling rate the signals of a page are written, and how many rows a submission wants of them."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.records import check_fs, read_record_table
+
+ASSUMED_FS_HZ = 500.0
+
+
+@dataclass(frozen=True)
+class SamplingRates:
+    """Sampling rates: of all pages, or by id; and rows of each lead where a test.csv tells them."""
+
+    fs_hz: float | None
+    by_id: dict[str, float]
+    rows: dict[str, dict[str, int]]
+
+    def of(self, path: Path, page_id: str) -> tuple[float, str]:
+        """The rate of a page in Hz, and where it is from."""
+        if self.fs_hz:
+            return self.fs_hz, "--fs-hz"
+        if page_id in self.by_id:
+            return self.by_id[page_id], "table"
+        table = read_record_table(path.parent)
+        if page_id in table.fs_hz:
+            return table.fs_hz[page_id], str(table.path)
+        return ASSUMED_FS_HZ, "assumed"
+
+
+def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | None) -> SamplingRates:
+    """The rate of all pages, or those that a table tells, whichever is given.
+
+    Raises InputError for a bad table or rate.
+    """
+    if fs_hz is not None:
+        check_fs(fs_hz, "--fs-hz")
+        return SamplingRates(fs_hz, {}, {})
+    path = train_csv or test_csv
+    if path is None:
+        return SamplingRates(None, {}, {})
+    wanted = {"id": str, "fs": float}
+    if test_csv:
+        wanted |= {"lead": str, "number_of_rows": int}
+    try:
+        table = pd.read_csv(path, usecols=list(wanted), dtype=wanted)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
+    for page_id, rate_hz in zip(table["id"], table["fs"], strict=True):
+        check_fs(rate_hz, f"{path}: {page_id}")
+    rows: dict[str, dict[str, int]] = defaultdict(dict)
+    if test_csv:
+        for page_id, lead, number in zip(table["id"], table["lead"], table["number_of_rows"], strict=True):
+            rows[page_id][lead] = number
+    return SamplingRates(None, dict(zip(table["id"], table["fs"], strict=True)), dict(rows))

@@ -1,0 +1,126 @@
+"""Signals that were read from pages beside the records that the pages show: which belongs to which, and the scores.
+
+A page that was not read (digitize.py says so in the JSON beside its signals) counts as a ratio of 0 and as 0 dB, and a
+lead without any value as a flat line: never as missing.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.dataset.page_names import parse_page_name
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_signal_mv
+from experiment.scoring.signal_metric import PageScore, score_signals, score_unread
+
+LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
+
+
+@dataclass(frozen=True)
+class ScoredPage:
+    """A page that was read, or was to be read."""
+
+    name: str
+    record: str
+    page_type: str  # the competition's 0001 to 0012, a dataset's profile, or what the name says
+    path: Path  # the CSV of its signals, which an unread page may lack
+
+
+Scores = dict[ScoredPage, PageScore]
+
+
+def find_predictions(folder: Path, out: Path | None) -> list[Path]:
+    """The CSVs of a folder, those of unread pages included, which need not exist; not the table `out` nor a submission.
+
+    Raises InputError if there are none.
+    """
+    own = {out.absolute()} if out else set()
+    paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
+    paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
+    paths = sorted(path for path in paths if path.name != "submission.csv")
+    if not paths:
+        raise InputError(
+            f"{folder}: no predictions; expected <record>-<type>.csv, as digitize.py writes them"
+        )
+    return paths
+
+
+def was_read(about: Path) -> bool:
+    """Whether a page was read: so it is unless the JSON beside its signals says that it was not."""
+    try:
+        said = json.loads(about.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return True
+    return not isinstance(said, dict) or said.get("read", True) is not False
+
+
+def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
+    """The record of a prediction, and its type. Raises InputError if its name begins with none of the records."""
+    name = parse_page_name(path.stem, records)
+    if not name.is_known:
+        raise InputError(
+            f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
+        )
+    return ScoredPage(path.stem, name.record, name.kind or "page", path)
+
+
+def score_file(records: dict[str, Path], page: ScoredPage) -> PageScore:
+    """Compare one prediction. Raises InputError naming the file that is wrong."""
+    truth_mv = read_truth(records[page.record])
+    if not was_read(page.path.with_suffix(".json")):
+        return score_unread(truth_mv)
+    return compare(page.path, truth_mv, read_signal_mv(page.path).T)
+
+
+@functools.lru_cache(maxsize=16)  # the pages of a record follow each other
+def read_truth(path: Path) -> np.ndarray:
+    """A record's signals, shape (12, samples). Raises InputError if a lead has no values, or infinite ones."""
+    truth_mv = read_signal_mv(path).T
+    for lead, signal_mv in zip(LEADS, truth_mv, strict=True):
+        if np.isnan(signal_mv).all() or np.isinf(signal_mv).any():
+            raise InputError(f"{path}: lead {lead} has no values, or infinite ones")
+    return truth_mv
+
+
+def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageScore:
+    """Score what was read into `path` by the truth, both (12, samples) over the record's 10 s.
+
+    A lead without any value is taken for a flat line. Raises InputError naming the file for another number of samples,
+    or a lead that lacks some of its truth's values.
+    """
+    if truth_mv.shape != predicted_mv.shape:
+        wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
+        raise InputError(
+            f"{path}: {there} rows, its truth has {wanted}; "
+            "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
+        )
+    wanted = np.isfinite(truth_mv)
+    if (wanted.mean(axis=1) > 0.5).all():  # a full record, of which the page may show a part
+        wanted &= shown_part(path, predicted_mv)
+    absent = ~np.isfinite(predicted_mv).any(axis=1)
+    predicted_mv = np.where(absent[:, None], 0.0, predicted_mv)
+    for lead, missing in zip(LEADS, wanted & ~np.isfinite(predicted_mv), strict=True):
+        if missing.any():
+            raise InputError(f"{path}: lead {lead}, row {int(np.argmax(missing)) + 1}: no finite value")
+    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # as the metric has it
+    return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
+
+
+def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:
+    """Each lead from its first value to its last, (12, samples); all of a lead without values, which is not read.
+
+    Raises InputError for a lead with fewer values than any page shows.
+    """
+    there = ~np.isnan(predicted_mv)
+    shown = (
+        np.logical_or.accumulate(there, axis=1) & np.logical_or.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    )
+    shown |= ~there.any(axis=1, keepdims=True)
+    least = int(LEAST_SHOWN * predicted_mv.shape[1])
+    for lead, samples in zip(LEADS, shown.sum(axis=1), strict=True):
+        if samples < least:
+            raise InputError(f"{path}: lead {lead} has {samples} values; a page shows {least} at least")
+    return shown

@@ -1,0 +1,182 @@
+"""Archives that are whole, corrupt or malicious: all is unpacked, or nothing."""
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.archives import archive_members, safe_name, unpack, unpack_or_report
+from ecg_generator_with_train_src.fetch.state import State
+from ecg_generator_with_train_src.fetch.transfers import CannotGoOnError
+
+from record_sources import competition_files, contents, flat_files, no_leftovers, spoiled, tar_gz, zip_of
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def refusal_of(archive: Path, out: Path) -> str:
+    """The one line with which an archive is refused; nothing of it is left anywhere."""
+    before = set(out.parent.rglob("*"))
+    with pytest.raises(InputError) as error:
+        unpack(archive, State(out))
+    assert set(out.parent.rglob("*")) == before
+    assert str(archive) in str(error.value) and "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip"])
+def test_every_kind_of_archive_is_unpacked_to_its_place(out, suffix):
+    archive, state = out.parent / f"records{suffix}", State(out)
+    plain = tar_gz(flat_files(top="some/folder/"))
+    archive.write_bytes(zip_of(flat_files(top="some/folder/")) if suffix == ".zip" else plain)
+    if suffix not in (".zip", ".tgz", ".tar.gz"):
+        mode = {".tar": "w", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz"}[suffix]
+        shutil.unpack_archive(archive, out.parent / "plain", "gztar")
+        with tarfile.open(archive, mode) as tar:
+            tar.add(out.parent / "plain/some", "some")
+    assert sorted(unpack(archive, state)) == sorted(flat_files())
+    assert contents(out) == flat_files()
+    assert all(state.is_as_made(out / name) for name in flat_files())
+    assert no_leftovers(out)
+
+
+def test_what_was_unpacked_is_noted_and_what_was_not_is_reported(out):
+    good, bad = out.parent / "good.tar.gz", out.parent / "bad.tar.gz"
+    good.write_bytes(tar_gz(flat_files()))
+    bad.write_bytes(b"no archive")
+    state, report = State(out), SkipReport(out / "skipped.txt")
+    assert unpack_or_report(good, "key", state, report)
+    assert not unpack_or_report(bad, "key", state, report)
+    assert State(out).is_unpacked("good.tar.gz", "key") and not State(out).is_unpacked("bad.tar.gz", "key")
+    assert list(report.reasons) == ["bad.tar.gz"]
+
+
+def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize("with_data_filter", [True, False])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        member("/etc/escaped.csv", tarfile.REGTYPE),
+        member("../escaped.csv", tarfile.REGTYPE),
+        member("train-csvs/../../escaped.csv", tarfile.REGTYPE),
+        member("..\\escaped.csv", tarfile.REGTYPE),
+        member("train-csvs/link.csv", tarfile.SYMTYPE, "/etc/passwd"),
+        member("train-csvs/link.csv", tarfile.SYMTYPE, "101.csv"),
+        member("train-csvs/link.csv", tarfile.LNKTYPE, "train-csvs/101.csv"),
+        member("train-csvs/device", tarfile.CHRTYPE),
+        member("train-csvs/device", tarfile.BLKTYPE),
+        member("train-csvs/pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda info: f"{info.name}-{info.type.decode()}" if isinstance(info, tarfile.TarInfo) else str(info),
+)
+def test_a_malicious_tar_is_refused_whole(out, monkeypatch, bad, with_data_filter):
+    if not with_data_filter:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    archive = out.parent / "train-csvs.tar.gz"
+    archive.write_bytes(tar_gz(flat_files(), (bad,)))
+    assert "refused" in refusal_of(archive, out)
+
+
+@pytest.mark.parametrize(
+    "name", ["/escaped.csv", "../escaped.csv", "train/../../escaped.csv", "C:/escaped.csv"]
+)
+def test_a_malicious_zip_is_refused_whole(out, name):
+    archive = out.parent / "data.zip"
+    archive.write_bytes(zip_of({**competition_files(), name: b"x"}))
+    assert "refused" in refusal_of(archive, out)
+
+
+def test_a_link_in_a_zip_is_refused(out):
+    archive = out.parent / "data.zip"
+    link = zipfile.ZipInfo("train/link.csv")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr(link, "/etc/passwd")
+    assert "link or device" in refusal_of(archive, out)
+
+
+@pytest.mark.parametrize("name", ["/a.csv", "../a.csv", "a/../../b.csv", "a\\b.csv", "a\0.csv", "C:a.csv"])
+def test_a_name_that_leads_outside_is_no_safe_name(name):
+    with pytest.raises(InputError, match=r"^the source: refused: .* would land outside the folder"):
+        safe_name(name, "the source")
+    assert safe_name("./a/b.csv", "the source").as_posix() == "a/b.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.tar.gz", tar_gz(flat_files())[:-2000]),
+        ("b.tar.gz", tar_gz(flat_files())[:-6]),  # all members are whole, gzip's checksum is cut
+        ("c.tar.gz", spoiled(tar_gz(flat_files()))),
+        ("d.tar.gz", b"no archive"),
+        ("e.tar.gz", b""),
+        ("f.zip", zip_of(competition_files())[:-50]),
+        ("g.zip", spoiled(zip_of(competition_files()))),
+        ("h.zip", b"no archive"),
+    ],
+)
+def test_a_corrupt_archive_is_one_line_and_leaves_nothing(out, name, data):
+    archive = out.parent / name
+    archive.write_bytes(data)
+    assert "corrupt archive" in refusal_of(archive, out)
+
+
+def test_a_zip_with_a_password_is_refused(out):
+    data = bytearray(zip_of({"train-csvs/101.csv": b"x"}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.find(signature) + offset] |= 1  # the flag of an encrypted member
+    (out.parent / "locked.zip").write_bytes(data)
+    assert "cannot be unpacked" in refusal_of(out.parent / "locked.zip", out)
+
+
+def test_traces_of_other_systems_are_no_members(out):
+    junk = {
+        "train-csvs/._101.csv": b"\0",
+        "__MACOSX/train-csvs/101.csv": b"\0",
+        "train-csvs/.DS_Store": b"\0",
+    }
+    archive = out.parent / "train-csvs.tar.gz"
+    archive.write_bytes(tar_gz({**flat_files(), **junk}))
+    sizes = {name.as_posix(): size for name, size, _ in archive_members(archive)}
+    assert sizes == {name: len(data) for name, data in flat_files().items()}
+    unpack(archive, State(out))
+    assert contents(out) == flat_files()
+
+
+def test_what_a_killed_run_had_begun_to_unpack_is_cleared_away(out):
+    archive = out.parent / "train-csvs.tar.gz"
+    archive.write_bytes(tar_gz(flat_files()))
+    (out / ".unpacking/train-csvs").mkdir(parents=True)
+    (out / ".unpacking/train-csvs/404.csv").write_bytes(b"half")
+    unpack(archive, State(out))
+    assert contents(out) == flat_files()
+    assert no_leftovers(out)
+
+
+def test_too_little_space_for_the_contents_is_said_before_they_are_unpacked(out):
+    free = shutil.disk_usage(out.parent).free
+    claim = 0xFFFFFFF0  # bytes that each member claims to have
+    data = bytearray(zip_of({f"train-csvs/{number}.csv": b"" for number in range(free // claim + 2)}))
+    start = data.find(b"PK\x01\x02")
+    while start >= 0:
+        data[start + 24 : start + 28] = claim.to_bytes(4, "little")
+        start = data.find(b"PK\x01\x02", start + 4)
+    archive = out.parent / "train-csvs.zip"
+    archive.write_bytes(data)
+    report = SkipReport(out / "skipped.txt")
+    with pytest.raises(CannotGoOnError, match=r"unpacking train-csvs.zip needs .* GB, the disk has .* free"):
+        unpack_or_report(archive, "key", State(out), report)
+    assert report.reasons == {} and list(out.iterdir()) == []

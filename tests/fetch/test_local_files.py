@@ -1,0 +1,74 @@
+"""Sources on this machine: what is linked, what is copied, what is refused."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.fetch.local_files import take_local
+from ecg_generator_with_train_src.fetch.state import State
+from ecg_generator_with_train_src.fetch.transfers import Counts
+
+from record_sources import contents, csv_bytes, flat_files, tar_gz, write_files
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def take(source: Path | str, out: Path) -> Counts:
+    report = SkipReport(out / "skipped.txt")
+    counts = take_local(str(source), State(out), report)
+    assert not report.reasons
+    return counts
+
+
+def test_records_and_pages_are_linked_and_other_files_stay_behind(out):
+    files = {"101/101.csv": b"signals", "101/101-0001.png": b"page", "101/scan.JPG": b"scan"}
+    source = write_files(out.parent / "source", {**files, "101/notes.txt": b"notes", ".hidden.csv": b""})
+    counts = take(source, out)
+    assert contents(out) == {f"train/{name}": data for name, data in files.items()}
+    assert all((out / "train" / name).samefile(source / name) for name in files)
+    assert (counts.verb, counts.files, counts.already) == ("taken", 3, 0)
+    assert counts.bytes == sum(map(len, files.values()))
+
+
+def test_an_archive_is_unpacked_once_and_again_if_it_changed(out):
+    archive = out.parent / "train-csvs.tar.gz"
+    archive.write_bytes(tar_gz(flat_files()))
+    assert take(archive, out).files == 1
+    assert contents(out) == flat_files()
+    again = take(archive, out)
+    assert (again.files, again.already) == (0, 1)
+    archive.write_bytes(tar_gz({"train-csvs/101.csv": csv_bytes(999)}))
+    assert take(archive, out).files == 1
+    assert contents(out)["train-csvs/101.csv"] == csv_bytes(999)
+
+
+def test_a_folder_that_holds_the_output_folder_is_taken_without_it(out):
+    write_files(out.parent, flat_files())
+    assert take(out.parent, out).files == take(out.parent, out).already == len(flat_files())
+    assert contents(out) == flat_files()
+
+
+@pytest.mark.parametrize("source", ["", "no/such/path", "s3://bucket/folder", __file__])
+def test_a_source_that_is_none(out, source):
+    with pytest.raises(InputError, match=r"no such folder or archive|not an archive"):
+        take(source, out)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_what_is_copied_already_needs_no_space(out, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        source = write_files(Path(other), flat_files())
+        assert take(source, out).files == 3
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+        assert take(source, out).already == 3
+        write_files(source, {"train-csvs/404.csv": csv_bytes(404)})
+        with pytest.raises(InputError, match=r"the copy needs .* kB, the disk has 0 B free"):
+            take(source, out)
