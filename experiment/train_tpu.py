@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    supervisor.run(main)
+    supervisor.run_supervised(main)
 elif (
     __name__ == "__mp_main__"
 ):  # this is a rank or the parent of loader workers, before it does anything else

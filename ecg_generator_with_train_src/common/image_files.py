@@ -111,7 +111,7 @@ def read_coverage(path: Path) -> np.ndarray:
 def read_ink_alpha(path: Path) -> np.ndarray:
     """Opacity of an ink layer, shape (height, width), uint8.
 
-    Raises InputError if the file is no whole image or has no opacity: all of an opaque image would be ink.
+    Raises InputError if the file is not a readable image or has no opacity: all of an opaque image would be ink.
     """
     with opened(path) as image:
         if image.mode == "P" and image.info.get("transparency") == _OPACITIES:
@@ -131,9 +131,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a whole image of a known format") from error
+        raise InputError(f"{path}: not a readable image (truncated, or of an unknown format)") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a whole image ({error})") from error
+        raise InputError(f"{path}: not a readable image (truncated or damaged: {error})") from error
 
 
 def paper_colour(image: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ _IS_FORKSERVER = "multiprocessing.forkserver" in " ".join(sys.orig_argv)
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run_supervised(main: Callable[[], int | None]) -> None:
     """Run the command `main` in a supervised process, or here if this already is one, and exit with its code."""
     # A process that ends abruptly leaves its semaphores to Python's tracker, which removes them with a warning.
     ignored = "ignore:resource_tracker:UserWarning"

@@ -263,8 +263,8 @@ def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
     assert result.returncode == 1
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 2
-    assert "a_cut.png: not a whole image" in lines[0]
-    assert "c_text.png: not a whole image" in lines[1]
+    assert "a_cut.png: not a readable image" in lines[0]
+    assert "c_text.png: not a readable image" in lines[1]
     assert result.stdout.splitlines()[-1].startswith("predicted 1 pages of 3 files -> ")
     assert read_rgb(tmp_path / "out/b_whole_overlay.png").shape == (70, 70, 3)
     assert len((tmp_path / "out/skipped.tsv").read_text().splitlines()) == 2

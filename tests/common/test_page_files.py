@@ -98,7 +98,7 @@ def test_a_file_that_is_something_else_or_nothing(tmp_path, name):
     with pytest.raises(InputError, match=f"{name}: no such file"):
         list(read_pages(path))
     path.write_bytes(b"%PDF-1.4 and no more")
-    with pytest.raises(InputError, match=rf"{name}: (no PDF|not a whole image)"):
+    with pytest.raises(InputError, match=rf"{name}: (no PDF|not a readable image)"):
         list(read_pages(path))
 
 

@@ -48,7 +48,7 @@ def report_of(lines: list[dict], kinds: dict | None = None, size: int = 30) -> s
     image = np.full((1500, 2000, 3), 200, np.uint8)
     for line in lines:
         gallery.add(line["name"], line, make_pictures(image, image))
-    return report_html("Report", lines, kinds or {}, gallery.pictures(), {"c.png": "not a whole image"})
+    return report_html("Report", lines, kinds or {}, gallery.pictures(), {"c.png": "not a readable image"})
 
 
 def test_it_is_whole_and_needs_no_other_file():
@@ -56,7 +56,7 @@ def test_it_is_whole_and_needs_no_other_file():
     parser = Balanced()
     parser.feed(text)
     assert parser.open == []
-    assert "a&lt;b" in text and "no grid found &amp; more" in text and "c.png: not a whole image" in text
+    assert "a&lt;b" in text and "no grid found &amp; more" in text and "c.png: not a readable image" in text
     sources = re.findall(r"src='([^']*)'", text)
     assert len(sources) == 4 and "http" not in text and "<link" not in text and "<script" not in text
     for source in sources:

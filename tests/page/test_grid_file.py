@@ -43,7 +43,7 @@ def test_a_measurement_that_is_the_default_sheet_but_for_its_error_is_taken_for_
         ("binary sidecar", "grid.json: "),
         ("unknown field", "grid.json: geometry.colour: "),
         ("other size", "states 2201x1700"),
-        ("torn image", "grid.png: not a whole image"),
+        ("torn image", "grid.png: not a readable image"),
     ],
 )
 def test_a_grid_that_is_not_whole_is_refused(tmp_path, damage, said):

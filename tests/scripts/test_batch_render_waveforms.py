@@ -259,7 +259,7 @@ def test_a_rate_that_is_not_the_records_skips_them_all(tmp_path):
         ("fs too low", "--fs-hz: 49.9 Hz is outside 50-2000 Hz"),
         ("fs too high", "--fs-hz: 2001 Hz is outside 50-2000 Hz"),
         ("no such grid", "grid.png: no such file"),
-        ("torn grid", "grid.png: not a whole image"),
+        ("torn grid", "grid.png: not a readable image"),
         ("grid without lines", "grid."),
         ("grid of another size", "states 2200x1700"),
         ("images into a file", "wave_images: File exists"),

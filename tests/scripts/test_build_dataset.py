@@ -238,7 +238,7 @@ def test_bad_pages_are_named_and_skipped_and_the_rest_is_built(own):
     (waves / "stranger.page.json").unlink()
     result = build_few(own, "--val-fraction", 0.5)
     expected = {
-        "torn": "torn.png: not a whole image",
+        "torn": "torn.png: not a readable image",
         "size": "size.png: 2200x1699 pixels, not the page's 2200x1700",
         "gone": "gone.png: not found; render the page again",
         "opaque": "opaque.png: has no opacity",
@@ -290,7 +290,7 @@ def test_a_grid_that_is_not_the_pages_is_refused(own):
         ("empty pages", "wave_images: no pages"),
         ("strangers", "none of its records is drawn in"),
         ("no mask", "mask.png: no such file"),
-        ("torn mask", "mask.png: not a whole image"),
+        ("torn mask", "mask.png: not a readable image"),
         ("mask of another size", "mask.png: 2199x1700 pixels, but the default page has 2200x1700"),
         ("mask of other values", "mask.png: holds values other than 0 and 255"),
         ("inverted mask", "mask.png: marks 0% of the default page's lines and spares 0% of the rest"),
