@@ -16,9 +16,7 @@ from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_signals, score_unread
 
-LEAST_SHOWN = (
-    1 / 8
-)  # each lead shows at least this share of its record: a quarter of a page at 50 mm/s  # a page shows at least this share of a record in each lead: a quarter of a page at 50 mm/s
+LEAST_SHOWN = 1 / 8  # each lead shows at least this share of a record: a quarter of a page at 50 mm/s
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Tally:
         return Tally(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
     def scores(self) -> dict:
-        """Return plain values: Dice, IoU (by class), hit rates (by distance), stray share and the mean offset of the truth.
+        """Return Dice and IoU by class, hit rates by distance, the stray share and the mean offset of the truth.
 
         A share of nothing is None.
         """

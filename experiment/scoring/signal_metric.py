@@ -99,7 +99,7 @@ def score_unread(truth_mv: np.ndarray) -> PageScore:
 
 
 def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:
-    """The shift of each lead, in samples to the right, at which the centred signals correlate most; if equal, the least.
+    """The shift of each lead, in samples to the right, at which the centred signals correlate most; the least if equal.
 
     `truth_mv` and `predicted_mv` are (leads, samples), NaN at the same samples.
     """
