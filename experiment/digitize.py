@@ -1,9 +1,10 @@
 """python experiment/digitize.py --images FILE|FOLDER …
 
-Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
-a lead in mV, empty where the page shows nothing), <name>.json (the geometry that was found, confidence of each lead,
-warnings) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); with --submission,
-the competition's table as well. A page that cannot be read becomes a flat line, is named, and the exit code is 1.
+Read the twelve leads back from ECG pages: scans, photos, screenshots or PDFs. For each page, <name>.csv (one column per
+lead, in mV, empty where the page shows nothing), <name>.json (the geometry that was found, the confidence of each lead,
+warnings) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads) are written, and with
+--submission the competition's table. A page that cannot be read is named and written as a flat line; the exit code is
+then 1.
 """
 
 import argparse
@@ -48,19 +49,19 @@ from experiment.scoring.submission import write_submission
 
 AUTO = "auto"
 ASSUMED_FS_HZ = 500.0
-NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
+NETWORK_SHARE = 4  # the network takes one core in so many; the workers that read its pages need the others
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Sampling rates: of all pages, or by id; and rows of each lead where a test.csv tells them."""
+    """The sampling rates of all pages, or by id, and the rows of each lead if a test.csv gives them."""
 
     fs_hz: float | None
     by_id: dict[str, float]
     rows: dict[str, dict[str, int]]
 
     def of(self, path: Path, page_id: str) -> tuple[float, str]:
-        """The rate of a page in Hz, and where it is from."""
+        """The rate of a page in Hz, and where it comes from."""
         if self.fs_hz:
             return self.fs_hz, "--fs-hz"
         if page_id in self.by_id:
@@ -72,7 +73,7 @@ class Rates:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
+    """Read all pages. Return the exit code: 0, or 1 if a page could not be read."""
     arguments = _parse(argv)
     paths = find_images(arguments.images)
     rates = _rates(arguments)
@@ -85,25 +86,32 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
     add_network_arguments(parser)
-    parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="where the results go")
+    parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="folder for the results")
     parser.add_argument(
-        "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of the leads on all pages; auto finds it"
+        "--layout",
+        choices=(AUTO, *LAYOUTS),
+        default=AUTO,
+        help="layout of all pages; auto finds that of each",
     )
     parser.add_argument(
-        "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto tells by the limb leads"
+        "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto finds it from the limb leads"
     )
     parser.add_argument(
-        "--paper-speed-mm-s", type=positive_float, help="25 unless the calibration pulse says 50"
+        "--paper-speed-mm-s", type=positive_float, help="if not given, 25 unless a calibration pulse shows 50"
     )
     parser.add_argument(
-        "--gain-mm-mv", type=positive_float, help="10 unless the calibration pulse says 5 or 20"
+        "--gain-mm-mv", type=positive_float, help="if not given, 10 unless a calibration pulse shows 5 or 20"
     )
     add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--fs-hz", type=positive_float, help="sampling rate of the signals that are written")
-    rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
-    rate.add_argument("--test-csv", type=Path, help="table id, lead, fs, number_of_rows")
-    parser.add_argument("--submission", type=Path, help="the competition's table to write, .csv or .parquet")
+    rate.add_argument("--fs-hz", type=positive_float, help="sampling rate in Hz of the signals to write")
+    rate.add_argument("--train-csv", type=Path, help="table with the columns id and fs: sampling rates in Hz")
+    rate.add_argument(
+        "--test-csv", type=Path, help="table with the columns id, lead, fs and number_of_rows: what to write"
+    )
+    parser.add_argument(
+        "--submission", type=Path, help="also write the competition's table: .csv or .parquet"
+    )
     arguments = parser.parse_args(argv)
     if arguments.submission and arguments.submission.suffix not in (".csv", ".parquet"):
         raise InputError(
@@ -113,7 +121,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _rates(arguments: argparse.Namespace) -> Rates:
-    """The sampling rates that the command line names. Raises InputError for a bad table or rate."""
+    """The sampling rates that the command line gives. Raises InputError for a bad table or rate."""
     if arguments.fs_hz is not None:
         check_fs(arguments.fs_hz, "--fs-hz")
         return Rates(arguments.fs_hz, {}, {})
@@ -139,7 +147,7 @@ def _rates(arguments: argparse.Namespace) -> Rates:
 
 
 def _check_one_page_an_id(names: list[str], rates: Rates) -> None:
-    """Raises InputError naming the ids of a submission that have several pages, or none."""
+    """Raise InputError if ids of a submission have several pages, or none; the error names them."""
     pages = defaultdict(list)
     for name in names:
         pages[parse_page_name(name, rates.by_id).record].append(name)
@@ -163,7 +171,7 @@ class SeenPage:
 
 
 def digitize_pages(backend: Backend, arguments: argparse.Namespace, paths: list[Path], rates: Rates) -> int:
-    """Read all pages and write what was found; returns the exit code."""
+    """Read all pages and write the results. Return the exit code."""
     predictor = load_predictor(backend, arguments.checkpoint)
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     signals: dict[str, np.ndarray] = {}
@@ -200,7 +208,7 @@ def seen_pages(
     arguments: argparse.Namespace,
     rates: Rates,
 ) -> Iterator[SeenPage]:
-    """The pages of all files as the network sees them."""
+    """Yield the pages of all files as the network sees them."""
     see = functools.partial(predictor.page_probability, px_per_mm=arguments.px_per_mm)
     for path in paths:
         for name, image in _pages_of(path):
@@ -215,7 +223,7 @@ def seen_pages(
 
 
 def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
-    """Name and image of each page of a file; the error for the image of one that cannot be read."""
+    """Yield name and image of each page of a file, or an error in place of the image if it cannot be read."""
     try:
         yield from readable_pages(path)
     except InputError as error:
@@ -223,7 +231,7 @@ def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
 
 
 def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.ndarray, InputError | None]:
-    """Read one page and write its files: its signals (samples, 12) in mV, and why they are flat if they are."""
+    """Read one page and write its files. Return its signals (samples, 12) in mV, and the reason if they are flat."""
     layout = LAYOUTS.get(arguments.layout)
     order = None if arguments.lead_order == AUTO else arguments.lead_order
     options = ReadingOptions(layout, order, arguments.paper_speed_mm_s, arguments.gain_mm_mv)
@@ -247,7 +255,7 @@ def read_and_write(page: SeenPage, arguments: argparse.Namespace) -> tuple[np.nd
 
 
 def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
-    """Write the submission: of each lead the rows that the page shows, or as many as --test-csv asks for."""
+    """Write the submission. Each lead has the rows that the page shows, or as many as --test-csv asks for."""
     _check_one_page_an_id(list(signals), rates)
     pages = {}
     for name, signal_mv in sorted(signals.items()):
@@ -262,7 +270,7 @@ def _submit(path: Path, signals: dict[str, np.ndarray], rates: Rates) -> None:
 
 
 def _as_long(signal_mv: np.ndarray, rows: int | None) -> np.ndarray:
-    """The values that are there, cut or carried on to a number of rows."""
+    """Cut the finite values of a lead to a number of rows, or extend them with the last value."""
     shown = signal_mv[np.isfinite(signal_mv)]
     if rows is None or rows == len(shown):
         return shown

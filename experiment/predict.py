@@ -1,10 +1,11 @@
 """python experiment/predict.py --images FILE|FOLDER …
 
-Label every pixel of ECG pages as background, grid or waveform. Takes PNG, JPEG, TIFF, WebP, BMP and PDF of any size and
-orientation; the scale is found from the grid. Writes, for each page, <name>_mask.png (palette: 0 background, 1 grid,
-2 waveform), <name>_overlay.png (the labels over the page) and a line of predictions.jsonl, and report.html on all; with
---truth-root, metrics.json and a table of Dice, IoU and trace hit rates by kind of page as well. A page is named by its
-file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1, <stem>-p2 and so on.
+Label every pixel of ECG pages as background, grid or waveform. Images may be PNG, JPEG, TIFF, WebP, BMP or PDF, of any
+size and orientation; their scale is found from the grid. For each page, <name>_mask.png (palette: 0 background, 1 grid,
+2 waveform), <name>_overlay.png (the labels over the page) and a line of predictions.jsonl are written, and report.html
+for all pages together. With --truth-root, the labels are scored too: metrics.json and a table give Dice, IoU and trace
+hit rates by kind of page. A page's name is its file's name without the suffix; the pages of a PDF, or of a TIFF with
+several, are <name>-p1, <name>-p2 and so on.
 """
 
 import argparse
@@ -55,17 +56,19 @@ from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_labels
 from experiment.scoring.page_truth import ReadTruth, find_truth
 
-WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
+WORKERS = {"cpu": 2, "cuda": 8}  # pages that are worked on at a time; the network takes one after the other
 ALL_KINDS = "all"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Predict; returns the exit code: 0, or 1 if a page could not be read or scored."""
+    """Label all pages. Return the exit code: 0, or 1 if a page could not be read or scored."""
     arguments = _parse(argv)
     paths = find_images(arguments.images)
     truth_of = find_truth(arguments.truth_root) if arguments.truth_root else lambda name: None
     if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
-        raise InputError(f"{arguments.truth_root}: has no truth of any of the images (matched by name)")
+        raise InputError(
+            f"{arguments.truth_root}: has no truth for any of the images; their names must match"
+        )
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     return launch(options, predict_pages, arguments, paths, truth_of)
 
@@ -76,24 +79,26 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output-dir",
         type=Path,
-        help="where the results go: <run>/predictions for <run>/checkpoints/*.safetensors, else predictions",
+        help="folder for the results; if not given, <run>/predictions for <run>/checkpoints/*, else predictions",
     )
     parser.add_argument(
         "--truth-root",
         type=Path,
-        help="dataset, masks, or records <id>/<id>.csv of pages <id>-<type>, to score by",
+        help="truth to score by: a dataset, masks, or the records <id>/<id>.csv of pages <id>-<type>",
     )
     parser.add_argument(
         "--tile", type=positive_int, default=DEFAULT_TILE, help="side of the network's tiles in pixels"
     )
-    parser.add_argument("--tta", action="store_true", help="average over mirror images: four times as long")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over mirror images, which takes four times as long"
+    )
     arguments = parser.parse_args(argv)
     arguments.output_dir = arguments.output_dir or default_output(arguments.checkpoint)
     return arguments
 
 
 def default_output(checkpoint: Path | None) -> Path:
-    """The folder `predictions` of the run that a checkpoint belongs to; else that of the working directory."""
+    """The folder `predictions` of the run that a checkpoint belongs to, or else of the working directory."""
     in_a_run = checkpoint is not None and checkpoint.parent.name == "checkpoints"
     run_folder = checkpoint.parent.parent if in_a_run else Path()
     return run_folder / "predictions"
@@ -114,14 +119,14 @@ class PageImage:
 
 @dataclass(frozen=True)
 class PageResult:
-    """What became of a page: its line of predictions.jsonl, its pictures, its counts under the kind of its truth."""
+    """The results of a page: its line of predictions.jsonl, its pictures, and its counts with the kind of its truth."""
 
     page: PageImage
     line: dict
     pictures: Pictures
     kind: str | None
     tally: Tally
-    problem: str | None  # why its truth could not be had
+    problem: str | None  # why its truth could not be read
 
 
 def predict_pages(
@@ -130,7 +135,7 @@ def predict_pages(
     paths: list[Path],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
-    """Predict all pages and write what was found; returns the exit code."""
+    """Label all pages and write the results. Return the exit code."""
     predictor = load_predictor(backend, arguments.checkpoint, arguments.tile, arguments.tta)
     report = SkipReport(arguments.output_dir / "skipped.tsv")
     gallery, results = Gallery(), Results()
@@ -149,7 +154,7 @@ def predict_pages(
             gallery.add(page.name, result.line, result.pictures)
             if result.problem:
                 report.add(str(page.path), result.problem)
-    finally:  # Ctrl-C leaves what is done
+    finally:  # after Ctrl-C, the pages that are done are kept
         results.write(arguments.output_dir, gallery, report)
     seconds = time.perf_counter() - started
     results.print_table()
@@ -162,16 +167,16 @@ def predict_pages(
 
 
 def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
-    """The pages of the files, read one at a time; what cannot be read goes to the report."""
-    seen: set[str] = set()
+    """Read the pages of the files one at a time. Those that cannot be read go to the report."""
+    names: set[str] = set()
     for path in paths:
         try:
             for name, image in readable_pages(path):
-                if name in seen:
+                if name in names:
                     raise InputError(
                         f"{path}: another page is called {name} as well; rename one of the files"
                     )
-                seen.add(name)
+                names.add(name)
                 yield PageImage(path, name, image)
         except InputError as error:
             report.add(str(path), str(error).removeprefix(f"{path}: "), error.trace)
@@ -180,7 +185,7 @@ def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
 def in_order(
     work: Callable[[PageImage], PageResult], pages: Iterator[PageImage], workers: int
 ) -> Iterator[tuple[PageImage, PageResult | InputError]]:
-    """Each page with the result of `work`, or with the error that it met, in the pages' order: some pages are read,
+    """Yield each page with the result of `work`, or with its error, in the order of the pages. Several pages are read,
     labelled and written at the same time."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[tuple[PageImage, Future]] = deque()
@@ -196,7 +201,7 @@ def in_order(
 def predict_page(
     predictor: Predictor, page: PageImage, read_truth: ReadTruth | None, arguments: argparse.Namespace
 ) -> PageResult:
-    """Predict one page, write its pictures and score it."""
+    """Label one page, write its pictures and score it."""
     prediction = predictor.predict(page.image, arguments.px_per_mm)
     laid_over = overlay(page.image, prediction.label)
     output = arguments.output_dir
@@ -233,20 +238,20 @@ def _line(page: PageImage, prediction: Prediction) -> dict:
 
 
 class Results:
-    """What was found on all pages."""
+    """The results of all pages."""
 
     def __init__(self) -> None:
         self.lines: list[dict] = []
         self.tallies: dict[str, Tally] = {}
 
     def add(self, result: PageResult) -> None:
-        """Add one page. Its pixels are not kept."""
+        """Add one page, without keeping its pixels."""
         self.lines.append(result.line)
         if result.kind is not None:
             self.tallies[result.kind] = self.tallies.get(result.kind, Tally()) + result.tally
 
     def kinds(self) -> dict[str, dict]:
-        """Scores by kind of page, and over all."""
+        """The scores by kind of page, and over all pages."""
         if not self.tallies:
             return {}
         named = {kind: tally for kind, tally in sorted(self.tallies.items()) if kind}
@@ -257,7 +262,7 @@ class Results:
         }
 
     def write(self, output: Path, gallery: Gallery, report: SkipReport) -> None:
-        """predictions.jsonl, report.html, skipped.tsv and, where anything was scored, metrics.json."""
+        """Write predictions.jsonl, report.html, skipped.tsv and, if anything was scored, metrics.json."""
         write_text(output / "predictions.jsonl", "".join(json.dumps(line) + "\n" for line in self.lines))
         kinds = self.kinds()
         title = f"Predictions in {output}"
@@ -282,7 +287,7 @@ class Results:
         }
 
     def print_table(self) -> None:
-        """The scores by kind of page, where there are any."""
+        """Print the scores by kind of page, if there are any."""
         if kinds := self.kinds():
             table = [score_header(), *score_rows(kinds)]
             widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -1,8 +1,8 @@
 """python scripts/common_recordings.py --first data/ptbxl_ids.txt --second ori_csv/train
 
-Name the recordings that two sets of data have in common: to see that pages were never trained on, for instance.
-Each is a list of record ids (one a line), a folder of records or a dataset of build_dataset.py; 00065_hr, 00065_lr and
-65 are one recording. Exit code 0 if there is none in common, 1 if there is.
+Name the recordings that two sets of data have in common, for instance to check that pages were never trained on.
+Each set is a list of record ids (one per line), a folder of records or a dataset of build_dataset.py. 00065_hr,
+00065_lr and 65 are the same recording. The exit code is 0 if the sets have none in common, else 1.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from ecg_generator_with_train_src.page.records import find_records, read_record_
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what is in common."""
+    """Print the common recordings."""
     args = parse_arguments(argv)
     first, second = recordings_in(args.first), recordings_in(args.second)
     common = first.keys() & second.keys()
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = make_parser(__doc__)
     for name in ("--first", "--second"):
         parser.add_argument(name, type=Path, required=True, help="list of ids, folder of records, or dataset")
@@ -35,7 +35,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def recordings_in(path: Path) -> dict[str, str]:
     """The recordings of a list, a dataset or a folder of records, by their names without leading zeros.
 
-    Raises InputError if it is none of them.
+    Raises InputError if `path` is none of these.
     """
     if path.is_file():
         names = read_record_ids(path)

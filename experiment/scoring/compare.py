@@ -92,7 +92,7 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
     if truth_mv.shape != predicted_mv.shape:
         wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
         raise InputError(
-            f"{path}: {there} rows, its truth has {wanted}; "
+            f"{path}: has {there} rows, but its truth has {wanted}; "
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
         )
     wanted = np.isfinite(truth_mv)
@@ -120,5 +120,5 @@ def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:
     least = int(LEAST_SHOWN * predicted_mv.shape[1])
     for lead, samples in zip(LEADS, shown.sum(axis=1), strict=True):
         if samples < least:
-            raise InputError(f"{path}: lead {lead} has {samples} values; a page shows {least} at least")
+            raise InputError(f"{path}: lead {lead} has {samples} values, but a page shows at least {least}")
     return shown
