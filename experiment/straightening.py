@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-STRAIGHT_DEG = 3.0  # slant up to which a page is left as it is, and keeps its own pixels
+STRAIGHT_DEG = 5.0  # slant up to which a page is left as it is and keeps its own pixels: the network has learned on such
 MARGIN_SHARE = (
     1.0  # of a patch, about the centres of those that show the grid: half of it is the patch itself
 )
