@@ -35,9 +35,10 @@ from experiment.labelling.page_probability import PageProbability, input_of_upri
 from experiment.labelling.predictor import resized
 from experiment.network.model import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout
+from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import ReadingOptions, put_together, read_page, read_with_field
-from experiment.reading.rectify import STEP_PX, PaperField, RectifiedPage, fit_paper, rectify
+from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.trace_tracking import Track
 from experiment.scoring.compare import compare
 from experiment.scoring.signal_metric import score_db
