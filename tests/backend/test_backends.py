@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import Choice, LaunchOptions, resolve_precision
+from experiment.backend.backend import DeviceChoice, LaunchOptions, resolve_precision
 from experiment.backend.launch import choose, launch
 from experiment.backend.prefetch import DEPTH, prefetched
 
@@ -50,7 +50,7 @@ def run_program(*words: str | Path, code: int = 0, **more: str) -> list[dict]:
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "bf16"), ("fp32", "fp32")])
 def test_a_cpu_that_multiplies_bf16_predicts_in_it_unless_told_otherwise(asked, expected):
-    precision, _ = resolve_precision(asked, Choice("cpu", "w", None), can_bf16=True, prefer_bf16=True)
+    precision, _ = resolve_precision(asked, DeviceChoice("cpu", "w", None), can_bf16=True, prefer_bf16=True)
     assert precision == expected
 
 
@@ -70,12 +70,12 @@ def test_a_cpu_that_multiplies_bf16_predicts_in_it_unless_told_otherwise(asked, 
     ],
 )
 def test_precision(asked, kind, wish, can_bf16, expected):
-    assert resolve_precision(asked, Choice(kind, "w", wish), can_bf16) == expected
+    assert resolve_precision(asked, DeviceChoice(kind, "w", wish), can_bf16) == expected
 
 
 def test_bf16_is_refused_where_it_cannot_be_had():
     with pytest.raises(InputError, match="precision: bf16, but this device"):
-        resolve_precision("bf16", Choice("cuda", "w", None), can_bf16=False)
+        resolve_precision("bf16", DeviceChoice("cuda", "w", None), can_bf16=False)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,6 @@ from conftest import REPOSITORY
 PACKAGES = ("ecg_generator_with_train_src", "experiment", "scripts")
 MOST_LINES = {"file": 400, "class": 200, "function": 60}
 ENTRY_POINTS = {"main", "parse_arguments"}  # every command has its own; a list of flags may be long
-LEFTOVERS = {  # names that two modules still share, and why
-    "run": "the supervisor's is to get a name of its own",
-    "read_pages": "export_clean_grid's is to get a name of its own",
-    "Choice": "the backend's is to get a name of its own",
-    "report": "three commands print their last line with it",
-}
 GENERATOR, TESTS = "ecg_generator_with_train_src", "tests"
 TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file that tests them
     f"{GENERATOR}/common/classes.py": "scoring/test_page_scores.py",
@@ -88,7 +82,7 @@ def test_no_two_public_functions_or_classes_share_a_name(trees):
         for node in tree.body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
                 places[node.name].append(str(path))
-    allowed = ENTRY_POINTS | LEFTOVERS.keys()
+    allowed = ENTRY_POINTS
     assert {name: found for name, found in places.items() if len(found) > 1 and name not in allowed} == {}
 
 
