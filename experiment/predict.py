@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = find_images(arguments.images)
     truth_of = find_truth(arguments.truth_root) if arguments.truth_root else lambda name: None
     if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
-        raise InputError(f"{arguments.truth_root}: has no truth of any of the images (matched by name)")
+        raise InputError(f"{arguments.truth_root}: has no truth for any of the images (matched by name)")
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     work = PredictOptions(
         arguments.output_dir, arguments.checkpoint, arguments.tile, arguments.tta, arguments.px_per_mm

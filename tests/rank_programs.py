@@ -24,9 +24,8 @@ from experiment.training.trainer import Trainer
 
 
 def say(found: dict) -> None:
-    """One line, in one piece: torchrun's ranks share their output and do not buffer it."""
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
+    """One line, written at once: ranks share their output, as threads of one process or under torchrun."""
+    os.write(1, (json.dumps(found) + "\n").encode())
 
 
 def config_for(root: str, **changes):

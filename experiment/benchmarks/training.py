@@ -27,7 +27,7 @@ def benchmark_train(config_path: Path, overrides: list[str], device: str, num_st
 def measure_training(backend, config, num_steps: int) -> int:
     """Time several epochs on one rank, and after each as many steps on a cached batch."""
     trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))
-    meter = trainer.new_meter()
+    meter = trainer.state.new_meter()
     batch = next(iter(backend.wrap_loader(trainer.source.train_batches(1))))
     train_s(trainer, meter, itertools.repeat(batch, num_steps))  # this compiles, and starts the workers
     loop_s, step_s = [], []

@@ -23,7 +23,7 @@ def flat_sheet(grid: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np
     common = _common_wave_vector(spectra.sum(axis=0))
     waves = np.stack([common, [-common[1], common[0]]])
     found, contrast = _local_wave_vectors(spectra, waves)
-    weight = np.sqrt(np.clip(np.log(contrast.min(axis=0) / CLEAR_PEAK), 0, 1))
+    weight = np.sqrt(np.clip(np.log(np.maximum(contrast.min(axis=0), 1e-9) / CLEAR_PEAK), 0, 1))
     height, width = grid.shape
     reach = max(grid.shape) / 2
 

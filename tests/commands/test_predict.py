@@ -279,7 +279,7 @@ def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
         (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
         (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
         (["--images", one, "--checkpoint", one], "truncated or not a safetensors file"),
-        (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: is no multiple of 2"),
+        (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: must be a multiple of 2"),
         (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
     ]
     for arguments, message in cases:
@@ -294,7 +294,7 @@ def test_a_mask_of_another_size_is_reported(checkpoint, tmp_path, capsys):
     (masks / "page.png").write_bytes(encode_classes(np.zeros((9, 8), np.uint8)))
     arguments = ["--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--truth-root", tmp_path]
     assert run_predict(*arguments, "--output-dir", tmp_path / "out") == 1
-    assert "is 8x9, its image 8x8" in capsys.readouterr().err
+    assert "is 8x9 pixels, but its image is 8x8" in capsys.readouterr().err
 
 
 def test_pages_are_found_in_folders_below_and_results_of_earlier_runs_are_none(tmp_path):
@@ -329,7 +329,7 @@ def test_a_truth_that_knows_none_of_the_images_is_refused(checkpoint, tmp_path):
         "experiment/predict.py", *arguments, "--output-dir", tmp_path / "out", "--device", "cpu"
     )
     assert result.returncode == 2
-    assert "has no truth of any of the images" in result.stderr
+    assert "has no truth for any of the images" in result.stderr
 
 
 def test_the_pages_of_a_pdf_are_predicted_one_by_one(checkpoint, tmp_path):
