@@ -1,12 +1,12 @@
-"""Where a page's points lie in a scan or photo of it.
+"""Where the points of a page lie in a scan or photo of it.
 
-The map is defined backwards, from the image to the page, in closed form: a scanner's feed, lens, then the plane's
-homography, then the paper's own displacement
+The map is defined backwards, from the image to the page, in closed form: first a scanner's feed, then the lens, the
+plane's homography, and the paper's own displacement d:
 
     page point = flat point + d(flat point),    |grad d| < 1.
 
-Images are warped with it directly; points of the page are placed by inverting it one step after the other. All
-coordinates are canvas coordinates (pixel index = canvas - 0.5), lengths of the paper are millimetres.
+Images are warped with it directly. Points of the page are placed in the image by inverting it step by step. All
+coordinates are canvas coordinates (pixel index = canvas - 0.5); lengths on the paper are in millimetres.
 """
 
 from typing import Literal
@@ -16,47 +16,46 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy.ndimage import map_coordinates
 
-LATTICE_PX = 8  # the map is evaluated this densely and interpolated between: within 0.02 px
-SCALE_STRIDE = 4  # stride over the lattice where only scales are asked for
+LATTICE_PX = 8  # the map is evaluated this densely; interpolation between is exact to 0.02 px
+SCALE_STRIDE = 4  # scales are measured at every fourth point of the lattice
 MAX_PAGE_PX = 30_000.0  # cv2.remap takes 16-bit coordinates
-TOLERANCE_PX = 1e-5
+TOLERANCE_PX = 1e-5  # the inverse is found when points move by less than this
 MAX_STEPS = 200
 
 Row = tuple[float, float, float]
 
 
 class Wave(BaseModel):
-    """Curl and ripple: points move along (shift_x_mm, shift_y_mm) by the sine of their place."""
+    """A wave that curls or ripples the paper: points move along (shift_x_mm, shift_y_mm) by the sine of their place."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     waves_per_mm_x: float
     waves_per_mm_y: float
-    phase: float  # from 0 to 2 pi
+    phase: float  # 0 to 2 pi
     shift_x_mm: float
     shift_y_mm: float
 
 
 class Crease(BaseModel):
-    """A fold: paper on either side of a line through (x_mm, y_mm) moves across it by up to shift_mm."""
+    """A fold: paper on both sides of a line through (x_mm, y_mm) moves across that line by up to shift_mm."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     x_mm: float
     y_mm: float
-    angle_deg: float  # direction of the line, clockwise from the x axis
+    angle_deg: float  # the line's direction, clockwise from the x axis
     width_mm: float
-    length_mm: float  # it fades out this far from its point
+    length_mm: float  # the fold fades out this far from its point
     shift_mm: float
-    relief: float  # brightness step across it, in parts of 1; negative: dark on the other side
+    relief: float  # step of brightness across the fold, in parts of 1; negative: the other side is dark
     reach_mm: float = 25.0  # how far from the line the paper is turned
-    kink: float = (
-        0.0  # slope of the displacement beside the line, opposite on the other side: lines have a corner here
-    )
+    # slope of the displacement beside the line, opposite on the other side: printed lines have a corner here
+    kink: float = 0.0
     kink_angle_deg: float = 0.0  # direction of that displacement
 
     def kink_mm(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
-        """Displacement along the kink's direction: a ridge seen from the side."""
+        """Displacement along the kink's direction; it has the shape of a ridge."""
         rounded = np.sqrt(np.square(self.across_mm(x_mm, y_mm)) + self.width_mm**2) - self.width_mm
         height_mm = self.reach_mm * -np.expm1(-rounded / self.reach_mm)
         return self.kink * height_mm * self.presence(x_mm, y_mm)
@@ -67,7 +66,7 @@ class Crease(BaseModel):
         return (x_mm - self.x_mm) * normal_x + (y_mm - self.y_mm) * normal_y
 
     def presence(self, x_mm: np.ndarray, y_mm: np.ndarray) -> np.ndarray:
-        """1 at its point, falling along the line."""
+        """How much of the fold there is: 1 at its point, falling along the line."""
         normal_x, normal_y = self.normal
         along_mm = (x_mm - self.x_mm) * normal_y - (y_mm - self.y_mm) * normal_x
         return np.exp(-np.square(along_mm / self.length_mm))
@@ -80,19 +79,19 @@ class Crease(BaseModel):
 
 
 class Feed(BaseModel):
-    """How a sheet-fed scanner's rollers moved the paper: lines of the image that skipped or repeated some of it.
+    """How the rollers of a sheet-fed scanner moved the paper: some lines of the image skip or repeat a little of it.
 
-    Piecewise linear between its knots. Where these are LATTICE_PX apart on the lattice, the dense tables are exact.
+    It is piecewise linear between its knots. If these lie on the lattice of LATTICE_PX, the dense tables are exact.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    axis: Literal["x", "y"]  # of the image, along which the paper moved
+    axis: Literal["x", "y"]  # the image's axis along which the paper moved
     image_px: tuple[float, ...]  # knots, increasing
-    even_px: tuple[float, ...]  # where they would lie had the paper moved evenly, increasing
+    even_px: tuple[float, ...]  # where the knots would lie if the paper had moved evenly, increasing
 
     def even(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image points as an even feed would have put them; beyond the knots it goes on as at the last one."""
+        """Where an even feed would have put image points; beyond the knots, the shift stays as at the last one."""
         return self._moved(x_px, y_px, self.image_px, 1)
 
     def uneven(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,14 +106,14 @@ class Feed(BaseModel):
 
 
 class Bend(BaseModel):
-    """A displacement measured on a page: a cubic B-spline whose coefficients stand `step_mm` apart, rows downwards.
+    """A displacement measured on a page: a cubic B-spline with a coefficient every `step_mm`, row by row downwards.
 
-    Beyond its lattice it goes on as at its edge.
+    Beyond its lattice, the displacement stays as at the edge.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    left_mm: float  # place of the first coefficient
+    left_mm: float  # the place of the first coefficient
     top_mm: float
     step_mm: float
     shift_x_mm: tuple[tuple[float, ...], ...]
@@ -130,22 +129,22 @@ class Bend(BaseModel):
 
 
 class PageMap(BaseModel):
-    """All that places a page in an image. With a homography alone, the paper is flat and the lens straight."""
+    """Everything that places a page in an image. With a homography alone, paper is flat and the lens has no fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    homography: tuple[Row, Row, Row]  # flat page px -> image px before the lens
-    width_px: int = 0  # size of the image
+    homography: tuple[Row, Row, Row]  # maps flat page px to image px without the lens
+    width_px: int = 0  # the image's size
     height_px: int = 0
-    lens: float = 0.0  # image point = (lens-free point) pulled by this share at the corners; positive: barrel
-    px_per_mm: float = 1.0  # scale of the page
+    lens: float = 0.0  # the lens pulls the image's corners inwards by this share; positive: barrel distortion
+    px_per_mm: float = 1.0  # scale of the page's pixels
     waves: tuple[Wave, ...] = ()
     creases: tuple[Crease, ...] = ()
-    bends: tuple[Bend, ...] = ()  # registered pages have them
-    feed: Feed | None = None  # scans have one
+    bends: tuple[Bend, ...] = ()  # registered pages have these
+    feed: Feed | None = None  # only scans have one
 
     def displacement_px(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d at flat points, in pixels of the page."""
+        """The displacement d at flat points, in pixels of the page."""
         x_mm, y_mm = x_px / self.px_per_mm, y_px / self.px_per_mm
         shift_x, shift_y = np.zeros_like(x_mm), np.zeros_like(y_mm)
         for wave in self.waves:
@@ -177,7 +176,7 @@ class PageMap(BaseModel):
         return project(np.linalg.inv(np.array(self.homography)), free_x, free_y)
 
     def page_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Page point that an image point shows."""
+        """The page point that an image point shows."""
         flat_x, flat_y = self.flat_of_image(x_px, y_px)
         shift_x, shift_y = self.displacement_px(flat_x, flat_y)
         return flat_x + shift_x, flat_y + shift_y
@@ -193,7 +192,7 @@ class PageMap(BaseModel):
 
 
 def place_on_image(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image points (float64) that show the given page points: exact to 0.001 px.
+    """Return the image points (float64) that show the given page points, exact to 0.001 px.
 
     `PageMap.model_validate(sample.page_to_image)` is a sample's map. Points may lie outside the image.
     """
@@ -228,14 +227,14 @@ def _solve(step, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def project(homography: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points through a 3x3 homography."""
+    """Map points with a 3x3 homography."""
     (a, b, c), (d, e, f), (g, h, i) = homography
     depth = g * x + h * y + i
     return (a * x + b * y + c) / depth, (d * x + e * y + f) / depth
 
 
 def lattice(width_px: int, height_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres of blocks of LATTICE_PX that cover an image and one block more on each side."""
+    """The centres of blocks of LATTICE_PX that cover an image, with one more block on each side."""
     columns, rows = -(-width_px // LATTICE_PX) + 2, -(-height_px // LATTICE_PX) + 2
     x_px = (np.arange(columns) - 0.5) * LATTICE_PX
     y_px = (np.arange(rows) - 0.5) * LATTICE_PX
@@ -243,28 +242,30 @@ def lattice(width_px: int, height_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def upsample(values: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
-    """A lattice's values, shape (rows, columns[, channels]), at every pixel."""
+    """Interpolate the values of a lattice, (rows, columns[, channels]), at every pixel."""
     rows, columns = values.shape[:2]
     dense = cv2.resize(values, (columns * LATTICE_PX, rows * LATTICE_PX), interpolation=cv2.INTER_LINEAR)
     return dense[LATTICE_PX : LATTICE_PX + height_px, LATTICE_PX : LATTICE_PX + width_px]
 
 
 def dense_index(page_map: PageMap, scale: float = 1.0, offset_px: float = 0.0) -> np.ndarray:
-    """For every pixel of the image the pixel index, as cv2.remap takes it, in the page resized by `scale` and laid at
-    (offset_px, offset_px); shape (height, width, 2), float32."""
+    """The page's pixel index for every pixel of the image, as cv2.remap takes it: (height, width, 2) float32.
+
+    The page is taken as resized by `scale` and laid at (offset_px, offset_px).
+    """
     page_px = np.stack(page_map.page_of_image(*lattice(page_map.width_px, page_map.height_px)), axis=-1)
     index = np.clip(page_px * scale + (offset_px - 0.5), -MAX_PAGE_PX, MAX_PAGE_PX).astype(np.float32)
     return upsample(index, page_map.width_px, page_map.height_px)
 
 
 def local_scales(page_map: PageMap, page_width_px: int, page_height_px: int) -> np.ndarray:
-    """Image pixels a page pixel, at points of the page all over the image; 1-D, never empty."""
+    """Image pixels per page pixel, measured all over the page's part of the image; 1-D, never empty."""
     x_px, y_px = (
         along[::SCALE_STRIDE, ::SCALE_STRIDE] for along in lattice(page_map.width_px, page_map.height_px)
     )
     step_px = LATTICE_PX * SCALE_STRIDE
     page_x, page_y = page_map.page_of_image(x_px, y_px)
     (x_down, x_right), (y_down, y_right) = np.gradient(page_x, step_px), np.gradient(page_y, step_px)
-    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels for each image pixel
+    area = np.abs(x_right * y_down - x_down * y_right)  # page pixels per image pixel
     inside = (page_x > 0) & (page_x < page_width_px) & (page_y > 0) & (page_y < page_height_px)
     return 1 / np.sqrt(area[inside] if inside.any() else area.ravel())

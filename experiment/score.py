@@ -1,11 +1,11 @@
 """python experiment/score.py --predictions readings --truth-root ori_csv/train --out scores.csv
 
-Score signals that were read from pages by the competition's metric (dB, at most 25.84), with the signal-to-noise
-ratio, RMSE and correlation of each lead and a table per page type. Predictions are a folder of <record>-<type>.csv or
-<dataset sample>.csv, as digitize.py names them after its images, or a submission (.csv, .parquet). The truth is a
-folder of records, <root>/<id>.csv or <root>/<id>/<id>.csv, or another submission for the first. The sampling rate is a
-tenth of a record's rows. Leads of a full record are compared as far as the prediction shows them. A page that could not
-be read counts as a ratio of 0 and as 0 dB, a lead without a value as a flat line.
+Score signals that were read from pages. The score is the competition's (in dB, at most 25.84); beside it stand the
+signal-to-noise ratio, RMSE and correlation of each lead, and a table by page type. Predictions are a folder of CSVs
+that digitize.py wrote (<record>-<type>.csv or <dataset sample>.csv), or a submission (.csv, .parquet). The truth is a
+folder of records (<root>/<id>.csv or <root>/<id>/<id>.csv); for a submission it may be another submission. The sampling
+rate is a tenth of a record's rows. Leads of a full record are compared as far as the prediction shows them. A page that
+could not be read counts as a ratio of 0 and as 0 dB, and a lead without any value as a flat line.
 """
 
 import argparse
@@ -34,11 +34,11 @@ from experiment.scoring.score_tables import lead_table, type_table, write_scores
 from experiment.scoring.signal_metric import PageScore, score_db, score_signals
 from experiment.scoring.submission import read_submission
 
-SUBMITTED = "submission"  # the type of its pages
+SUBMITTED = "submission"  # the page type of all pages of a submission
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Score all predictions; exit code 1 if one could not be compared."""
+    """Score all predictions. Return the exit code: 0, or 1 if one could not be compared."""
     args = parse_arguments(argv)
     started = time.perf_counter()
     skipped = SkipReport((args.out or args.predictions).with_suffix(".skipped.txt"))
@@ -54,21 +54,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--predictions", type=Path, required=True, help="folder of signals in mV, or a submission"
+        "--predictions", type=Path, required=True, help="folder of CSVs with signals in mV, or a submission"
     )
     parser.add_argument(
         "--truth-root", type=Path, required=True, help="folder of the records, or the truth as a submission"
     )
-    parser.add_argument("--out", type=Path, help="table to write, CSV: a row for each page and lead")
+    parser.add_argument("--out", type=Path, help="CSV to write: a table with one row per page and lead")
     add_num_workers(parser)
     return parser.parse_args(argv)
 
 
 def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tuple[ScoredPage, PageScore]]:
-    """Score every CSV of a folder that is named after a record; notes those that cannot be compared."""
+    """Score every CSV of a folder that is named after a record, and note those that cannot be compared."""
     if args.truth_root.is_file():
         raise InputError(f"{args.truth_root}: is a file; a folder of predictions needs a folder of records")
     records = find_records(args.truth_root)
@@ -90,26 +90,27 @@ def score_submission(args: argparse.Namespace) -> Iterator[tuple[ScoredPage, Pag
     missing = sorted(truth.keys() ^ submitted.keys())
     if missing:
         raise InputError(
-            f"{args.predictions}: {len(missing)} pages are in one of prediction and truth only, {missing[0]} first"
+            f"{args.predictions}: {len(missing)} pages are only in the prediction or only in the truth, "
+            f"such as {missing[0]}"
         )
     for name, predicted_mv in tqdm(submitted.items(), desc="score", unit="page", disable=None):
         truth_mv = truth[name]
         for lead, wanted, there in zip(LEADS, count(truth_mv), count(predicted_mv), strict=True):
             if wanted != there:
                 raise InputError(
-                    f"{args.predictions}: page {name}: lead {lead} has {there} rows, its truth {wanted}"
+                    f"{args.predictions}: page {name}: lead {lead} has {there} rows, but its truth has {wanted}"
                 )
         score = score_signals(truth_mv, predicted_mv, truth_mv.shape[1] // RECORD_DURATION_S)
         yield ScoredPage(name, name, SUBMITTED, args.predictions), score
 
 
 def count(signals_mv: np.ndarray) -> np.ndarray:
-    """Values of each lead, shape (12,)."""
+    """Count the values of each lead: shape (12,)."""
     return np.isfinite(signals_mv).sum(axis=1)
 
 
 def submitted_truth(truth_root: Path, submitted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The truth of the pages as a submission has it: from another, or what the default page shows of the records."""
+    """The truth in the form of a submission: another submission, or what the default page shows of the records."""
     if truth_root.is_file():
         return read_submission(truth_root)
     records = find_records(truth_root)
@@ -117,7 +118,7 @@ def submitted_truth(truth_root: Path, submitted: dict[str, np.ndarray]) -> dict[
 
 
 def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
-    """What the competition's page shows of a record, (12, samples), each lead moved to the left."""
+    """Cut a record (12, samples) to what the competition's page shows of it, with each lead moved to the left."""
     if np.isfinite(truth_mv).all():
         rows = truth_mv.shape[1]
         truth_mv = np.where(DEFAULT_SETUP.shown(rows / RECORD_DURATION_S, rows).T, truth_mv, np.nan)
@@ -126,7 +127,7 @@ def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
 
 
 def report_scores(args: argparse.Namespace, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
-    """The last line: the score of all pages."""
+    """Print the last line, with the score of all pages."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} predictions", file=sys.stderr)
     table = f" -> {args.out}" if args.out else ""

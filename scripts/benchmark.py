@@ -1,13 +1,13 @@
 """python scripts/benchmark.py render --csv-root data/sample_records
 
-Measure speed as ratios within one run on this machine, and accuracy step by step. `render`: what drawing and building a
-page costs beside encoding the same page's images with OpenCV at PNG level 1, the share of encoding and decoding,
-memory, and how both steps grow with records and workers. The records are copied under new names until there are
---num-records.
-`degrade`: pages a second and core of every degradation profile, reading and encoding included.
-`train`: what the input costs the training loop, and how far its step is from the device's peak.
-`predict`: what a scanned page and a 12-megapixel photo cost beside the network alone, and memory.
-`read`: what the signals of a page cost beside predict.py on the same pages, and memory.
+Measure speed, as ratios within one run on this machine, and accuracy, step by step.
+`render`: what drawing and building a page cost compared with encoding its images with OpenCV at PNG level 1; the share
+of encoding and decoding; memory; and how both steps grow with records and workers. Records are copied under new names
+until there are --num-records.
+`degrade`: pages per second and core of every degradation profile, reading and encoding included.
+`train`: what the input costs the training loop, and how far a step is from the device's peak.
+`predict`: what a scanned page and a 12-megapixel photo cost compared with the network alone, and memory.
+`read`: what reading the signals of a page costs compared with predict.py on the same pages, and memory.
 `ladder`: where the reading of pages with known signals loses, step by step and page by page.
 """
 
@@ -22,14 +22,14 @@ from experiment.benchmarks.commands import COMPETITION
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one benchmark."""
+    """Run the chosen benchmark."""
     args = parse_arguments(argv)
     print(f"{platform.processor() or platform.machine()}, {available_cores()} cores, {date.today()}")
     args.run(args)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = make_parser(__doc__)
     commands = parser.add_subparsers(
         dest="benchmark", required=True, metavar="render|degrade|train|predict|read|ladder"
@@ -54,18 +54,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def add_records(command: argparse.ArgumentParser) -> None:
-    """The records that pages are drawn from."""
+    """Add the flag for the records that pages are drawn from."""
     command.add_argument("--csv-root", type=Path, default=Path("data/sample_records"), help="records to draw")
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
-    """The network, and where it runs."""
-    command.add_argument("--checkpoint", type=Path, help="weights to use; the shipped ones if not given")
-    command.add_argument("--device", default="auto", help="where: auto, tpu, xla-cpu, cuda or cpu")
+    """Add the flags for the network and for where it runs."""
+    command.add_argument("--checkpoint", type=Path, help="weights to use; if not given, the shipped ones")
+    command.add_argument("--device", default="auto", help="device to use: auto, tpu, xla-cpu, cuda or cpu")
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
-    """`train`."""
+    """Add the flags of `train`."""
     train = commands.add_parser("train", help="the training loop")
     config = Path("experiment/configs/demo_cpu.yaml")
     train.add_argument("--config", type=Path, default=config, help="configuration of the run")
@@ -76,18 +76,18 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def add_read(commands: argparse._SubParsersAction) -> None:
-    """`read`."""
+    """Add the flags of `read`."""
     read = commands.add_parser("read", help="reading signals back")
     add_records(read)
     read.add_argument("--num-pages", type=positive_int, default=12, help="pages of each layout")
     add_network(read)
-    layouts = "of the pages; 12x1, for one, takes full records"
+    layouts = "layouts of the pages; some, such as 12x1, need full records"
     read.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=[COMPETITION], help=layouts)
     read.set_defaults(run=run_read)
 
 
 def add_ladder(commands: argparse._SubParsersAction) -> None:
-    """`ladder`."""
+    """Add the flags of `ladder`."""
     ladder = commands.add_parser("ladder", help="where the reading of pages loses")
     ladder.add_argument(
         "--images", type=Path, nargs="+", required=True, help="images <id>-<type>, or folders of them"
@@ -99,39 +99,39 @@ def add_ladder(commands: argparse._SubParsersAction) -> None:
     ladder.set_defaults(run=run_ladder)
 
 
-# The benchmarks load torch, which --help does not need.
+# Benchmarks are imported when they run, because they load torch, which --help does not need.
 
 
 def run_render(args: argparse.Namespace) -> None:
-    """`render`."""
+    """Run `render`."""
     from experiment.benchmarks.pages import benchmark_render
 
     benchmark_render(args.csv_root, args.num_records)
 
 
 def run_degrade(args: argparse.Namespace) -> None:
-    """`degrade`."""
+    """Run `degrade`."""
     from experiment.benchmarks.pages import benchmark_degrade
 
     benchmark_degrade(args.csv_root, args.num_records)
 
 
 def run_train(args: argparse.Namespace) -> None:
-    """`train`."""
+    """Run `train`."""
     from experiment.benchmarks.training import benchmark_train
 
     benchmark_train(args.config, args.overrides, args.device, args.num_steps)
 
 
 def run_predict(args: argparse.Namespace) -> None:
-    """`predict`."""
+    """Run `predict`."""
     from experiment.benchmarks.network import NetworkRun, benchmark_predict
 
     benchmark_predict(NetworkRun(args.csv_root, args.num_pages, args.checkpoint, args.device))
 
 
 def run_read(args: argparse.Namespace) -> None:
-    """`read`."""
+    """Run `read`."""
     from experiment.benchmarks.network import NetworkRun, benchmark_read
 
     run = NetworkRun(args.csv_root, args.num_pages, args.checkpoint, args.device)
@@ -139,7 +139,7 @@ def run_read(args: argparse.Namespace) -> None:
 
 
 def run_ladder(args: argparse.Namespace) -> None:
-    """`ladder`."""
+    """Run `ladder`."""
     from experiment.benchmarks.ladder import benchmark_ladder
 
     benchmark_ladder(args.images, args.truth_root, args.checkpoint, args.device)

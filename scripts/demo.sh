@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bash scripts/demo.sh: the whole pipeline on simulated records, on the CPU: records, grid, waveforms, dataset,
-# training, prediction. About 4 minutes on two cores after the installation; run again, it reuses what is there.
+# bash scripts/demo.sh: run the whole pipeline on simulated records, on the CPU: records, grid, waveforms, dataset,
+# training, prediction. After the installation it takes about 4 minutes on two cores. A second run reuses the files.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
@@ -17,7 +17,7 @@ step "1/6 sample records"
 
 step "2/6 grid"
 if [ -f "$grid" ] && [ -f "$mask" ]; then
-    echo "there: $grid, $mask"
+    echo "already there: $grid, $mask"
 else
     "$PYTHON" -m ecg_generator_with_train_src.export_clean_grid
 fi

@@ -1,10 +1,11 @@
-# Sourced by demo.sh and test.sh: leaves $PYTHON, a Python that has all that requirements.txt lists.
-# An active environment that has torch is used as it is (what it lacks besides is added, its torch stays); else
-# .venv is made beside this file's folder. About 4 GB are downloaded the first time, torch foremost.
+# demo.sh, test.sh, finetune.sh and train_pretrained.sh source this file. It sets $PYTHON to a Python that has every
+# package of requirements.txt.
+# An active environment that has torch is used: it keeps its torch, and missing packages are installed into it.
+# Otherwise .venv is made beside this file's folder. The first time, about 4 GB are downloaded, mostly torch.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-supported() { # is $1 a Python 3.10-3.13?
+supported() { # succeeds if $1 is a Python 3.10 to 3.13
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
@@ -21,7 +22,7 @@ requirements_without_torch() {
     grep -v '^torch' "$root/requirements.txt"
 }
 
-install_once() { # install_once STAMP PIP-ARGUMENTS...: nothing to do if the lists are those of the last time
+install_once() { # install_once STAMP PIP-ARGUMENTS...: install unless the lists are the same as the last time
     local stamp=$1 lists
     shift
     lists=$(cat "$root/requirements.txt" "$root/pyproject.toml" | cksum)

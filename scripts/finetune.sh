@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # bash scripts/finetune.sh FOLDER [key=value …]: train the shipped weights further on your own pages.
 #
-# FOLDER holds records and their scans or photos, <id>/<id>.csv beside <id>/<id>-0005.jpg (the types and formats are in
-# the README). The pages are found in their pictures and labelled, pages of the same records are drawn and degraded, and
-# both train the shipped weights. A tenth of the recordings is held out: their real pages are read with the shipped
-# weights and with the new ones, and both are scored. If it is broken off, the same command goes on.
-# key=value settings go to train_tpu.py, such as run.epochs=2.
+# FOLDER holds records and their scans or photos: <id>/<id>.csv beside <id>/<id>-0005.jpg (the README lists types and
+# formats). The pages are found in their pictures and labelled, pages of the same records are drawn and degraded, and
+# both train the shipped weights further. A tenth of the recordings is held out: their real pages are read with the
+# shipped weights and with the new ones, and both readings are scored. If the script is interrupted, the same command
+# continues. Settings key=value, such as run.epochs=2, go to train_tpu.py.
 set -euo pipefail
 folder=$(realpath "${1:?give a folder of records and their pages: <id>/<id>.csv and <id>/<id>-0005.jpg}")
 shift
@@ -22,7 +22,7 @@ echo "== 1/5 pages of the records"
     --image-dir "$data/wave_images" --mask-dir "$data/wave_masks" --calibration-pulse left none
 
 echo "== 2/5 real pages registered, drawn pages degraded"
-# A page that cannot be registered is named and left out: that is exit code 1, and no reason to stop
+# A page that cannot be registered is named and left out; this gives exit code 1, but is no reason to stop
 "$PYTHON" scripts/build_dataset.py --input-root "$folder" --mask image_data/complete_mask.png \
     --wave-root "$data/wave_images" --output-root "$data/dataset" --real-pages all \
     --profiles kaggle --draw-profiles 3 --val-fraction 0.1 || [ $? = 1 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bash scripts/test.sh [PYTEST ARGUMENTS...]: set up as demo.sh does, then run the whole test suite.
+# bash scripts/test.sh [PYTEST ARGUMENTS...]: set up the environment as demo.sh does, then run the whole test suite.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# bash scripts/train_pretrained.sh PTB_XL_FOLDER: the shipped weights from nothing but PTB-XL as its authors publish it:
-# CSVs, pages in seven layouts, two of nine profiles each, training, export. Broken off, it goes on where it was.
+# bash scripts/train_pretrained.sh PTB_XL_FOLDER: make the shipped weights from PTB-XL as its authors publish it.
+# The steps are: CSVs, pages in seven layouts, two of nine profiles for each page, training, export. If the script is
+# interrupted, the same command continues where it stopped.
 set -euo pipefail
 ptbxl_root=${1:?give the folder of PTB-XL, with ptbxl_database.csv and records500/ in it}
 ptbxl_root=$(realpath "$ptbxl_root")
@@ -12,7 +13,7 @@ data=data/ptbxl
 run=runs/pretrained_run
 layouts=(3x4+1 3x4 3x4+3 6x2 6x2+1 12x1 4x3)
 
-render() { # render CSV-FOLDER FLAGS...: pages of all records of a folder
+render() { # render CSV-FOLDER FLAGS...: draw pages of all records of a folder
     "$PYTHON" scripts/batch_render_waveforms.py --csv-root "$1" --grid "$grid" \
         --image-dir "$data/wave_images" --mask-dir "$data/wave_masks" "${@:2}"
 }
@@ -39,7 +40,7 @@ echo "== two of the nine profiles for each page"
     --wave-root "$data/wave_images" --output-root "$data/dataset" --profiles kaggle --draw-profiles 2 --val-fraction 0.1
 
 echo "== training"
-# glibc gives large blocks back to the system after every step and fetches them anew, which costs time on a CPU
+# By default glibc returns large blocks to the system after every step and fetches them again, which slows a CPU down
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
 "$PYTHON" experiment/train_tpu.py --config experiment/configs/pretrained.yaml
 

@@ -13,7 +13,7 @@ import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import read_dataset_info
-from experiment.backend.backend import Choice, LaunchOptions
+from experiment.backend.backend import DeviceChoice, LaunchOptions
 from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.network.model import GridWaveNet
@@ -147,7 +147,7 @@ def main(device: str, *programs: str) -> int:
     for folder in caches:
         xla.open_cache(Path(folder) / "xla_cache")
     if device == "ranks":
-        choice = Choice("xla-cpu", "test", None, pjrt_device="CPU")
+        choice = DeviceChoice("xla-cpu", "test", None, pjrt_device="CPU")
         return xla.launch_ranks(choice, LaunchOptions("xla-cpu"), several, (programs,))
     return launch(LaunchOptions(device), several, programs)
 

@@ -7,10 +7,14 @@ import pytest
 
 MODULES = (
     "ecg_generator_with_train_src.dataset.page_names",
+    "ecg_generator_with_train_src.degrade.apply",
     "ecg_generator_with_train_src.page.compose",
     "ecg_generator_with_train_src.page.page",
     "ecg_generator_with_train_src.page.records",
     "ecg_generator_with_train_src.register.registration",
+    "experiment.reading.rectify",
+    "experiment.reading.trace_decoding",
+    "experiment.scoring.signal_metric",
 )
 
 

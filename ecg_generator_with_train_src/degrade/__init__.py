@@ -1,1 +1,1 @@
-"""What happens to a page between the printer and the picture: print, wear, optics, screens, cameras."""
+"""Everything that happens to a page between the printer and the picture: print, wear, optics, screens, cameras."""

@@ -1,4 +1,4 @@
-"""A page and its labels, as a scan or photo of it: one warp for the image and all coverages, then light and sensor."""
+"""Turn a page and its labels into a scan or photo: one warp for the image and all coverages, then light and sensor."""
 
 from dataclasses import dataclass, replace
 
@@ -30,25 +30,42 @@ from ecg_generator_with_train_src.page.grid import CORE_MM
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page_map import PageMap, dense_index, local_scales, place_on_image
 
-LID_RGB = (250, 250, 248)  # what a scanner sees beside the sheet
-SUBPIXEL_BITS = 4
-MIN_LINE_PX = 1.2  # labels of thinner lines are widened to this in the image
-MAX_SHRINK = 0.8  # of a page before it is warped to much less than its size
+LID_RGB = (250, 250, 248)  # a scanner's lid, which shows beside the sheet
+SUBPIXEL_BITS = 4  # polygons are drawn in sixteenths of a pixel
+MIN_LINE_PX = 1.2  # the labels of thinner lines are widened to this width in the image
+MAX_SHRINK = 0.8  # a page is resized first if its warp would shrink it to less than this
 
 
 @dataclass(frozen=True)
 class DegradedPage:
-    """All of shape (height, width, ...), uint8."""
+    """A scan or photo and its labels. All arrays are uint8 and (height, width, ...)."""
 
-    image: np.ndarray  # RGB, before the JPEG
+    image: np.ndarray  # RGB, not yet compressed as JPEG
     classes: np.ndarray  # 0 background, 1 grid, 2 waveform, 255 no paper
-    coverage: np.ndarray  # of the traces
+    coverage: np.ndarray  # how much of each pixel the traces cover: 0 to 255
 
 
 def degrade(
     page: ComposedPage, paper: PaperGeometry, pen_px: float, degradation: Degradation
 ) -> DegradedPage:
-    """Print, wear, warp and photograph a page. The same arguments give the same bytes."""
+    """Print, wear, warp and photograph a page. The same arguments give the same bytes.
+
+    `paper` and `pen_px`, the pen's diameter, are in the page's pixels. The image has the size in pixels of
+    `degradation.page_map`, which `sample_degradation` draws.
+
+    >>> from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
+    >>> from ecg_generator_with_train_src.page.grid import draw_grid, draw_grid_mask
+    >>> scale = {"px_per_mm_x": 4.0, "px_per_mm_y": 4.0, "major_x_px": 2.0, "major_y_px": 2.0}
+    >>> paper = PaperGeometry(width_px=640, height_px=480, **scale)
+    >>> trace = np.zeros((480, 640), np.uint8)
+    >>> trace[200:204, 100:500] = 255
+    >>> grid_mask, blank = draw_grid_mask(paper), np.zeros_like(trace)
+    >>> page = ComposedPage(draw_grid(paper), grid_mask, trace, blank, grid_mask)
+    >>> drawn = sample_degradation(np.random.default_rng(0), "photo_print", paper, photo_size_px=800)
+    >>> photo = degrade(page, paper, pen_px=4.0, degradation=drawn)
+    >>> photo.image.shape, np.unique(photo.classes).tolist()
+    ((600, 800, 3), [0, 1, 2, 255])
+    """
     effects, page_map = degradation.effects, degradation.page_map
     rng = random_stream(degradation.texture_seed, "textures")
     printed = print_page(page.image.copy(), effects, paper, rng)
@@ -67,15 +84,15 @@ def degrade(
 
 @dataclass(frozen=True)
 class Warp:
-    """How a page's pixels come into an image."""
+    """How the pixels of a page are mapped to the pixels of an image."""
 
-    shrink: float  # of the page before it is warped
-    finest: float  # image pixels a page pixel, where the page is seen from farthest
-    tables: tuple[np.ndarray, np.ndarray]  # for cv2.remap
+    shrink: float  # the page is resized by this factor before it is warped
+    finest: float  # image pixels per page pixel where the page is farthest from the camera
+    tables: tuple[np.ndarray, np.ndarray]  # what cv2.remap takes
 
 
 def prepare_warp(page_map: PageMap, paper: PaperGeometry) -> Warp:
-    """Tables of a map, for any number of layers."""
+    """Compute the tables of a map once; they can warp any number of layers."""
     scales = local_scales(page_map, paper.width_px, paper.height_px)
     shrink = min(1.0, float(np.median(scales)) / MAX_SHRINK)
     tables = cv2.convertMaps(dense_index(page_map, shrink), None, cv2.CV_16SC2)
@@ -85,9 +102,9 @@ def prepare_warp(page_map: PageMap, paper: PaperGeometry) -> Warp:
 def warp_labels(
     page: ComposedPage, present: np.ndarray, paper: PaperGeometry, pen_px: float, warp: Warp
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Classes, the traces' coverage and the paper's, (height, width) uint8 of the image.
+    """Return the classes, the traces' coverage and the paper's coverage in the image, each (height, width) uint8.
 
-    `present` is the page's paper, 255 where it is there; elsewhere nothing is labelled (255).
+    `present` is 255 where the page still has paper. Where it has none, the class is 255: not labelled.
     """
     labels = _label_layers(page, present, paper, pen_px, warp.finest)
     warped = cv2.remap(_shrunk(labels, warp.shrink), *warp.tables, cv2.INTER_LINEAR, borderValue=(0, 0, 0, 0))
@@ -96,7 +113,7 @@ def warp_labels(
 
 
 def place_points(points: TracePoints, page_map: PageMap) -> TracePoints:
-    """The ideal trace in the image's canvas coordinates; what leaves the image keeps its place outside."""
+    """Return the ideal trace in canvas coordinates of the image. Points outside the image are kept."""
     x_px, y_px = place_on_image(page_map, points.x_px, points.y_px)
     return replace(points, x_px=x_px.astype(np.float32), y_px=y_px.astype(np.float32))
 
@@ -104,7 +121,7 @@ def place_points(points: TracePoints, page_map: PageMap) -> TracePoints:
 def _label_layers(
     page: ComposedPage, present: np.ndarray, paper: PaperGeometry, pen_px: float, scale: float
 ) -> np.ndarray:
-    """Traces, furniture, line cores and paper, (height, width, 4) uint8; thin lines widened for the image's scale."""
+    """Stack traces, furniture, line cores and paper, (height, width, 4) uint8; thin lines are widened for the image."""
     core_px = max(1.0, CORE_MM * paper.px_per_mm)
     trace = widened(page.coverage, 0.8 * (MIN_LINE_PX / scale - pen_px))
     grid = widened(page.grid_mask, max(0.05, 0.8 * (1 / scale - core_px)))
@@ -114,14 +131,14 @@ def _label_layers(
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image
-    # by the scale itself: a size would round it
+    # fx and fy keep the exact scale, which a size in pixels would round
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def _classes(
     trace: np.ndarray, furniture: np.ndarray, grid: np.ndarray, paper_here: np.ndarray
 ) -> np.ndarray:
-    """Half covered counts: waveform over furniture over grid over background, and nothing where no paper is."""
+    """The topmost layer that covers at least half a pixel: no paper, waveform, furniture, grid, else background."""
     classes = cv2.threshold(grid, 127, GRID, cv2.THRESH_BINARY)[1]
     classes[furniture >= 128] = BACKGROUND
     classes[trace >= 128] = WAVEFORM
@@ -138,16 +155,16 @@ def _paper_scene(
     paper_here: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The lit sheet on what it lies on."""
+    """Lay the sheet on a desk, or under a scanner's lid, and light it."""
     grey = effects.tone != "colour"
     if grey:
-        green = 0.84 * (1 - effects.red_light)  # luma's ratio of green to blue
+        green = 0.84 * (1 - effects.red_light)  # green and blue keep the ratio that they have in luma
         sheet = cv2.transform(sheet, np.array([[effects.red_light, green, 1 - effects.red_light - green]]))
     scene = cv2.remap(sheet, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if effects.camera == "phone":
-        # a tear goes through the margin too: torn sheets are taken to have none
+        # a tear would go through the margin too, so torn sheets get none
         margin = None if effects.tears else _margin(paper, page_map, effects.margin_mm)
-        blank = np.median(sheet[::31, ::31], axis=(0, 1))  # most of a page is paper
+        blank = np.median(sheet[::31, ::31], axis=(0, 1))  # most of a page is blank paper
         beneath = _beneath_with_shadow(page_map, paper_here, margin, blank, rng)
     else:
         beneath = np.full_like(scene, LID_RGB[1]) if grey else np.full_like(scene, LID_RGB)
@@ -156,14 +173,14 @@ def _paper_scene(
 
 
 def _margin(paper: PaperGeometry, page_map: PageMap, margin_mm: float) -> list[np.ndarray] | None:
-    """Outlines of the sheet and, a little within its edge, of the page, in the image; no margin: None."""
+    """Outlines, in the image, of the sheet and of the page (slightly inside its edge); None if there is no margin."""
     if not margin_mm:
         return None
     return [_outline(paper, page_map, beyond_px) for beyond_px in (margin_mm * page_map.px_per_mm, -2)]
 
 
 def _outline(paper: PaperGeometry, page_map: PageMap, beyond_px: float) -> np.ndarray:
-    """A page's border, moved outwards, in the image: points in parts of a pixel as OpenCV takes them."""
+    """A page's border in the image, moved outwards: points in sixteenths of a pixel, as OpenCV takes them."""
     across = np.linspace(-beyond_px, paper.width_px + beyond_px, 60)
     down = np.linspace(-beyond_px, paper.height_px + beyond_px, 60)
     x_px = np.concatenate([across, np.full(60, across[-1]), across[::-1], np.full(60, across[0])])
@@ -199,18 +216,18 @@ def _screen_scene(
     page_map: PageMap,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The page on a screen, in a room."""
+    """Show the page on a screen that stands in a room."""
     shown = show_on_screen(page_image, effects, paper, rng)
     tables = cv2.convertMaps(dense_index(page_map, shown.scale, shown.offset_px), None, cv2.CV_16SC2)
-    seen = cv2.remap(shown.image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    lit = illuminate(lay_raster(seen, tables[1], effects), light_field(page_map, effects, rng))
+    view = cv2.remap(shown.image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lit = illuminate(lay_raster(view, tables[1], effects), light_field(page_map, effects, rng))
     on_screen = cv2.remap(np.full(shown.image.shape[:2], 255, np.uint8), *tables, cv2.INTER_NEAREST)
     cv2.copyTo(background(page_map, rng), cv2.bitwise_not(on_screen), lit)
     return lit
 
 
 def _photographed(scene: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Through a phone's lens and sensor."""
+    """Take a scene with a phone's lens and sensor."""
     if effects.glare:
         scene = add_glare(scene, effects.glare, rng)
     image = through_sensor(blur(scene, effects), effects, rng)
@@ -218,7 +235,7 @@ def _photographed(scene: np.ndarray, effects: Effects, rng: np.random.Generator)
 
 
 def _scanned(scene: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Through a scanner, in colour or black and white."""
+    """Scan a scene, in colour or in black and white."""
     image = scanner_noise(blur(scene, effects), effects, rng)
     if effects.tone == "colour":
         return image

@@ -1,4 +1,4 @@
-"""The record of one degraded page: every parameter, sampled once; replaying it gives the same bytes."""
+"""Draw every parameter of one degraded page, once. Replaying such a record gives the same bytes."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -14,28 +14,28 @@ from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page_map import LATTICE_PX, Crease, Feed, PageMap, Wave
 
 SCAN_WIDTH_PX = 2132
-SCAN_PER_PAGE_HEIGHT = (
-    1.00275  # 1652 px for letter paper: the competition's scans are a little taller than the page
-)
+# The competition's scans are slightly taller than the page: 1652 px for letter paper
+SCAN_PER_PAGE_HEIGHT = 1.00275
 PHOTO_LONG_SIDE_PX = 2600
 PHOTO_ASPECT = 4 / 3
-MAX_WAVE_SLOPE = 0.12  # of all waves together
-MAX_SLOPE = 0.45  # of the whole displacement: below 1 it can be inverted
-SLOPE_STEP_MM = 2.0
-FOLD_LENGTH_MM = 1000.0  # right across the sheet
-SKIP_SHAPE = (1.0, 0.45, 0.26, 0.33)  # measured: gaps of 5.2, 6.7, 7.2, 7.0 px where others have 7.9
-MAX_REPEAT_PX = 3.0  # of LATTICE_PX
+MAX_WAVE_SLOPE = 0.12  # the slopes of all waves add up to no more than this
+MAX_SLOPE = 0.45  # the displacement is nowhere steeper; below 1 it can be inverted
+SLOPE_STEP_MM = 2.0  # the slope is checked this densely
+FOLD_LENGTH_MM = 1000.0  # longer than any sheet: a fold goes right across it
+# Paper lost in the four steps of a skip; measured: gaps of 5.2, 6.7, 7.2 and 7.0 px between lines instead of 7.9
+SKIP_SHAPE = (1.0, 0.45, 0.26, 0.33)
+MAX_REPEAT_PX = 3.0  # an uneven feed repeats at most this much of each LATTICE_PX
 
 
 class Degradation(BaseModel):
-    """All that turns a page into a scan or a photo of it, the page itself apart."""
+    """Everything that turns a page into a scan or photo, except the page itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     profile: str
     effects: Effects
     page_map: PageMap
-    texture_seed: int  # of noise, stains, tears: everything that has a shape
+    texture_seed: int  # seeds noise, stains and tears: everything that has a shape
 
 
 def sample_degradation(
@@ -53,7 +53,7 @@ def sample_degradation(
 
 
 def sample_effects(rng: np.random.Generator, profile: str) -> Effects:
-    """One value of every entry of one of the profile's tables, in its order."""
+    """Choose one of the profile's tables and draw a value for each of its entries, in their order."""
     shares, tables = zip(*PROFILES[profile], strict=True)
     table = tables[int(rng.choice(len(tables), p=shares))]
     drawn = {}
@@ -98,7 +98,7 @@ def _page_map(
 
 
 def _waves(rng: np.random.Generator, effects: Effects) -> tuple[Wave, ...]:
-    """Long waves first; each moves points mostly along itself, as a bent sheet's projection does."""
+    """The longest wave comes first. Each moves points mostly along itself, as the projection of a bent sheet does."""
     waves = []
     for number in range(effects.waves):
         angle, length_mm = rng.uniform(0, 2 * np.pi), rng.uniform(120, 450) / (1 + number / 2)
@@ -118,7 +118,7 @@ def _waves(rng: np.random.Generator, effects: Effects) -> tuple[Wave, ...]:
 
 
 def _creases(rng: np.random.Generator, effects: Effects, paper: PaperGeometry) -> tuple[Crease, ...]:
-    """Few are folds of the whole sheet, parallel to its edges; many are a crumpled sheet's."""
+    """Up to four creases are folds of the whole sheet, mostly parallel to its edges; more make a crumpled sheet."""
     creases = []
     for _ in range(effects.creases):
         folded = effects.creases <= 4
@@ -144,7 +144,7 @@ def _creases(rng: np.random.Generator, effects: Effects, paper: PaperGeometry) -
 
 
 def _feed(rng: np.random.Generator, effects: Effects, page_map: PageMap) -> Feed:
-    """Each turn of the rollers loses some paper within one step of the lattice; a skip goes on for three steps more."""
+    """Each turn of the rollers loses some paper within one step of the lattice; a skip lasts three steps longer."""
     size_px = page_map.width_px if effects.feed_axis == "x" else page_map.height_px
     px_per_mm = page_map.px_per_mm * float(np.linalg.norm(np.array(page_map.homography)[:2, 0]))
     knots_px = (np.arange(-(-size_px // LATTICE_PX) + 2) - 0.5) * LATTICE_PX
@@ -167,7 +167,7 @@ def _feed(rng: np.random.Generator, effects: Effects, page_map: PageMap) -> Feed
 
 
 def _eased(page_map: PageMap, paper: PaperGeometry) -> PageMap:
-    """The same with weaker creases if many of them cross."""
+    """The same map, but with weaker creases where crossing ones would make the paper too steep."""
     step_px = SLOPE_STEP_MM * page_map.px_per_mm
     x_px, y_px = np.meshgrid(np.arange(0, paper.width_px, step_px), np.arange(0, paper.height_px, step_px))
     gradients = [np.gradient(shift, step_px) for shift in page_map.displacement_px(x_px, y_px)]

@@ -1,4 +1,4 @@
-"""Light, lens and sensor: from what lies before the camera to what its file says. In the image's pixels."""
+"""Light, lens and sensor: they turn the scene before a camera into its picture. Lengths are in pixels of the image."""
 
 import cv2
 import numpy as np
@@ -7,13 +7,14 @@ from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.degrade.textures import clouds, white_noise
 from ecg_generator_with_train_src.page_map import PageMap, lattice, upsample
 
-WAVE_RELIEF = 0.9  # brightness a unit of the displacement's divergence
+WAVE_RELIEF = 0.9  # brightness per unit of the displacement's divergence
+# Thresholds of ordered dithering (a 4x4 Bayer matrix), 0 to 255
 ORDERED = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) * 16 + 8
-HALFTONE_CELL_PX = 4.0
+HALFTONE_CELL_PX = 4.0  # the distance of two dots
 
 
 def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Light that reaches the sensor from white paper, (rows, columns, 3) float32 on the warp's lattice; 1 is white."""
+    """The light that white paper sends to the sensor: (rows, columns, 3) float32 on the warp's lattice; 1 is white."""
     x_px, y_px = lattice(page_map.width_px, page_map.height_px)
     x, y = x_px / page_map.width_px - 0.5, y_px / page_map.height_px - 0.5
     angle = np.deg2rad(effects.light_direction_deg)
@@ -25,15 +26,15 @@ def light_field(page_map: PageMap, effects: Effects, rng: np.random.Generator) -
     light *= shade
     relief = paper_relief(page_map, x_px, y_px)
     light *= relief
-    light /= np.percentile(light, 80)  # as an automatic exposure sees to
+    light /= np.percentile(light, 80)  # a camera's automatic exposure does this
     colour = np.array([1 + effects.warmth, 1 - effects.tint, 1 - effects.warmth])
-    # what is turned or hidden from one lamp is lit by another, or by the window
+    # paper that is turned or hidden from one lamp is lit by another one, or by the window
     hue = 1 + effects.shadow_tint * (1 - shade * relief)[..., None] * np.array([1.0, 0.0, -1.0])
     return (light[..., None] * hue * (colour * effects.exposure)).astype(np.float32)
 
 
 def _shadow(x: np.ndarray, y: np.ndarray, depth: float, rng: np.random.Generator) -> np.ndarray:
-    """The edge of a hand, phone or lamp: softly one side of a slightly bent line."""
+    """The shadow of a hand or phone: one side of a slightly bent line, with a soft edge."""
     angle, place, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.35), rng.normal(0, 0.5)
     along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     soft = np.exp(rng.uniform(np.log(0.002), np.log(0.12)))
@@ -42,7 +43,7 @@ def _shadow(x: np.ndarray, y: np.ndarray, depth: float, rng: np.random.Generator
 
 
 def paper_relief(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> np.ndarray:
-    """Brightness of bent paper at image points: the creases and waves that move it also turn it from the light."""
+    """The brightness of bent paper at image points: creases and waves also turn the paper away from the light."""
     flat_x, flat_y = page_map.flat_of_image(x_px, y_px)
     x_mm, y_mm = flat_x / page_map.px_per_mm, flat_y / page_map.px_per_mm
     light = np.ones_like(x_mm)
@@ -63,7 +64,7 @@ def paper_relief(page_map: PageMap, x_px: np.ndarray, y_px: np.ndarray) -> np.nd
 
 
 def illuminate(image: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """The image in a lattice of light; grey images take the green light."""
+    """Light an image with a lattice of light; a grey image takes the green light."""
     height, width = image.shape[:2]
     if image.ndim == 2:
         light = np.ascontiguousarray(light[..., 1])
@@ -71,7 +72,7 @@ def illuminate(image: np.ndarray, light: np.ndarray) -> np.ndarray:
 
 
 def add_glare(image: np.ndarray, glare: float, rng: np.random.Generator) -> np.ndarray:
-    """A soft lamp or flash on the surface."""
+    """Add the soft reflection of a lamp or flash."""
     height, width = image.shape[:2]
     x, y = np.meshgrid(np.linspace(0, 1, width // 16), np.linspace(0, 1, height // 16))
     centre, angle, size = rng.uniform(0.1, 0.9, 2), rng.uniform(0, np.pi), rng.uniform(0.05, 0.2)
@@ -83,7 +84,7 @@ def add_glare(image: np.ndarray, glare: float, rng: np.random.Generator) -> np.n
 
 
 def blur(image: np.ndarray, effects: Effects) -> np.ndarray:
-    """Out of focus, and shaken along a line."""
+    """Blur an image as a shaken camera does, along a line, and as one that is out of focus does."""
     if effects.motion_px > 1:
         image = cv2.filter2D(image, -1, _motion_kernel(effects))
     if effects.blur_px > 0.3:
@@ -105,9 +106,9 @@ def _motion_kernel(effects: Effects) -> np.ndarray:
 
 
 def through_sensor(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """A colour filter array, its noise and its interpolation; red and blue are scaled against green.
+    """Apply a colour filter array, its noise and its interpolation; red and blue are scaled relative to green.
 
-    A binned sensor has neither; its phone has smoothed the colours' noise away and left that of brightness.
+    A binned sensor has no such array: its phone has smoothed away the noise of colours and left that of brightness.
     """
     if effects.sensor == "binned":
         grain = white_noise(rng, image.shape[:2], effects.noise)
@@ -134,12 +135,12 @@ def through_sensor(image: np.ndarray, effects: Effects, rng: np.random.Generator
 
 
 def sharpen(image: np.ndarray, amount: float) -> np.ndarray:
-    """What phones and scanners do to edges."""
+    """Sharpen edges as phones and scanners do."""
     return cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (5, 5), 1.2), -amount, 0)
 
 
 def scanner_noise(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Noise of the line sensor, alike in all colours but for a little."""
+    """Add the noise of a line sensor, which is nearly alike in all colours."""
     noise = white_noise(rng, image.shape[:2], effects.noise)
     if image.ndim == 3:
         noise = cv2.merge([noise, np.roll(noise, 3, 0), np.roll(noise, 3, 1)])
@@ -147,7 +148,7 @@ def scanner_noise(image: np.ndarray, effects: Effects, rng: np.random.Generator)
 
 
 def to_two_tones(grey: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Black-and-white scans: grey, thresholded, dithered or halftoned; (height, width) uint8."""
+    """Make the tones of a black-and-white scan: grey, thresholded, dithered or halftoned; (height, width) uint8."""
     if effects.tone == "grey":
         return grey
     if effects.tone == "threshold":
@@ -157,13 +158,13 @@ def to_two_tones(grey: np.ndarray, effects: Effects, rng: np.random.Generator) -
         level = np.tile(ORDERED.astype(np.uint8), (height // 4 + 1, width // 4 + 1))[:height, :width]
     else:
         level = _dot_screen(height, width, rng.uniform(0, np.pi / 2))
-    # paper stays white and ink stays black: the tones between are what the dots stand for
+    # paper stays white and ink stays black: dots stand for the tones between
     stretched = cv2.addWeighted(grey, 1.5, grey, 0, 255 * (1 - 1.5 * 0.97))
     return cv2.compare(stretched, level, cv2.CMP_GT)
 
 
 def _dot_screen(height: int, width: int, angle: float) -> np.ndarray:
-    """Thresholds of a screen of round dots."""
+    """The thresholds of a halftone screen of round dots."""
     y, x = np.ogrid[:height, :width]
     turn = 2 * np.pi / HALFTONE_CELL_PX
     cos, sin = np.float32(np.cos(angle) * turn), np.float32(np.sin(angle) * turn)
@@ -172,7 +173,7 @@ def _dot_screen(height: int, width: int, angle: float) -> np.ndarray:
 
 
 def background(page_map: PageMap, rng: np.random.Generator) -> np.ndarray:
-    """A desk, cloth or floor under the sheet, (height, width, 3) uint8."""
+    """Draw a desk, cloth or floor to lie under the sheet: (height, width, 3) uint8."""
     shape = page_map.height_px // 4 + 1, page_map.width_px // 4 + 1
     base = np.array(rng.choice(DESK_RGB), np.float32) * rng.uniform(0.6, 1.2)
     grain = (
@@ -184,7 +185,7 @@ def background(page_map: PageMap, rng: np.random.Generator) -> np.ndarray:
 
 
 def _wood(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Streaks along boards that lie in any direction, of about unit deviation, float32."""
+    """Draw the grain of wooden boards in a random direction: float32 with a standard deviation of about 1."""
     side = int(np.hypot(*shape)) + 2
     streaks = clouds(rng, (side, max(2, side // int(rng.choice([8, 14, 25])))), 160, 2)
     streaks = cv2.resize(streaks, (side, side), interpolation=cv2.INTER_LINEAR)

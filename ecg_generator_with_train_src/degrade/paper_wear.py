@@ -1,4 +1,4 @@
-"""What happened to the sheet: stains, water, mould, folds, tears, and what people left on it. In the page's pixels."""
+"""Wear of the sheet: stains, water, mould, folds, tears, and what people left on it. Lengths are in page pixels."""
 
 import cv2
 import numpy as np
@@ -7,9 +7,9 @@ from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.degrade.textures import clouds
 from ecg_generator_with_train_src.page_map import PageMap
 
-STAIN_PX_PER_MM = 1.6  # textures are made at their own, coarse scale
+STAIN_PX_PER_MM = 1.6  # textures are drawn at this coarse scale, then enlarged
 MOULD_PX_PER_MM = 4.0
-# light that is taken from red, green and blue at full density
+# The light that is taken from red, green and blue at full density
 STAIN_RGB = ((0.20, 0.38, 0.62), (0.10, 0.17, 0.32), (0.28, 0.30, 0.32), (0.42, 0.50, 0.58))
 MOULD_RGB = ((0.75, 0.70, 0.78), (0.55, 0.48, 0.66), (0.45, 0.55, 0.72), (0.85, 0.85, 0.84))
 YELLOW_RGB = (0.06, 0.16, 0.52)
@@ -19,7 +19,7 @@ PEN_RGB = ((20, 30, 140), (25, 25, 30), (170, 25, 35), (15, 60, 190))
 def wear_page(
     image: np.ndarray, page_map: PageMap, effects: Effects, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The worn page, and where there is still paper (255) and where there is none (0), (height, width) uint8."""
+    """Return the worn page, and a (height, width) uint8 mask: 255 where there is still paper, 0 where there is none."""
     if effects.bleed_through:
         image = _bled_through(image, effects.bleed_through)
     if effects.stains or effects.tide_marks or effects.yellowing or effects.mould_clusters:
@@ -42,7 +42,7 @@ def wear_page(
 
 
 def _bled_through(image: np.ndarray, strength: float) -> np.ndarray:
-    """The back of the sheet, here the mirrored page, shows through, softly."""
+    """Let the back of the sheet, for which the mirrored page stands, show through softly."""
     height, width = image.shape[:2]
     small = cv2.cvtColor(
         cv2.resize(image, (width // 4, height // 4), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -54,7 +54,7 @@ def _bled_through(image: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _stained(image: np.ndarray, px_per_mm: float, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """All that colours the paper, as one filter over the page."""
+    """Colour the paper: all stains together make one filter over the page."""
     height, width = image.shape[:2]
     shape = round(height / px_per_mm * STAIN_PX_PER_MM), round(width / px_per_mm * STAIN_PX_PER_MM)
     light = np.ones((*shape, 3), np.float32)
@@ -73,7 +73,7 @@ def _stained(image: np.ndarray, px_per_mm: float, effects: Effects, rng: np.rand
 
 
 def _blot(shape: tuple[int, int], rng: np.random.Generator, tide: bool) -> np.ndarray:
-    """Density of one stain, or of the line that drying water leaves: 0 to 1, float32."""
+    """The density of one stain, or of the line that drying water leaves (a tide mark): 0 to 1, float32."""
     scale = STAIN_PX_PER_MM
     radius = rng.uniform(20, 90) * scale if tide else rng.lognormal(np.log(14), 0.5) * scale
     centre_y, centre_x = rng.uniform(-0.1, 1.1, 2) * shape
@@ -82,7 +82,8 @@ def _blot(shape: tuple[int, int], rng: np.random.Generator, tide: bool) -> np.nd
     along = (x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)
     across = ((y - centre_y) * np.cos(angle) - (x - centre_x) * np.sin(angle)) * rng.uniform(1, 1.6)
     rough = clouds(rng, shape, 6) * radius * (0.12 if tide else rng.choice([0.02, 0.12]))
-    beyond = (np.hypot(along, across) + rough - radius).astype(np.float32) / scale  # mm outside the edge
+    # how far each point lies outside the stain's edge, in mm
+    beyond = (np.hypot(along, across) + rough - radius).astype(np.float32) / scale
     edge = np.exp(-np.square(beyond / rng.uniform(0.5, 1.5)))
     inside = 1 / (1 + np.exp(np.clip(beyond / 0.6, -30, 30)))
     if tide:
@@ -92,7 +93,7 @@ def _blot(shape: tuple[int, int], rng: np.random.Generator, tide: bool) -> np.nd
 
 
 def _mouldy(light: np.ndarray, px_per_mm: float, clusters: int, rng: np.random.Generator) -> np.ndarray:
-    """Colonies of dark spots of 0.2 to 5 mm with paler halos, laid into the paper's filter."""
+    """Add colonies of mould to the paper's filter: dark spots of 0.2 to 5 mm with paler halos."""
     height, width = light.shape[:2]
     shape = round(height / px_per_mm * MOULD_PX_PER_MM), round(width / px_per_mm * MOULD_PX_PER_MM)
     density, halo = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
@@ -115,7 +116,7 @@ def _mouldy(light: np.ndarray, px_per_mm: float, clusters: int, rng: np.random.G
 
 
 def _wear_folds(image: np.ndarray, page_map: PageMap, worn: float, rng: np.random.Generator) -> None:
-    """Ink rubbed off along the creases, in pieces."""
+    """Rub ink off along the creases, piece by piece."""
     size = np.array(image.shape[1::-1])
     for crease in page_map.creases:
         reach = min(1.5 * max(size), 1.5 * crease.length_mm * page_map.px_per_mm)
@@ -134,7 +135,7 @@ def _wear_folds(image: np.ndarray, page_map: PageMap, worn: float, rng: np.rando
 
 
 def _write_by_hand(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> None:
-    """A few words: letters are arches and loops on a rising line."""
+    """Write a few words: letters are arches and loops on a slanted line."""
     height, width = image.shape[:2]
     size, letters = rng.uniform(2.0, 5.0) * px_per_mm, int(rng.integers(4, 16))
     progress = np.linspace(0, letters * 2 * np.pi, letters * 24)
@@ -151,7 +152,7 @@ def _write_by_hand(image: np.ndarray, px_per_mm: float, rng: np.random.Generator
 
 
 def _tape(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> None:
-    """A strip of clear tape: yellower, a little brighter, with sharp edges."""
+    """Stick on a strip of clear tape: yellowish, a little brighter, with sharp edges."""
     centre = rng.uniform(0.05, 0.95, 2) * image.shape[1::-1]
     size = rng.uniform(40, 120) * px_per_mm, rng.uniform(12, 20) * px_per_mm
     corners = cv2.boxPoints((tuple(centre), size, float(rng.uniform(0, 180))))
@@ -169,7 +170,7 @@ def _tape(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> None
 
 
 def _staple(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> None:
-    """A wire of 12 mm near a corner, with its shadow and gleam."""
+    """Draw a staple near a corner: a wire of 12 mm with its shadow and gleam."""
     corner = rng.choice([0.05, 0.95], 2) + rng.normal(0, 0.015, 2)
     centre = corner * image.shape[1::-1]
     angle = rng.uniform(0, np.pi)
@@ -184,7 +185,7 @@ def _staple(image: np.ndarray, px_per_mm: float, rng: np.random.Generator) -> No
 
 
 def _tear(shape: tuple[int, ...], px_per_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """A torn-out wedge or a lost corner at one of the edges: polygon, page px."""
+    """The outline of a wedge or corner torn out at one of the edges: a polygon in page px."""
     height, width = shape[:2]
     depth, spread = rng.uniform(3, 32) * px_per_mm, rng.uniform(3, 24) * px_per_mm
     across = np.concatenate([np.linspace(-spread, 0, 14), np.linspace(0, spread, 14)[1:]])
@@ -199,7 +200,7 @@ def _tear(shape: tuple[int, ...], px_per_mm: float, rng: np.random.Generator) ->
 
 
 def _hole(shape: tuple[int, ...], px_per_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """A ragged hole, or one of a punch near the edge: polygon, page px."""
+    """The outline of a ragged hole, or of a punched one near the edge: a polygon in page px."""
     angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
     if rng.random() < 0.4:  # punched
         centre = np.array(
@@ -213,7 +214,7 @@ def _hole(shape: tuple[int, ...], px_per_mm: float, rng: np.random.Generator) ->
 
 
 def _remove(image: np.ndarray, present: np.ndarray, outline: np.ndarray, px_per_mm: float) -> None:
-    """Take the polygon out of the sheet; torn fibres are white along it."""
+    """Cut the polygon out of the sheet; torn fibres are white along its border."""
     polygon = [np.rint(outline * 16).astype(np.int32)]
     cv2.polylines(image, polygon, True, (244, 243, 240), max(1, round(0.9 * px_per_mm)), cv2.LINE_AA, 4)
     cv2.fillPoly(present, polygon, 0, cv2.LINE_AA, 4)

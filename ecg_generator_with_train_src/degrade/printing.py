@@ -1,4 +1,4 @@
-"""How the page came out of the printer: spread and faded ink, printer dots, uneven grid lines. In the page's pixels."""
+"""How a printer prints the page: spread and faded ink, dots, uneven grid lines. Lengths are in page pixels."""
 
 import cv2
 import numpy as np
@@ -14,17 +14,17 @@ from ecg_generator_with_train_src.degrade.textures import (
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_lines
 
-SPREAD_PX_PER_MM = 0.55 / 7.874  # deviation of ink's spread
-LINE_GREY, HALF_LINE_GREY = 20, 150  # of a grid line that prints black, and of the pixels beside it
-COARSE = 8
-TONER_SPREAD_PX = 0.5  # deviation, at 200 dpi
-BLACK_DOTS = 0.2  # of a laser's dots, at the edges of black
+SPREAD_PX_PER_MM = 0.55 / 7.874  # standard deviation by which ink spreads
+LINE_GREY, HALF_LINE_GREY = 20, 150  # a grid line that prints black, and the pixels beside it
+COARSE = 8  # faded patches are drawn at this fraction of the page's size
+TONER_SPREAD_PX = 0.5  # standard deviation by which toner spreads, at 200 dpi
+BLACK_DOTS = 0.2  # how strongly a laser's dots show at the edges of black
 
 
 def print_page(
     image: np.ndarray, effects: Effects, paper: PaperGeometry, rng: np.random.Generator
 ) -> np.ndarray:
-    """The printed page, (height, width, 3) uint8 like `image`, which may be written over."""
+    """Print the page: (height, width, 3) uint8 like `image`, which may be overwritten."""
     if effects.strong_lines:
         _blacken_lines(image, effects.strong_lines, paper, rng)
     if effects.toner:
@@ -44,12 +44,12 @@ def print_page(
 
 
 def _laser_printed(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Toner covers the paper or does not: colours become dots of dark toner, pale ones vanish, black is ragged."""
+    """Print with toner, which covers paper or does not: colours become dark dots, pale ones vanish, black is ragged."""
     image = cv2.GaussianBlur(image, (3, 3), TONER_SPREAD_PX)
     red, green, blue = cv2.split(image)
     darkest = cv2.min(cv2.min(red, green), blue)
     chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), darkest)
-    # a line's pale edges keep their colour, its core loses it
+    # the pale edges of a line keep their colour, its core loses it
     core = cv2.LUT(darkest, np.rint(255 - np.square(255.0 - np.arange(256)) / 255).astype(np.uint8))
     greyer = cv2.addWeighted(image, 1 - effects.toner, cv2.merge([core] * 3), effects.toner, 0)
     greyer = cv2.min(greyer, image)
@@ -62,14 +62,14 @@ def _laser_printed(image: np.ndarray, effects: Effects, rng: np.random.Generator
 
 
 def _tone_curve(effects: Effects) -> np.ndarray:
-    """Spread ink is darker than the blur that stands for it; black is only as black as the contrast allows."""
+    """The printed grey level (256,) of each grey level: spread ink is darkened, and contrast limits the black."""
     darkness = np.minimum((255 - np.arange(256)) * effects.bleed * effects.grid_strength, 255)
     darkness = 255 * (darkness / 255) ** effects.tone_power
     return np.rint(255 - darkness * effects.contrast).astype(np.uint8)
 
 
 def _blacken_lines(image: np.ndarray, share: float, paper: PaperGeometry, rng: np.random.Generator) -> None:
-    """Major lines that fall on the printer's own raster print thick and black, as far as they keep to it."""
+    """Print major lines thick and black for the part of their length that falls on the printer's own raster."""
     for lines, axis in ((vertical_lines(paper), 1), (horizontal_lines(paper), 0)):
         across = np.moveaxis(image, axis, 0)
         length = across.shape[1]
@@ -85,7 +85,7 @@ def _blacken_lines(image: np.ndarray, share: float, paper: PaperGeometry, rng: n
 
 
 def _dotted(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Part of the tone as scattered dots, each colour its own."""
+    """Print a part of the tone as scattered dots, different ones for each colour."""
     noise = white_noise(rng, image.shape[:2], 90.0)
     scatter = [np.roll(noise, 7 * channel, axis=channel % 2) for channel in range(image.shape[2])]
     level = cv2.add(cv2.merge(scatter), (128,) * 4, dtype=cv2.CV_8U)
@@ -94,7 +94,7 @@ def _dotted(image: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
 
 
 def _faded(image: np.ndarray, effects: Effects, rng: np.random.Generator) -> np.ndarray:
-    """Ink lost in patches."""
+    """Take ink away in patches."""
     height, width = image.shape[:2]
     patches = clouds(rng, (height // COARSE, width // COARSE), 5)
     kept = np.clip(1 - effects.fading * (0.6 + 0.4 * patches), 0.25, 1) * 255

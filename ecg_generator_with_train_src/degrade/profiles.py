@@ -1,21 +1,21 @@
 """The degradation profiles: one table of how strong each effect is on each type of page.
 
-A profile is one or more tables, each for its share of the pages. An entry is a range to draw from uniformly, a range of
-whole numbers, or a choice; `chance` is how often the effect occurs at all. What a profile does not name is off. The
-names are those of `effects.Effects`, which explains them.
+A profile is one or more tables, each used for its share of the pages. An entry is a range to draw from uniformly, a
+range of whole numbers, or a choice; `chance` is how often the effect occurs at all. Effects that a profile does not
+name are off. `strengths.Effects` explains the names.
 
-Measured, on three black-and-white scans of the competition's prints registered to the rendered pages: 0.929 image px
-a page px with the page's edges up to 28 px outside the image or 7 px inside; rotation 0.14 to 0.45 degrees; verticals
-turned 0.12 to 0.23 degrees against horizontals; grey levels after scanning 252 between the lines, 235 to 238 on minor
-lines, 195 to 215 on major lines but 95 to 130 on 15 to 45% of their length, 70 to 85 in the traces, 64 in the
-separators, whose edges rise from 10 to 90% within 2.3 to 2.4 px; noise between the lines of 2.3 to 3.6 grey levels
-above 1 px; blue 2 levels below green and red.
-Measured, on 17 photos of laser prints by phones (5 to 9 megapixels, 7.5 to 10.5 px/mm) registered to their records:
-what the comments in `_LASER_PHOTO`, `_FOLDED` and `_CRUMPLED` say; 65% of the photos of paper are made with these.
-Measured, on one more scan: a sheet-fed scanner's uneven feed.
-All other strengths are assumed from what the competition says of its types (prints scanned in colour and in black and
-white, phone photos of the print, of a laptop's screen, of stained and soaked and of badly damaged prints, and scans of
-mouldy prints), and from looking at photos of other machines' paper.
+Three black-and-white scans of the competition's prints were registered to the rendered pages and measured. They have
+0.929 image px per page px, and the page's edges lie up to 28 px outside the image or 7 px inside. They are rotated by
+0.14 to 0.45 degrees, and verticals are turned by 0.12 to 0.23 degrees against horizontals. Their grey levels are 252
+between the lines, 235 to 238 on minor lines, 195 to 215 on major lines (but 95 to 130 on 15 to 45% of their length),
+70 to 85 in the traces, and 64 in the separators, whose edges rise from 10 to 90% within 2.3 to 2.4 px. Between the
+lines, noise above 1 px is 2.3 to 3.6 grey levels. Blue is 2 levels below green and red.
+17 photos of laser prints by phones (5 to 9 megapixels, 7.5 to 10.5 px/mm) were registered to their records and
+measured. The comments in `_LASER_PHOTO`, `_FOLDED` and `_CRUMPLED` give the results; 65% of the photos of paper are
+made with these tables. One more scan was measured for a sheet-fed scanner's uneven feed.
+All other strengths are assumptions. They follow what the competition says of its types (prints scanned in colour and
+in black and white; phone photos of the print, of a laptop's screen, of stained and soaked prints, and of badly damaged
+prints; scans of mouldy prints) and the look of photos of other machines' paper.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class Range:
-    """Uniform between two values."""
+    """Draw a value uniformly between two."""
 
     low: float
     high: float
@@ -34,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Count:
-    """Whole numbers, both ends included."""
+    """Draw a whole number; both ends are included."""
 
     low: int
     high: int
@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values, with weights."""
+    """Draw one of several values, with weights."""
 
     values: tuple
     weights: tuple[float, ...]
@@ -54,15 +54,15 @@ Variants = tuple[tuple[float, Strengths], ...]
 
 _SCAN: Strengths = {
     "camera": Choice(("scanner",), (1,)),
-    "rotation_deg": Range(-0.8, 0.8),  # measured: to 0.45
-    "shear_deg": Range(-0.25, 0.25),  # measured: to 0.24
+    "rotation_deg": Range(-0.8, 0.8),  # measured: up to 0.45
+    "shear_deg": Range(-0.25, 0.25),  # measured: up to 0.24
     "fill": Range(0.99, 1.02),  # measured: 1.003 across, 1.017 down
     "shift_x": Range(-0.008, 0.008),  # measured: -0.012 to 0.004
     "shift_y": Range(-0.01, 0.01),  # measured: -0.005 to 0.002
-    "waves": Count(1, 2),  # what a SIFT homography leaves: 0.6 px
+    "waves": Count(1, 2),  # measured: 0.6 px are left after a homography fitted to SIFT features
     "wave_mm": Range(0.03, 0.12),
-    # measured on one page at 7.87 px/mm: a gap of 5.2 px instead of 7.9, then 6.7, 7.2 and 7.0; one of 6.3 to 7.1
-    # about every eleventh line
+    # measured on one page at 7.87 px/mm: gaps between lines of 5.2, 6.7, 7.2 and 7.0 px instead of 7.9, and one gap of
+    # 6.3 to 7.1 px at about every eleventh line
     "feed_axis": Choice(("none", "x", "y"), (0.4, 0.35, 0.25)),
     "feed_period_mm": Range(7.0, 16.0),
     "feed_loss_mm": Range(-0.04, 0.2),  # measured: 0.1 to 0.2
@@ -82,17 +82,19 @@ _COLOUR: Strengths = {
     "contrast": Range(0.85, 1.0),
 }
 _BLACK_AND_WHITE: Strengths = {
-    # these four together, measured: minor lines at 235, major lines at 195 to 215, traces at 70 to 85
+    # the next four together were measured: minor lines are at 235, major lines at 195 to 215, traces at 70 to 85
     "bleed": Range(1.0, 1.25),
     "grid_strength": Range(0.5, 0.72),
     "tone_power": Range(0.58, 0.72),
     "red_light": Range(0.45, 0.62),
-    "noise": Range(0.8, 3.0),  # measured: 2.3 to 3.6 with the JPEG's
-    "tone": Choice(("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)),  # measured: grey
+    "noise": Range(0.8, 3.0),  # measured: 2.3 to 3.6, noise of the JPEG included
+    "tone": Choice(
+        ("grey", "threshold", "dither", "halftone"), (0.7, 0.12, 0.09, 0.09)
+    ),  # measured: only grey
     "strong_lines": Range(0.1, 0.5),  # measured: 0.15 to 0.45
     "threshold": Range(0.72, 0.9),  # assumed: minor lines turn black at the upper end
     "exposure": Range(0.985, 1.005),  # measured: paper at 252
-    "warmth": Range(0.0, 0.012),  # measured: blue 0.9% down
+    "warmth": Range(0.0, 0.012),  # measured: blue is 0.9% lower
     "contrast": Range(0.92, 1.0),  # measured: ink at 64
 }
 _MOULD: Strengths = {
@@ -112,7 +114,7 @@ _PHOTO: Strengths = {
     "rotation_deg": Range(-6.0, 6.0),
     "tilt_deg": Range(0.0, 22.0),
     "tilt_direction_deg": Range(0.0, 360.0),
-    "focal": Range(0.9, 1.5),  # of the image's long side: 26 to 40 mm on 35 mm film
+    "focal": Range(0.9, 1.5),  # equivalent to 26 to 40 mm on 35 mm film
     "fill": Range(0.82, 1.06),
     "shift_x": Range(-0.05, 0.05),
     "shift_y": Range(-0.05, 0.05),
@@ -211,14 +213,15 @@ _TABLES: dict[str, Strengths] = {
     "scan_mold_color": {**_SCAN, **_COLOUR, **_MOULD},
     "scan_mold_bw": {**_SCAN, **_BLACK_AND_WHITE, **_MOULD},
 }
-# what a phone's photo of a laser print differs in from the tables above, measured on 17 pages
+# How a phone's photo of a laser print differs from the tables above, measured on 17 pages
 _LASER_PHOTO: Strengths = {
-    "rotation_deg": Range(-20.0, 20.0),  # measured: to 18
-    "tilt_deg": Range(0.0, 20.0),  # seen: to 15
+    "rotation_deg": Range(-20.0, 20.0),  # measured: up to 18
+    "tilt_deg": Range(0.0, 20.0),  # observed: up to 15
     "fill": Range(0.85, 1.12),
-    # the first four together, measured on 8 pages of 10: major lines take 0.36 to 0.53 of red and 0.41 to 0.61 of
-    # green light, with a deviation of 0.08 to 0.2 along them, and are 0.23 to 0.29 mm wide at half their depth; minor
-    # lines take 0.004 to 0.01; quiet traces leave 0.08 to 0.48 of the light and are 0.24 to 0.34 mm wide
+    # the next four together were measured on 8 pages of 10: major lines take 0.36 to 0.53 of the red and 0.41 to 0.61
+    # of the green light, with a standard deviation of 0.08 to 0.2 along them, and are 0.23 to 0.29 mm wide at half
+    # their depth; minor lines take 0.004 to 0.01; quiet traces leave 0.08 to 0.48 of the light and are 0.24 to 0.34 mm
+    # wide
     "toner": Range(0.7, 1.0),
     "halftone": Range(0.3, 1.3),
     "pale_lost": Range(0.08, 0.34),
@@ -229,7 +232,7 @@ _LASER_PHOTO: Strengths = {
     "tone_power": Range(1.0, 1.0),
     "fibres": Range(0.5, 2.4),
     "contrast": Range(0.72, 1.0),
-    "exposure": Range(0.68, 0.9),  # measured: paper at 187 to 214, its lit parts at 200 to 220
+    "exposure": Range(0.68, 0.9),  # measured: paper is at 187 to 214, its lit parts at 200 to 220
     "warmth": Range(-0.025, 0.025),  # measured: -0.013 to 0.026
     "tint": Range(-0.012, 0.008),
     "margin_mm": Range(2.0, 12.0, chance=0.75),
@@ -238,16 +241,18 @@ _LASER_PHOTO: Strengths = {
     "vignette": Range(0.0, 0.15),
     "shadow_depth": Range(0.12, 0.4),
     "shadow_tint": Range(-0.4, 0.4),
-    "blur_px": Range(0.55, 1.1),  # with the sharpening, measured: edges rise from 10 to 90% in 1.5 to 2 px
+    "blur_px": Range(0.55, 1.1),  # measured, sharpening included: edges rise from 10 to 90% in 1.5 to 2 px
     "motion_px": Range(1.0, 3.0, chance=0.12),
-    "sensor": Choice(("mosaic", "binned"), (0.15, 0.85)),  # seen: no colour along thin lines
-    "noise": Range(0.5, 2.2),  # measured after sharpening: 3.5 to 5.2 above 1.5 px, the paper's grain with it
+    "sensor": Choice(("mosaic", "binned"), (0.15, 0.85)),  # observed: no colour along thin lines
+    "noise": Range(
+        0.5, 2.2
+    ),  # measured after sharpening: 3.5 to 5.2 above 1.5 px, the paper's grain included
     "sharpen": Range(0.4, 1.4, chance=0.9),  # measured: halos of 1.03 to 1.08 of the paper's light
     "jpeg_quality": Count(78, 95),
 }
-# seen on 17 pages: 4 are flat, 7 folded, 6 crumpled, none is torn. Measured where they were
-# registered: paper displaced by 0.2 to 0.5 mm of the mean square on flat sheets, 0.5 to 1.2 on the others, to 5 mm; the
-# displacement's slope is below 0.06 or 0.12 on 95% of the page and reaches 0.17
+# Of the 17 pages, 4 are flat, 7 folded, 6 crumpled, and none is torn. Measured on the registered ones: the root mean
+# square of the paper's displacement is 0.2 to 0.5 mm on flat sheets and 0.5 to 1.2 mm on the others, its largest value
+# 5 mm; its slope is below 0.06 (flat) or 0.12 on 95% of the page and reaches 0.17
 _FOLDED: Strengths = {
     "creases": Count(0, 4),
     "crease_mm": Range(0.0, 0.2),
@@ -265,10 +270,10 @@ _CRUMPLED: Strengths = {
     "waves": Count(3, 6),
     "worn_folds": Range(0.0, 0.3, chance=0.3),
 }
-LASER_SHARE = 0.65  # of the photos of paper; the rest keeps to the older, assumed strengths
+LASER_SHARE = 0.65  # this share of the photos of paper; the others keep to the older, assumed strengths
 
 
-# of each profile, tables and how often a page takes each
+# The tables of each profile, and the share of its pages that each is used for
 PROFILES: dict[str, Variants] = {name: ((1.0, table),) for name, table in _TABLES.items()}
 for _name in ("photo_stained", "photo_damaged"):
     PROFILES[_name] = (1 - LASER_SHARE, _TABLES[_name]), (LASER_SHARE, {**_TABLES[_name], **_LASER_PHOTO})
@@ -277,7 +282,5 @@ PROFILES["photo_print"] = (
     (0.6 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_FOLDED}),
     (0.4 * LASER_SHARE, {**_TABLES["photo_print"], **_LASER_PHOTO, **_CRUMPLED}),
 )
-PROFILE_NAMES = (
-    CLEAN,
-    *PROFILES,
-)  # the competition's types, in the order of their numbers but for the mouldy scans
+# The competition's types in the order of their numbers, except that the mouldy scans come last
+PROFILE_NAMES = (CLEAN, *PROFILES)

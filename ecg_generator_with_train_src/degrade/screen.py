@@ -1,4 +1,4 @@
-"""A page shown on a laptop: screen pixels, colour stripes, the viewer's window and the bezel."""
+"""Show a page on a laptop: screen pixels, their colour stripes, the viewer's window and the bezel."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,28 @@ import numpy as np
 from ecg_generator_with_train_src.degrade.strengths import Effects
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 
-PHASES = 32  # steps of a screen pixel, as cv2.convertMaps has them
-STRIPES = (1 / 3, 0.0, -1 / 3)  # where red, green and blue stand in a screen pixel
+PHASES = 32  # cv2.convertMaps divides a screen pixel into so many steps
+STRIPES = (1 / 3, 0.0, -1 / 3)  # the places of red, green and blue within a screen pixel
 VIEWER_RGB = ((245, 246, 248), (82, 86, 89), (32, 33, 36))
 BEZEL_RGB = (14, 14, 15)
 
 
 @dataclass(frozen=True)
 class ShownPage:
-    """What a camera sees of a flat picture: `image`, in which the page starts at (offset_px, offset_px)."""
+    """The flat picture that a camera takes: in `image`, the page starts at (offset_px, offset_px)."""
 
     image: np.ndarray
-    scale: float  # pixels of `image` a page pixel
+    scale: float  # pixels of `image` per page pixel
     offset_px: int
 
 
 def show_on_screen(
     image: np.ndarray, effects: Effects, paper: PaperGeometry, rng: np.random.Generator
 ) -> ShownPage:
-    """The page at the screen's resolution, in its window, in the bezel; beyond is the background (black)."""
+    """Draw the page at the screen's resolution, within the viewer's window and the bezel."""
     scale = effects.screen_width_px / paper.width_px
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    # by the scale itself: a size would round it
+    # fx and fy keep the exact scale, which a size in pixels would round
     shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
     px_per_mm = paper.px_per_mm * scale
     viewer, bezel = round(effects.viewer_mm * px_per_mm), round(effects.bezel_mm * px_per_mm)
@@ -40,11 +40,11 @@ def show_on_screen(
 
 
 def lay_raster(image: np.ndarray, place: np.ndarray, effects: Effects) -> np.ndarray:
-    """The image seen through the screen's pixels.
+    """Lay the screen's pixels over the image.
 
-    `place` (height, width) uint16 is where in a screen pixel each image pixel looks, PHASES * row + column: the second
-    table of cv2.convertMaps. Each image pixel takes the light of that one point: what is finer than the image's pixels
-    folds back as moire.
+    `place` (height, width) uint16 says which point of a screen pixel each image pixel shows, as PHASES * row + column:
+    the second table of cv2.convertMaps. An image pixel takes the light of that single point, so that whatever is finer
+    than the image's pixels becomes moire.
     """
     swing = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(PHASES)[:, None] / PHASES - np.array(STRIPES)))
     stripes, rows = 1 - effects.subpixels * swing, 1 - effects.scan_lines * swing[:, 1]

@@ -1,4 +1,4 @@
-"""Random textures: replayable, and cheap because they are small or drawn once a process."""
+"""Random textures. They can be replayed, and are cheap: they are small, or drawn once per process."""
 
 from functools import lru_cache
 
@@ -7,10 +7,10 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.random_stream import random_stream
 
-TILE_PX = 1021  # prime: no rhythm with 8 px blocks
-TILE_UNIT = 64  # the tile's standard deviation
-TONER_UNIT = 128
-# angle and pitch in px of what is left of a printer's screen at the page's 200 dpi, where its dots beat with the raster
+TILE_PX = 1021  # a prime number, so that tiles do not line up with blocks of 8 px
+TILE_UNIT = 64  # standard deviation of the tile of noise
+TONER_UNIT = 128  # amplitude of a toner screen
+# Angle in degrees and pitch in px of what is left of a printer's screen of dots on a page of 200 dpi
 TONER_SCREENS = ((15.0, 2.7), (37.0, 3.1), (45.0, 2.4), (71.0, 3.6))
 
 
@@ -27,12 +27,12 @@ def white_noise(rng: np.random.Generator, shape: tuple[int, int], deviation: flo
 
 
 def paper_grain(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> np.ndarray:
-    """Fibres, like white_noise but smooth over some 2 px."""
+    """The grain of paper fibres: like white_noise, but smooth over about 2 px."""
     return _tiled(rng, cv2.multiply(_grain_tile(), deviation / TILE_UNIT), shape)
 
 
 def toner_screen(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """A laser printer's screen of dots, (height, width) int16 within -TONER_UNIT and TONER_UNIT or little beyond."""
+    """A laser printer's screen of dots, (height, width) int16, from about -TONER_UNIT to about TONER_UNIT."""
     return _tiled(rng, _screen_tile(*TONER_SCREENS[rng.integers(len(TONER_SCREENS))]), shape)
 
 
@@ -51,7 +51,7 @@ def _screen_tile(angle_deg: float, cell_px: float) -> np.ndarray:
 
 
 def _tiled(rng: np.random.Generator, tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """An area of the tile's pattern, from a random place on."""
+    """Cut an area out of the repeated tile, from a random place."""
     height, width = shape
     scaled = np.roll(tile, tuple(rng.integers(TILE_PX, size=2)), (0, 1))
     if height <= TILE_PX and width <= TILE_PX:
@@ -61,7 +61,7 @@ def _tiled(rng: np.random.Generator, tile: np.ndarray, shape: tuple[int, int]) -
 
 
 def clouds(rng: np.random.Generator, shape: tuple[int, int], cells: int, octaves: int = 4) -> np.ndarray:
-    """Smooth noise of unit deviation, float32; `cells` of the coarsest octave across the longer side."""
+    """Smooth noise with a standard deviation of 1, float32. The coarsest octave has `cells` along the longer side."""
     height, width = shape
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):

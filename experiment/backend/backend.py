@@ -37,7 +37,7 @@ class LaunchOptions:
 
 
 @dataclass(frozen=True)
-class Choice:
+class DeviceChoice:
     """What to run on, decided before any device is touched."""
 
     kind: str  # a key of launch.KINDS: tpu, xla-cpu, cuda or cpu
@@ -76,7 +76,7 @@ class Backend:
         """How many devices all ranks have together."""
         return self.world_size * self.devices
 
-    def described(self, choice: Choice, why: str) -> str:
+    def described(self, choice: DeviceChoice, why: str) -> str:
         """The line that names device and precision, and `why` it is this precision."""
         device = f"device {self.kind} ({choice.why}): {self.device_name}"
         return f"{device}; precision {self.precision} ({why})"
@@ -210,7 +210,7 @@ def end_rank(rank: int, error: BaseException, outcome: Path | None = None) -> No
 
 
 def resolve_precision(
-    asked: str, choice: Choice, can_bf16: bool, prefer_bf16: bool = False
+    asked: str, choice: DeviceChoice, can_bf16: bool, prefer_bf16: bool = False
 ) -> tuple[str, str]:
     """The precision, fp32 or bf16, and why it is this one. An explicit wish wins over the environment.
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import Choice, LaunchOptions
+from experiment.backend.backend import DeviceChoice, LaunchOptions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def launch(options: LaunchOptions, function: Callable[..., int], *arguments: Any
     return start(choice, options, function, arguments)
 
 
-def choose(device: str) -> Choice:
+def choose(device: str) -> DeviceChoice:
     """What `--device` chooses; no device is touched. Raises InputError if the device is missing."""
     kind, why = asked_kind(device)
     pjrt_device = KINDS[kind].pjrt_device
@@ -75,7 +75,7 @@ def choose(device: str) -> Choice:
         )
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{why}, but torch {torch.__version__} finds no CUDA device: try --device auto")
-    return Choice(kind, why, _take_bf16_wish(), pjrt_device)
+    return DeviceChoice(kind, why, _take_bf16_wish(), pjrt_device)
 
 
 def asked_kind(device: str) -> tuple[str, str]:

@@ -10,13 +10,20 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from experiment.backend.backend import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
+from experiment.backend.backend import (
+    Backend,
+    DeviceChoice,
+    LaunchOptions,
+    end_rank,
+    resolve_precision,
+    run_rank,
+)
 
 _PROCESS_GROUPS = {"cpu": "gloo", "cuda": "nccl"}
 
 
 def start_plain_torch(
-    choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+    choice: DeviceChoice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
 ) -> int:
     """Call `function(backend, *arguments)` as the rank that torchrun's environment names, or as the only rank.
 
@@ -35,7 +42,7 @@ def start_plain_torch(
 
 
 def _one_of_several(
-    choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+    choice: DeviceChoice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
 ) -> int:
     try:
         dist.init_process_group(_PROCESS_GROUPS[choice.kind])
@@ -61,7 +68,7 @@ class TorchBackend(Backend):
     here it is only a few MB.
     """
 
-    def __init__(self, choice: Choice, options: LaunchOptions):
+    def __init__(self, choice: DeviceChoice, options: LaunchOptions):
         if dist.is_initialized():
             self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
             self.ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))

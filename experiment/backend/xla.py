@@ -23,14 +23,23 @@ from torch_xla._internal import tpu
 
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import Backend, Choice, LaunchOptions, end_rank, resolve_precision, run_rank
+from experiment.backend.backend import (
+    Backend,
+    DeviceChoice,
+    LaunchOptions,
+    end_rank,
+    resolve_precision,
+    run_rank,
+)
 
 _cache_lock = threading.Lock()
 # torch_xla counts the reading of a number among the operations that the device lacks.
 _NO_FALLBACKS = {"aten::_local_scalar_dense"}
 
 
-def start_xla(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
+def start_xla(
+    choice: DeviceChoice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+) -> int:
     """Call `function(backend, *arguments)` in each rank and return its exit code; only ranks touch a device."""
     cores, line = resolve_cores(options.num_cores, cores_here(choice.kind, options))
     if line:
@@ -84,7 +93,7 @@ def _cores_per_chip() -> int:
 
 
 def launch_ranks(
-    choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+    choice: DeviceChoice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
 ) -> int:
     """Start one rank per core, in processes of torch_xla.launch (with two threads each on TPU v2 and v3)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +116,9 @@ def _one_of_several(rank: int, outcome: Path, call: tuple) -> None:
         end_rank(rank, error, outcome)
 
 
-def _rank(choice: Choice, options: LaunchOptions, function: Callable[..., int], arguments: tuple) -> int:
+def _rank(
+    choice: DeviceChoice, options: LaunchOptions, function: Callable[..., int], arguments: tuple
+) -> int:
     if choice.kind == "tpu" and options.cache_dir is not None:  # XLA:CPU cannot read back what it has written
         open_cache(options.cache_dir)
     return run_rank(function, XlaBackend(choice, options), arguments)
@@ -129,7 +140,7 @@ def open_cache(folder: Path) -> None:
 class XlaBackend(Backend):
     """One XLA device, or under SPMD all devices of this host as if they were one."""
 
-    def __init__(self, choice: Choice, options: LaunchOptions):
+    def __init__(self, choice: DeviceChoice, options: LaunchOptions):
         self.kind = choice.kind
         try:
             self.device = torch_xla.device()

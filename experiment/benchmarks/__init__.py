@@ -1,1 +1,1 @@
-"""What benchmark.py measures: speeds as ratios within one run, and where the reading of real pages loses."""
+"""The measurements of benchmark.py: speeds as ratios within one run, and where the reading of real pages loses."""

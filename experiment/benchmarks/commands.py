@@ -1,4 +1,4 @@
-"""Whole commands of the project, run on pages made for the purpose, with their times and memory."""
+"""Run whole commands of the project on pages made for the purpose, and measure their time and memory."""
 
 import itertools
 import os
@@ -27,7 +27,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Run:
-    """A whole command: wall-clock seconds and the largest process's peak memory."""
+    """What a command took: wall-clock seconds, and the peak memory of its largest process."""
 
     duration_s: float
     peak_mib: float
@@ -35,7 +35,7 @@ class Run:
 
 
 def copy_records(csv_root: Path, target: Path, count: int) -> None:
-    """`count` records under new names, with their sampling rates."""
+    """Copy `count` records under new names, with their sampling rates."""
     records, rates_hz = find_records(csv_root), read_record_table(csv_root).fs_hz
     target.mkdir()
     rows = ["id,fs,sig_len"]
@@ -47,7 +47,7 @@ def copy_records(csv_root: Path, target: Path, count: int) -> None:
 
 
 def render_pages(work: Path, count: int, workers: int, layout: str = COMPETITION) -> Run:
-    """batch_render_waveforms.py, all pages anew."""
+    """Run batch_render_waveforms.py, which draws all pages anew."""
     return timed_command(
         "scripts/batch_render_waveforms.py",
         *(
@@ -63,7 +63,7 @@ def render_pages(work: Path, count: int, workers: int, layout: str = COMPETITION
 
 
 def build_pages(work: Path, count: int, workers: int, profile: str = CLEAN) -> Run:
-    """build_dataset.py, all samples anew."""
+    """Run build_dataset.py, which builds all samples anew."""
     return timed_command(
         "scripts/build_dataset.py",
         *("--input-root", work / f"records{count}", "--mask", MASK, "--wave-root", work / f"images{count}"),
@@ -73,7 +73,7 @@ def build_pages(work: Path, count: int, workers: int, profile: str = CLEAN) -> R
 
 
 def timed_command(script: str, *arguments, stdout=subprocess.DEVNULL) -> Run:
-    """Run a script to its end."""
+    """Run a script to its end and measure it."""
     start_s = time.perf_counter()
     command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=stdout)
@@ -85,7 +85,7 @@ def timed_command(script: str, *arguments, stdout=subprocess.DEVNULL) -> Run:
 
 
 def median_s(function: Callable[[], object]) -> float:
-    """Median duration of a few calls."""
+    """The median duration of a few calls."""
     durations = []
     for _ in range(REPEATS):
         start_s = time.perf_counter()
@@ -95,7 +95,7 @@ def median_s(function: Callable[[], object]) -> float:
 
 
 def run_on_images(script: str, images: Path, output: Path, *flags) -> tuple[float, float]:
-    """The seconds a page that a script prints, and its peak memory in MiB."""
+    """Run a script on images. Return the seconds per page that it prints, and its peak memory in MiB."""
     printed = output.with_suffix(".txt")
     with printed.open("w") as stdout:
         run = timed_command(

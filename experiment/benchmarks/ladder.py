@@ -1,9 +1,9 @@
-"""Where the reading of real pages loses: a ladder of readings, each with one more step of the way taken from the truth.
+"""Find where the reading of real pages loses, with a ladder of readings that take more and more from the truth.
 
-The lowest rung is the reading as it is. The next ones get, one after the other and each besides those before it: the
-true planes (the labels of the registered page in place of the network's), the true place of every point on the paper,
-the true layout with its time zero, and the true track of every row. What a rung gains is what the step that it
-replaces loses. The truth of a page is its record, registered in its image (register_page).
+The lowest rung is the reading as it is. Each further rung takes one more step from the truth: the true planes (the
+labels of the registered page in place of the network's), then the true place of every point on the paper, then the true
+layout with its time zero, then the true track of every row. What a rung gains is what the step that it replaces loses.
+The truth of a page is its record, registered in its image (register_page).
 """
 
 from collections.abc import Callable, Iterator
@@ -35,9 +35,10 @@ from experiment.labelling.page_probability import PageProbability, input_of_upri
 from experiment.labelling.predictor import resized
 from experiment.network.model import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout
+from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import ReadingOptions, put_together, read_page, read_with_field
-from experiment.reading.rectify import STEP_PX, PaperField, RectifiedPage, fit_paper, rectify
+from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.trace_tracking import Track
 from experiment.scoring.compare import compare
 from experiment.scoring.signal_metric import score_db
@@ -47,14 +48,14 @@ RUNGS = ("as it is", "true planes", "true paper", "true layout", "true track")
 
 @dataclass(frozen=True)
 class Climb:
-    """A page's signal-to-noise ratio on each rung; None where it gives no reading. Unregistered pages have one rung."""
+    """A page's signal-to-noise ratio on each rung, None where it was not read. Unregistered pages have one rung."""
 
     name: str
     ratios: tuple[float | None, ...]
 
 
 def benchmark_ladder(images: list[Path], truth_root: Path, checkpoint: Path | None, device: str) -> None:
-    """Read every page on every rung and print the table. Raises InputError for a page whose record is not there."""
+    """Read every page on every rung and print the table. Raises InputError if a page has no record."""
     records, rates_hz = find_records(truth_root), read_record_table(truth_root).fs_hz
     pages = [(path, record_of(path.stem, records)) for path in find_images(images)]
 
@@ -72,7 +73,7 @@ def benchmark_ladder(images: list[Path], truth_root: Path, checkpoint: Path | No
 
 
 def record_of(name: str, records: dict[str, Path]) -> str:
-    """The record of the page `<id>-<type>`. Raises InputError if there is none."""
+    """The id of the record of the page `<id>-<type>`. Raises InputError if there is none."""
     record_id = name.rpartition("-")[0]
     if record_id not in records:
         raise InputError(f"{name}: no record of this page; expected <id>-<type> and a record <id>")
@@ -82,7 +83,7 @@ def record_of(name: str, records: dict[str, Path]) -> str:
 def climb(
     name: str, image: np.ndarray, record: Record, see: Callable[[np.ndarray], PageProbability]
 ) -> Climb:
-    """All rungs of one page: its image (H, W, 3) uint8, its record, and how the network sees an image."""
+    """Read one page, image (H, W, 3) uint8, on all rungs; `see` runs the network on an image."""
     options = ReadingOptions()
     signals = [outcome_of(lambda _: read_page(see(image), record.fs_hz, options).signal_mv, None)]
     registration = outcome_of(lambda _: register_page(image, record), None)
@@ -98,7 +99,7 @@ def _ratio(signal_mv: np.ndarray | InputError, record: Record) -> float | None:
 
 
 def _rungs(image: np.ndarray, record: Record, registration: Registration) -> list[Callable]:
-    """The signals (samples, 12) in mV with the truth's help, from the true planes on; none depends on its argument."""
+    """Functions that read the signals (samples, 12) in mV on the rungs above the lowest. They ignore their argument."""
     seen = true_planes(image, record, registration)
     field = true_field(registration, seen)
     page = rectify(seen.probability[WAVEFORM], seen.image, field)
@@ -114,7 +115,7 @@ def _rungs(image: np.ndarray, record: Record, registration: Registration) -> lis
 
 
 def true_planes(image: np.ndarray, record: Record, registration: Registration) -> PageProbability:
-    """What a network without fault would see of a registered page, upright and at the network's scale."""
+    """What a faultless network would see on a registered page, upright and at the network's scale."""
     labels = label_page(registration, record)
     height, width = image.shape[:2]
     scale, turns = scale_for_network(registration.px_per_mm), _quarter_turns(registration)
@@ -142,7 +143,7 @@ def true_planes(image: np.ndarray, record: Record, registration: Registration) -
 
 
 def _quarter_turns(registration: Registration) -> int:
-    """How often np.rot90 turns the image until the page stands upright, to the nearest quarter."""
+    """How often np.rot90 must turn the image until the page is upright, to the nearest quarter."""
     (a, _, c), (d, _, f), (g, _, i) = registration.page_map.homography
     paper = registration.page.geometry.paper
     right_x = (a * paper.width_px + c) / (g * paper.width_px + i) - c / i
@@ -165,7 +166,7 @@ def true_field(registration: Registration, seen: PageProbability) -> PaperField:
 
 
 def true_layout(registration: Registration, page: RectifiedPage) -> FoundLayout:
-    """The competition's layout where the registered page has it."""
+    """The competition's layout, at the place that the registered page has."""
     drawn = registration.page
     right_px = -(LINE_OFFSET_MM + page.left_mm) * PX_PER_MM
     down_px = -(LINE_OFFSET_MM + page.top_mm) * PX_PER_MM
@@ -188,7 +189,7 @@ def true_layout(registration: Registration, page: RectifiedPage) -> FoundLayout:
 def true_tracks(
     registration: Registration, record: Record, page: RectifiedPage, found: FoundLayout
 ) -> list[Track]:
-    """The ideal traces' heights in every column of each row."""
+    """The heights of the ideal traces in every column of each row."""
     points = trace_points(registration.page, record)
     x_px = points.x_px - (LINE_OFFSET_MM + page.left_mm) * PX_PER_MM
     y_px = points.y_px - (LINE_OFFSET_MM + page.top_mm) * PX_PER_MM
@@ -204,7 +205,7 @@ def true_tracks(
 
 
 def ladder_table(climbs: list[Climb]) -> Iterator[str]:
-    """For people: dB of every rung, worst page first, then all pages together and the mean of their dB."""
+    """A table for people: dB on every rung, worst page first, then all pages together and the mean of their dB."""
     width = max([len("page"), *(len(page.name) for page in climbs)])
     yield f"{'page':<{width}} " + " ".join(f"{rung:>11}" for rung in RUNGS)
     for page in sorted(climbs, key=lambda page: page.ratios[0] or 0.0):

@@ -1,4 +1,4 @@
-"""What labelling a page and reading its signals cost, beside the network alone."""
+"""Measure what labelling a page and reading its signals cost, compared with the network alone."""
 
 import tempfile
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PHOTO_SIZE_PX = (4000, 3000)
 
 @dataclass(frozen=True)
 class NetworkRun:
-    """Which records are drawn, how many pages of each kind, and which network labels them where."""
+    """Which records are drawn, on how many pages of each kind, and which network labels them on which device."""
 
     csv_root: Path
     num_pages: int
@@ -30,14 +30,14 @@ class NetworkRun:
 
     @property
     def flags(self) -> tuple:
-        """For predict.py and digitize.py."""
+        """The flags of predict.py and digitize.py."""
         checkpoint = ("--checkpoint", self.checkpoint) if self.checkpoint else ()
         return *checkpoint, "--device", self.device
 
 
 def benchmark_predict(run: NetworkRun) -> None:
-    """Predict --num-pages pages, scans of 2200x1700 and photos of 4000x3000; speeds are those that predict.py prints,
-    start-up left out. The network alone is timed on as many tiles, in this process."""
+    """Predict --num-pages scans of 2200x1700 and as many photos of 4000x3000. Speeds are those that predict.py prints,
+    without start-up. The network alone is timed in this process, on as many tiles."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         copy_records(run.csv_root, work / "records1", 1)
@@ -54,8 +54,8 @@ def benchmark_predict(run: NetworkRun) -> None:
 
 
 def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
-    """Read --num-pages pages of each layout on all cores; speeds are those that digitize.py and predict.py
-    print, start-up left out but for digitize's workers. Run it twice: the first run on a machine compiles."""
+    """Read --num-pages pages of each layout on all cores. Speeds are those that digitize.py and predict.py print, which
+    leave out start-up, except that of digitize's workers. Run it twice: the first run on a machine compiles."""
     for layout in layouts:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
@@ -80,7 +80,7 @@ def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
 
 
 def predict_copies(folder: Path, image: np.ndarray, run: NetworkRun) -> tuple[float, float]:
-    """Seconds a page and peak memory in MiB of predict.py on --num-pages files of one image."""
+    """Seconds per page and peak memory in MiB of predict.py on --num-pages copies of one image."""
     folder.mkdir()
     data = image_files.encode_jpeg(image, 92)
     for number in range(run.num_pages):
@@ -89,7 +89,7 @@ def predict_copies(folder: Path, image: np.ndarray, run: NetworkRun) -> tuple[fl
 
 
 def network_page_s(run: NetworkRun, image: np.ndarray) -> float:
-    """Seconds that the network takes for the tiles of a page, and nothing else."""
+    """Seconds that the network alone takes for the tiles of a page."""
     found: list[float] = []
 
     def measure(backend) -> int:

@@ -1,4 +1,4 @@
-"""What drawing, building and degrading pages costs."""
+"""Measure what drawing, building and degrading pages costs."""
 
 import itertools
 import tempfile
@@ -14,12 +14,13 @@ from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.degrade.profiles import PROFILE_NAMES
 from experiment.benchmarks.commands import Run, build_pages, copy_records, median_s, render_pages
 
-PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit, plain pages, one core of an AMD EPYC (family 26) at 2.6 GHz
+PEER_PAGES_A_SECOND = 0.67  # ECG-Image-Kit draws so many plain pages on a 2.6 GHz AMD EPYC core (family 26)
 PEER_WORN_PAGES_A_SECOND = 0.18  # the same with wrinkles and augmentation
 
 
 def benchmark_render(csv_root: Path, num_records: int) -> None:
-    """Time whole commands on 1, a tenth, and all of the pages; what 1 page takes is start-up and left out."""
+    """Time whole commands on one page, on a tenth of the pages and on all. The time of one page is taken off, as it is
+    mostly start-up."""
     few, many = max(num_records // 10, 2), num_records
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -41,7 +42,7 @@ def benchmark_render(csv_root: Path, num_records: int) -> None:
 
 
 def report_step(step: str, runs: dict[int, Run], plain_s: float, codec_s: float) -> None:
-    """One line a step; `plain_s` is what OpenCV's encoder takes for the same images, `codec_s` what ours take."""
+    """Print one line per step. OpenCV's encoder takes `plain_s` for the same images; our own codecs take `codec_s`."""
     _, few, many = sorted(runs)
     duration_s = page_s(runs, many)
     print(
@@ -53,19 +54,19 @@ def report_step(step: str, runs: dict[int, Run], plain_s: float, codec_s: float)
 
 
 def page_s(runs: dict[int, Run], count: int) -> float:
-    """Seconds a page, start-up left out."""
+    """Seconds per page, without start-up."""
     return (runs[count].duration_s - runs[1].duration_s) / (count - 1)
 
 
 def worker_counts() -> list[int]:
-    """1, 2, 4, ... and all cores."""
+    """The numbers of workers to try: 1, 2, 4, ... and all cores."""
     doubling = itertools.takewhile(lambda count: count < available_cores(), (2**k for k in itertools.count()))
     return [*doubling, available_cores()]
 
 
 def benchmark_degrade(csv_root: Path, num_records: int) -> None:
-    """Build every profile on one core; what a build of one page takes is start-up and left out. Speeds are those of
-    the processor time that the command took, so that other work on the machine does not count; wall-clock beside."""
+    """Build every profile on one core. The time of one page is taken off, as it is mostly start-up. Speeds are of
+    processor time, in which other work on the machine does not count; wall-clock speeds stand beside them."""
     count = max(num_records, 2)
     cpu_s: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +92,7 @@ def benchmark_degrade(csv_root: Path, num_records: int) -> None:
 
 @dataclass(frozen=True)
 class EncodingCost:
-    """Seconds a page: OpenCV's PNG encoder at level 1, and what our steps encode and decode."""
+    """Seconds per page of OpenCV's PNG encoder at level 1, and of what our steps encode and decode."""
 
     rgba_and_mask_s: float
     rgb_s: float
@@ -100,7 +101,7 @@ class EncodingCost:
 
 
 def encoding_cost(image_dir: Path, mask_dir: Path, dataset: Path) -> EncodingCost:
-    """Time the encoders on one page's own images, one thread."""
+    """Time the encoders on the images of one page, with one thread."""
     cv2.setNumThreads(1)
     sample = read_manifest(dataset)[0]
     ink_path = image_dir / f"{sample.record}.png"
@@ -129,5 +130,5 @@ def encoding_cost(image_dir: Path, mask_dir: Path, dataset: Path) -> EncodingCos
 
 
 def opencv_png(image: np.ndarray) -> np.ndarray:
-    """PNG by OpenCV's encoder at level 1, otherwise as it comes."""
+    """Encode a PNG with OpenCV's encoder at level 1 and its other settings unchanged."""
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]

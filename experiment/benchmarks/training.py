@@ -1,4 +1,4 @@
-"""What the input costs the training loop, and how far its step is from the device's peak."""
+"""Measure what the input costs the training loop, and how far a step is from the device's peak."""
 
 import itertools
 import time
@@ -18,18 +18,18 @@ from experiment.training.trainer import Trainer
 
 
 def benchmark_train(config_path: Path, overrides: list[str], device: str, num_steps: int) -> None:
-    """Time the training loop with real data beside the same step on one batch that stays on the device."""
+    """Time the training loop on real data, and the same step on one batch that stays on the device."""
     steps = f"run.steps_per_epoch={DEPTH + 1 + num_steps}"
     config = load_config(config_path, [*overrides, steps])
     launch(LaunchOptions(device, config.precision), measure_training, config, num_steps)
 
 
 def measure_training(backend, config, num_steps: int) -> int:
-    """On one rank: several epochs, and as many steps on a cached batch after each."""
+    """Time several epochs on one rank, and after each as many steps on a cached batch."""
     trainer = Trainer(backend, config, read_dataset_info(Path(config.data.root)))
     meter = trainer.new_meter()
     batch = next(iter(backend.wrap_loader(trainer.source.train_batches(1))))
-    train_s(trainer, meter, itertools.repeat(batch, num_steps))  # compiles, and wakes the workers
+    train_s(trainer, meter, itertools.repeat(batch, num_steps))  # this compiles, and starts the workers
     loop_s, step_s = [], []
     for epoch in range(2, 2 + REPEATS):
         batches = backend.wrap_loader(trainer.source.train_batches(epoch), trainer.source.steps)
@@ -49,7 +49,7 @@ def measure_training(backend, config, num_steps: int) -> int:
 
 
 def train_s(trainer, meter, batches) -> float:
-    """Seconds for a step on each of the batches."""
+    """Seconds that a step on each of the batches takes together."""
     trainer.backend.sync()
     start_s = time.perf_counter()
     for batch in batches:
@@ -59,7 +59,7 @@ def train_s(trainer, meter, batches) -> float:
 
 
 def report_matrix_work(trainer, meter, batch, step_s: float) -> None:
-    """One line: the step's time over that of its convolutions at the speed of one large matrix product."""
+    """Print the step's time relative to that of its convolutions at the speed of one large matrix product."""
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(batch, meter)
     device, size = trainer.backend.device, 1024 if trainer.backend.kind == "cpu" else 8192

@@ -1,4 +1,4 @@
-"""What every command that shows pages to the network takes: the pages, the weights, the scale, and where it runs."""
+"""The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
 from collections import Counter
@@ -15,37 +15,37 @@ from experiment.network.checkpoints import load_model
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # written by predict.py and digitize.py: no pages
+OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every command that shows pages to the network takes: the pages, the weights, the scale and where it runs."""
+    """Add the flags that every command needs that shows pages to the network."""
     parser.add_argument(
         "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
     )
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help=f"weights of train_tpu.py; the shipped ones, {SHIPPED_NAME}, if not given",
+        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {SHIPPED_NAME}",
     )
     parser.add_argument(
         "--px-per-mm",
         type=positive_float,
-        help="pixels a millimetre of all images; found from each one's grid if not given",
+        help="pixels per millimetre of all images; if not given, it is found from the grid of each",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
         default="auto",
-        help="of the network's sums; auto is bf16 where the hardware multiplies it",
+        help="precision of the network; auto is bf16 where the hardware can multiply it",
     )
 
 
 def find_images(paths: list[Path]) -> list[Path]:
-    """The files, and the images and PDFs in the folders and below.
+    """List the files, and the images and PDFs in the folders and below.
 
-    Raises InputError for a missing one, or two of one stem.
+    Raises InputError if one is missing, or if two have the same name without suffix.
     """
     found: list[Path] = []
     for path in paths:
@@ -61,7 +61,9 @@ def find_images(paths: list[Path]) -> list[Path]:
     found = list(dict.fromkeys(found))
     stem, number = Counter(path.stem for path in found).most_common(1)[0]
     if number > 1:
-        raise InputError(f"{number} images are called {stem}: their results would overwrite each other")
+        raise InputError(
+            f"{number} images are called {stem}; rename them, or results would overwrite each other"
+        )
     return found
 
 
@@ -73,7 +75,7 @@ def _is_image(path: Path) -> bool:
 def load_predictor(
     backend: Backend, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
 ) -> Predictor:
-    """The network of a checkpoint, or the shipped one, on the backend.
+    """Load the network of a checkpoint, or the shipped one, onto the backend.
 
     Raises InputError for a bad file or tile size.
     """
@@ -82,5 +84,5 @@ def load_predictor(
         raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
     model, _ = load_model(checkpoint)
     if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: is no multiple of {model.config.stride}, as this network asks")
+        raise InputError(f"--tile {tile}: must be a multiple of {model.config.stride} for this network")
     return Predictor(model, backend, tile, tta)

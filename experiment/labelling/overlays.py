@@ -1,4 +1,4 @@
-"""Pictures for people: what was found, drawn over the page."""
+"""Draw labels over the page, for people to look at."""
 
 import cv2
 import numpy as np
@@ -7,15 +7,15 @@ from ecg_generator_with_train_src.common.classes import GRID, IGNORED, WAVEFORM
 
 WAVEFORM_RGB = (214, 0, 110)
 GRID_RGB = (0, 150, 170)
-PAGE_STRENGTH = 0.6  # how much of the page shows through; the rest is white
-COLOUR_STRENGTH = 0.4  # how much of its colour is left
+PAGE_STRENGTH = 0.6  # how strongly the page shows; the rest is white
+COLOUR_STRENGTH = 0.4  # how much of the page's colour is kept
 GRID_STRENGTH = 0.3
 
 
 def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The page, pale (H, W, 3), grid tinted lightly, waveform in full colour, ignored pixels darkened.
+    """Draw the page pale, with the grid lightly tinted, the waveform in full colour and ignored pixels darkened.
 
-    image (H, W, 3) uint8 RGB, label (H, W) uint8.
+    `image` and the result are (H, W, 3) uint8 RGB, `label` is (H, W) uint8.
     """
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     coloured = PAGE_STRENGTH * COLOUR_STRENGTH
@@ -30,6 +30,6 @@ def overlay(image: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Crop, truth and prediction in one row, (H, 3·W + gaps, 3)."""
+    """Put crop, truth and prediction in one row: (H, 3·W + gaps, 3)."""
     gap = np.full((image.shape[0], 8, 3), 255, np.uint8)
     return np.concatenate([image, gap, overlay(image, truth), gap, overlay(image, predicted)], axis=1)

@@ -1,35 +1,35 @@
-"""What a network says of a page, and how the page lies in its image: for all that needs no network itself."""
+"""What the network saw on a page, and how the page lies in its image. Using it needs no network."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-SURE_OF_UP = 0.85  # chance that a page stands upright, below which it is said that it may not
+SURE_OF_UP = 0.85  # below this chance of being upright, a page may be upside down
 
 
 @dataclass(frozen=True)
 class PageProbability:
-    """What the network says of a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
+    """What the network saw on a page, upright and at the network's scale (PX_PER_MM, to about 3 %).
 
     `to_input` (3, 3) maps canvas coordinates of these planes to canvas coordinates of the image that was given.
-    `quarter_turns` is how often np.rot90 turns that image to stand upright; `rotation_deg` is how far its page is
-    turned clockwise, grid lines' slant included.
+    `quarter_turns` is how often np.rot90 turns that image until the page is upright. `rotation_deg` is how far the page
+    is turned clockwise, the slant of its grid lines included.
     """
 
     probability: np.ndarray  # (3, H, W) float32: background, grid, waveform
     image: np.ndarray  # (H, W, 3) uint8: the page as the network saw it
     to_input: np.ndarray  # (3, 3) float64
     input_shape: tuple[int, int]  # height and width of the image that was given
-    pitch_px: float  # input pixels a millimetre
+    pitch_px: float  # input pixels per millimetre
     quarter_turns: int
     rotation_deg: float
-    confidence: float  # mean probability of the labels over what is no background, 0 to 1
+    confidence: float  # mean probability of the labels outside the background, 0 to 1
     warnings: tuple[str, ...]
-    upright_chance: float = 1.0  # that these planes do not stand upside down
+    upright_chance: float = 1.0  # probability that these planes are not upside down
 
     @property
     def may_be_upside_down(self) -> bool:
-        """Whether it is not sure which way up the page stands."""
+        """Whether it is uncertain which way up the page is."""
         return self.upright_chance < SURE_OF_UP
 
     def upside_down(self) -> "PageProbability":
@@ -50,7 +50,7 @@ class PageProbability:
 def input_of_upright(upright: tuple[int, int], given: tuple[int, int], quarter_turns: int) -> np.ndarray:
     """Affine map (3, 3) from canvas coordinates of an upright image to those of the image that was given.
 
-    Both shapes are (height, width); the upright image is the given one, scaled, after np.rot90(…, quarter_turns).
+    Both shapes are (height, width). The upright image is the given one after scaling and np.rot90(…, quarter_turns).
     """
     height, width = given
     turned = (width, height) if quarter_turns % 2 else (height, width)

@@ -1,4 +1,4 @@
-"""report.html: what was predicted, worst page first, in one file that needs no other."""
+"""Write report.html: the predictions, worst page first, in a single file that needs no other."""
 
 import base64
 import heapq
@@ -34,18 +34,18 @@ td.text { text-align: left; color: #a33c00; }
 
 @dataclass(frozen=True)
 class Pictures:
-    """A page and its overlay as JPEG."""
+    """A page and its overlay as JPEG files."""
 
     page: bytes
     overlay: bytes
 
 
 class Gallery:
-    """The pictures of the worst pages, and no others: memory does not grow with the pages."""
+    """Keep the pictures of the worst pages only, so that memory does not grow with the number of pages."""
 
     def __init__(self, size: int = PICTURED_PAGES):
         self.size = size
-        self._worst: list[tuple[float, int, str, Pictures]] = []  # the best of them first
+        self._worst: list[tuple[float, int, str, Pictures]] = []  # a heap whose first entry is the best page
         self._count = itertools.count()
 
     def add(self, name: str, line: dict, pictures: Pictures) -> None:
@@ -57,17 +57,17 @@ class Gallery:
             heapq.heappushpop(self._worst, entry)
 
     def pictures(self) -> dict[str, Pictures]:
-        """By the page's name."""
+        """The pictures by the page's name."""
         return {name: pictures for _, _, name, pictures in self._worst}
 
 
 def goodness(line: dict) -> float:
-    """What pages are sorted by: the waveform's Dice where it is known, else the confidence."""
+    """The value that pages are sorted by: the waveform's Dice if it is known, else the confidence."""
     return line["dice"]["waveform"] if "dice" in line else line["confidence"]
 
 
 def make_pictures(image: np.ndarray, overlay: np.ndarray) -> Pictures:
-    """Both (H, W, 3) uint8, made small."""
+    """Make small pictures of a page and its overlay, both (H, W, 3) uint8."""
     return Pictures(_jpeg(image), _jpeg(overlay))
 
 
@@ -87,7 +87,7 @@ def report_html(
     pictures: dict[str, Pictures],
     skipped: dict[str, str],
 ) -> str:
-    """The report on the pages' lines of predictions.jsonl, the scores by kind of page, and what was skipped."""
+    """Make the report from the lines of predictions.jsonl, the scores by kind of page, and the skipped pages."""
     lines = sorted(lines, key=goodness)
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -105,13 +105,13 @@ def report_html(
 
 
 def score_header() -> list[str]:
-    """Columns of the table by kind of page."""
+    """The columns of the table of scores by kind of page."""
     dice, iou = ([f"{what} {name}" for name in CLASS_NAMES] for what in ("Dice", "IoU"))
     return ["pages", "n", *dice, *iou, "hit 1 px", "hit 2 px", "stray > 3 px", "truth off by"]
 
 
 def score_rows(kinds: dict[str, dict]) -> Iterator[list[str]]:
-    """Its rows; `kinds` holds scores and the number of pages by kind."""
+    """The rows of that table; `kinds` holds the scores and the number of pages of each kind."""
     for kind, found in kinds.items():
         values = [found[what][name] for what in ("dice", "iou") for name in CLASS_NAMES]
         shares = [*found["hit_rate"].values(), found["stray"]]

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-STRAIGHT_DEG = 3.0  # slant up to which a page is left as it is, and keeps its own pixels
-MARGIN_SHARE = (
-    1.0  # of a patch, about the centres of those that show the grid: half of it is the patch itself
-)
+STRAIGHT_DEG = 5.0  # slant up to which a page is left as it is: the network has learned on such
+MARGIN_SHARE = 1.25  # of a patch, about the centres of those that show the grid; half is the patch itself
 MIN_PATCHES = 4  # that must show the grid before anything is cut off
 EDGE_PX = 5  # of what lies beyond the picture's edge, which looks like a line
 

@@ -1,19 +1,19 @@
-"""Ink in a page's columns: its runs, how states of a few pixels see it, and what paths through them pay."""
+"""The ink in a page's columns: its runs, the ink of states (a few pixels each), and what paths through it cost."""
 
 import numpy as np
 
 from experiment.reading.compiled import compiled
 
-INK = 0.35  # coverage from which a pixel belongs to a trace
-FAINT_INK = 0.2  # to which its run in a column is followed
-STATE_PX = 2  # rows of pixels a state
-NO_INK = 1.5  # cost of a column outside ink
-CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of a state passed outside and inside ink
-START = 0.05  # cost of each state between where a lead starts and its zero line
+INK = 0.35  # a pixel with this coverage or more belongs to a trace
+FAINT_INK = 0.2  # runs of ink are followed as far as the coverage is higher than this
+STATE_PX = 2  # rows of pixels per state
+NO_INK = 1.5  # cost of a column that a path passes outside ink
+CLIMB, CLIMB_IN_INK = 0.08, 0.003  # cost of each state that a path climbs, outside and inside ink
+START = 0.05  # cost of each state between the start of a lead and its zero line
 
 
 def ink_of_states(page: np.ndarray, top: int, states: int) -> np.ndarray:
-    """The most ink of each STATE_PX rows of pixels from `top` on (states, columns); none beyond the page."""
+    """The most ink in each STATE_PX rows of pixels from row `top` on: (states, columns), 0 beyond the page."""
     bottom = top + states * STATE_PX
     inside = page[max(top, 0) : max(bottom, 0)]
     missing = max(-top, 0), max(states * STATE_PX - max(-top, 0) - len(inside), 0)
@@ -21,14 +21,14 @@ def ink_of_states(page: np.ndarray, top: int, states: int) -> np.ndarray:
 
 
 def cost_of_climbing(ink: np.ndarray) -> np.ndarray:
-    """Cost of passing each state, of which so much is ink, 0 to 1."""
+    """The cost of climbing past states whose ink is `ink`, 0 to 1."""
     return CLIMB + (CLIMB_IN_INK - CLIMB) * ink
 
 
 @compiled
 def runs_on(inked: np.ndarray, paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last row of the ink (H, W) around each of some paths (paths, W) in each column; equal
-    where there is none."""
+    """The run of ink (H, W) around each of `paths` (paths, W) in each column: its first row, and one past its last
+    row. Both are equal where a path has no ink."""
     top, bottom = np.empty(paths.shape), np.empty(paths.shape)
     for number, column in np.ndindex(paths.shape):
         first = last = paths[number, column]
@@ -43,7 +43,8 @@ def runs_on(inked: np.ndarray, paths: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 @compiled
 def run_lengths(inked: np.ndarray) -> np.ndarray:
-    """Of how many inked places along the last axis of (columns, rows, states) each is one; 0 where there is no ink."""
+    """The length of the run of ink that each place (columns, rows, states) belongs to, along the last axis; 0 if it
+    has no ink."""
     lengths = np.zeros(inked.shape, np.float32)
     columns, rows, states = inked.shape
     for column, row in np.ndindex((columns, rows)):

@@ -1,9 +1,9 @@
-"""What is hidden of one lead, from the leads that are seen at that moment.
+"""Draw the hidden stretches of one lead from the leads that are visible at the same time.
 
-All leads look at one heart. Between limb leads Einthoven's and Goldberger's relations hold exactly; between any two, a
-linear relation over neighbouring moments holds well for one rhythm. Which one, the page tells where both are seen. So
-what a separator or a name hides of one lead can be drawn from the rhythm strip below it, QRS complexes included, where
-a straight line would cut them off.
+All leads look at one heart. Between limb leads, Einthoven's and Goldberger's relations hold exactly. Between any two
+leads, some linear relation over neighbouring moments holds well as long as the rhythm stays the same; it is learnt
+where both are visible. So the stretch that a separator or a name hides can be drawn from the rhythm strip below it,
+QRS complexes included, which a straight line would cut off.
 """
 
 from collections.abc import Iterator
@@ -11,51 +11,51 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.ndimage import find_objects, label
 
-LAG_S, LAGS = 0.004, 10  # moments on either side of the one that is sought
-MIN_SEEN_S = 1.0  # of both leads together, to learn from
-RIDGE = 1e-3  # of the mean power of the moments
-EDGE_SAMPLES = 2  # on either side of what is hidden, at which what is drawn must join
+LAG_S, LAGS = 0.004, 10  # a moment is told from so many moments on either side, this far apart
+MIN_VISIBLE_S = 1.0  # a relation is learnt from at least this much time in which all its leads are visible
+RIDGE = 1e-3  # ridge of the least squares, in parts of the mean power
+EDGE_SAMPLES = 2  # the drawn stretch joins the mean of so many samples on either side
 
 
-def fill_hidden(signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> np.ndarray:
-    """Signals of leads (leads, samples) in mV, NaN where one is not on the page, with what is hidden drawn from others.
+def fill_hidden(signal_mv: np.ndarray, visible: np.ndarray, fs_hz: float) -> np.ndarray:
+    """Return the signals (leads, samples) in mV with their hidden stretches drawn from other leads.
 
-    seen (leads, samples): whether a value was read from ink. A stretch is left as it is where no lead is seen all along
-    it, or too little is to learn from. Where leads have nothing in common, the relation is next to nothing, and a
-    straight line joins the neighbours.
+    `signal_mv` is NaN where a lead is not on the page; `visible` (leads, samples) says which values were read from ink.
+    A stretch stays as it is if no other lead is visible all along it, or if too little is left to learn from. If leads
+    have nothing in common, the relation is nearly zero, and a straight line joins the neighbours.
     """
     filled = signal_mv.copy()
     lags = np.arange(-LAGS, LAGS + 1) * max(round(LAG_S * fs_hz), 1)
-    usable = _seen_around(seen, lags)
-    for lead in range(len(seen)):
-        for hidden in _runs(np.isfinite(signal_mv[lead]) & ~seen[lead]):
-            others = [k for k in range(len(seen)) if k != lead and usable[k, hidden].all()]
-            learn = seen[lead] & usable[others].all(axis=0) if others else np.zeros(0, bool)
-            if learn.sum() >= MIN_SEEN_S * fs_hz:
+    usable = _visible_around(visible, lags)
+    for lead in range(len(visible)):
+        for hidden in _runs(np.isfinite(signal_mv[lead]) & ~visible[lead]):
+            others = [k for k in range(len(visible)) if k != lead and usable[k, hidden].all()]
+            learn = visible[lead] & usable[others].all(axis=0) if others else np.zeros(0, bool)
+            if learn.sum() >= MIN_VISIBLE_S * fs_hz:
                 moments = _moments(signal_mv[others], lags)
                 filled[lead, hidden] = _drawn(moments, signal_mv[lead], np.flatnonzero(learn), hidden)
     return filled
 
 
-def _seen_around(seen: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Whether a lead is seen at all lags about each sample."""
-    return np.all(_at_lags(seen, lags), axis=0)
+def _visible_around(visible: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Whether a lead is visible at all lags about each sample."""
+    return np.all(_at_lags(visible, lags), axis=0)
 
 
 def _moments(signal_mv: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """The leads' values at all lags about each sample, and 1 (samples, values)."""
+    """The leads' values at all lags about each sample, and a constant 1: (samples, values)."""
     return np.concatenate([*_at_lags(signal_mv, lags), np.ones((1, signal_mv.shape[1]))]).T
 
 
 def _at_lags(rows: np.ndarray, lags: np.ndarray) -> list[np.ndarray]:
-    """Rows (leads, samples) moved by each lag; beyond their ends they keep their last value."""
+    """The rows (leads, samples) moved by each lag. Beyond its ends, a row keeps its last value."""
     reach = int(lags[-1])
     padded = np.pad(rows, ((0, 0), (reach, reach)), mode="edge")
     return [padded[:, reach + lag : reach + lag + rows.shape[1]] for lag in lags]
 
 
 def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice) -> np.ndarray:
-    """The hidden stretch as the relation has it, moved to join its neighbours."""
+    """The hidden stretch as the relation predicts it, moved so that it joins its neighbours."""
     expected = moments @ _relation(moments[learn], lead_mv[learn])
     before, after = learn[learn < hidden.start][-EDGE_SAMPLES:], learn[learn >= hidden.stop][:EDGE_SAMPLES]
     places = [edge.mean() for edge in (before, after) if len(edge)]
@@ -64,7 +64,7 @@ def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: 
 
 
 def _relation(moments: np.ndarray, lead_mv: np.ndarray) -> np.ndarray:
-    """Least squares with a ridge on all but the constant."""
+    """Fit least squares with a ridge on all coefficients except the constant."""
     power = moments.T @ moments
     ridge = np.full(len(power), RIDGE * np.trace(power[:-1, :-1]) / (len(power) - 1) + 1e-9)
     ridge[-1] = 0
@@ -72,5 +72,5 @@ def _relation(moments: np.ndarray, lead_mv: np.ndarray) -> np.ndarray:
 
 
 def _runs(where: np.ndarray) -> Iterator[slice]:
-    """The stretches of samples at which something holds."""
+    """The stretches of samples where the condition holds."""
     return (stretch for (stretch,) in find_objects(label(where)[0]))

@@ -1,4 +1,4 @@
-"""What digitize.py writes of a page: signals, geometry, and a picture of what was read."""
+"""The files that digitize.py writes for a page: its signals, its geometry, and a picture of what was read."""
 
 import io
 
@@ -12,15 +12,15 @@ from experiment.reading.read_page import PageReading
 
 TRACE_RGB = (214, 0, 110)
 GRID_RGB = (235, 235, 235)
-PICTURE_SCALE = 0.6  # of the rectified page
+PICTURE_SCALE = 0.6  # the rectified page is shown at this scale
 PLOT_WIDTH_PX = 1100
 PLOT_COLUMNS = 2
-PLOT_MV = 3.0  # shown of each lead
-SUBPIXEL_BITS = 4
+PLOT_MV = 3.0  # height of each lead's plot
+SUBPIXEL_BITS = 4  # curves are drawn in sixteenths of a pixel
 
 
 def signals_csv(signal_mv: np.ndarray) -> str:
-    """The competition's table of a record: a column a lead in mV, empty where nothing was shown."""
+    """The competition's table of a record: one column per lead, in mV, empty where the page shows nothing."""
     table = io.StringIO()
     pd.DataFrame(signal_mv, columns=LEADS).to_csv(
         table, index=False, float_format="%.4f", lineterminator="\n"
@@ -29,7 +29,7 @@ def signals_csv(signal_mv: np.ndarray) -> str:
 
 
 def reading_summary(reading: PageReading) -> dict:
-    """What was found on a page, for JSON."""
+    """What was found on a page, as values that JSON can hold."""
     setup, found = reading.found.setup, reading.found
     return {
         "layout": setup.layout.name,
@@ -64,7 +64,7 @@ def reading_summary(reading: PageReading) -> dict:
 
 
 def picture(reading: PageReading) -> np.ndarray:
-    """The traces over the rectified page, beside a plot of the twelve leads (H, W, 3) uint8."""
+    """Draw the traces over the rectified page, beside a plot of the twelve leads: (H, W, 3) uint8."""
     page = reading.page.image
     scaled = cv2.resize(page, None, fx=PICTURE_SCALE, fy=PICTURE_SCALE, interpolation=cv2.INTER_AREA)
     left = np.ascontiguousarray(255 - (255 - scaled) // 2)
@@ -76,7 +76,7 @@ def picture(reading: PageReading) -> np.ndarray:
 
 
 def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
-    """The twelve leads in two columns, each over the whole time and about its median."""
+    """Plot the twelve leads in two columns, each over the whole time and around its median."""
     plot = np.full((height_px, PLOT_WIDTH_PX, 3), 255, np.uint8)
     rows = len(LEADS) // PLOT_COLUMNS
     box_w, box_h = PLOT_WIDTH_PX / PLOT_COLUMNS, height_px / rows
@@ -107,6 +107,6 @@ def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
 
 
 def _draw(image: np.ndarray, x_px: np.ndarray, y_px: np.ndarray, rgb: tuple[int, int, int]) -> None:
-    """A thin curve through canvas points."""
+    """Draw a thin curve through canvas points."""
     points = np.rint((np.stack([x_px, y_px], axis=1) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
     cv2.polylines(image, [points], False, rgb, 1, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -1,5 +1,7 @@
-"""The leads' signals from a rectified page and its layout: track, decode, turn heights into millivolts, and draw what
-is hidden from the other leads."""
+"""Read the leads' signals from a rectified page whose layout is known.
+
+The traces are tracked and decoded, their heights become millivolts, and hidden stretches are drawn from other leads.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -16,42 +18,46 @@ from experiment.reading.lead_relations import fill_hidden
 from experiment.reading.trace_decoding import Nodes, decode
 from experiment.reading.trace_tracking import Track, track_rows
 
-MIN_NODE_PX = 0.35  # nodes closer than this say nothing that a page of 200 dpi could show
+MIN_NODE_PX = 0.35  # nodes that are closer would tell more than a page of 200 dpi can show
 REACH_MM = 42.0  # how far a trace may leave its zero line
-BAR_PX = 5  # of columns on either side of a lead's start where a separator may stand
-HIDDEN_PX = 3.5  # to either side of a separator's middle, of which a trace behind it cannot be told
-STEEP = 3.0  # pixels down or up a column: a flank of a QRS complex
-BLANK_COLUMNS = 2  # without ink, next to one another, that a trace is not seen in
-SHORTEST_GAP_PX = 3.0  # that is reported: what half a separator hides
-APERTURE_PX = 1.8  # blur of a network's plane, resampled
-BAR_INK = 0.2
-BAR_MARGIN_MM = 2.0  # above and below a separator, cleared with it
-SPECK_INK = 0.15
-NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0  # of a lead's name, from where the lead starts
-NAME_MM = 8.0  # beyond that, where a lead's name may stand
-SCRAPS_MM, SCRAPS_INK = 3.0, 0.35  # of a track over which its mean ink, in parts of its usual, is too little
-PULSE_FOOT_PX = 1.0  # a pulse's falling flank ends so far before time zero
+BAR_PX = 5  # a separator may stand up to so many columns beside the start of its lead
+HIDDEN_PX = 3.5  # up to this far from its middle, a separator hides the trace behind it
+STEEP = 3.0  # pixels up or down per column from which a stroke is a flank of a QRS complex
+BLANK_COLUMNS = 2  # a trace is hidden where so many neighbouring columns have no ink
+SHORTEST_GAP_PX = 3.0  # shorter gaps are not reported; half a separator hides this much
+APERTURE_PX = 1.8  # blur of a network's plane that was resampled
+BAR_INK = 0.2  # most of a separator's height has more ink than this
+BAR_MARGIN_MM = 2.0  # this much above and below a separator is cleared with it
+SPECK_INK = 0.15  # pieces of ink are connected pixels with more ink than this
+# A lead's name lies off the zero line by NAME_FROM_MM or more, and right of the lead's start by up to NAME_WIDTH_MM
+NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0
+NAME_MM = 8.0  # height of the band in which a lead's name may stand
+# Over SCRAPS_MM of a track, mean ink below SCRAPS_INK of what is usual is too little to be a trace
+SCRAPS_MM, SCRAPS_INK = 3.0, 0.35
+PULSE_FOOT_PX = 1.0  # the falling flank of a calibration pulse ends this far before time zero
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
 
 @dataclass(frozen=True)
 class LeadSignal:
-    """What the page shows of one lead at one place."""
+    """The signal of one lead at one place of the page."""
 
     place: Placement
     signal_mv: np.ndarray  # at place.samples(fs_hz)
-    y_px: np.ndarray  # the same as canvas heights of the rectified page
+    y_px: np.ndarray  # the same values as canvas heights of the rectified page
     confidence: float  # mean probability of the ink along it, 0 to 1
-    gaps_s: tuple[tuple[float, float], ...]  # times of the record that were filled in: hidden, or without ink
+    gaps_s: tuple[
+        tuple[float, float], ...
+    ]  # times of the record that were hidden, or had no ink, and were filled in
 
 
 def read_leads(
     ink: np.ndarray, found: FoundLayout, fs_hz: float, tracks: list[Track] | None = None
 ) -> list[LeadSignal]:
-    """The signals at `fs_hz` of all places of a layout, from the rectified ink (H, W).
+    """Read the signals of all places of a layout, sampled at `fs_hz`, from the rectified ink (H, W).
 
-    `tracks` are the rows' heights where they are known; else they are followed through the ink. Raises InputError,
-    naming no file, if a place lies beyond the page.
+    `tracks` are the rows' heights if they are known; otherwise they are followed through the ink. Raises InputError,
+    which does not name the file, if a place lies beyond the page.
     """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
@@ -64,8 +70,8 @@ def read_leads(
             _risen_from_level(tracks[place.row], node, y_px) if place.start_s == 0 else y_px
             for place, node, y_px in zip(places, nodes, starts, strict=True)
         ]
-    known = [_inked(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
-    heights = decode(ink, nodes, starts, known, pen_px, APERTURE_PX)
+    has_ink = [_has_ink(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
+    heights = decode(ink, nodes, starts, has_ink, pen_px, APERTURE_PX)
     leads = [
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)
@@ -76,27 +82,27 @@ def read_leads(
 def _without_gaps(
     leads: list[LeadSignal], tracks: list[Track], found: FoundLayout, fs_hz: float
 ) -> list[LeadSignal]:
-    """The leads with what has no ink, or lies behind a separator, drawn from the others, as far as they tell."""
+    """Draw from other leads, as far as these tell it, whatever has no ink or lies behind a separator."""
     length = max(lead.place.samples(fs_hz).stop for lead in leads)
-    signal_mv, seen = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
+    signal_mv, visible = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
     for number, lead in enumerate(leads):
         samples = lead.place.samples(fs_hz)
         x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
         signal_mv[number, samples] = lead.signal_mv
-        seen[number, samples] = _inked(tracks[lead.place.row], x_px) & ~_behind_bar(
+        visible[number, samples] = _has_ink(tracks[lead.place.row], x_px) & ~_behind_bar(
             found, lead.place.row, x_px
         )
-    filled = fill_hidden(signal_mv, seen, fs_hz)
+    filled = fill_hidden(signal_mv, visible, fs_hz)
     return [
         _with_filled(lead, row[lead.place.samples(fs_hz)], read[lead.place.samples(fs_hz)], fs_hz)
-        for lead, row, read in zip(leads, filled, seen, strict=True)
+        for lead, row, read in zip(leads, filled, visible, strict=True)
     ]
 
 
-def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, seen: np.ndarray, fs_hz: float) -> LeadSignal:
+def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, visible: np.ndarray, fs_hz: float) -> LeadSignal:
     place = lead.place
     time_s = np.arange(place.samples(fs_hz).start, place.samples(fs_hz).stop) / fs_hz
-    gaps_s = _gaps(time_s, seen, SHORTEST_GAP_PX / place.px_per_s)
+    gaps_s = _gaps(time_s, visible, SHORTEST_GAP_PX / place.px_per_s)
     return replace(lead, signal_mv=signal_mv, y_px=place.y_px_of_mv(signal_mv), gaps_s=gaps_s)
 
 
@@ -109,7 +115,7 @@ def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
 
 
 def measure_pen(ink: np.ndarray) -> float:
-    """Diameter of the pen: the ink of a column where the trace runs level, which most columns of a run are."""
+    """Measure the pen's diameter: the ink per column where a trace runs level, as it does in most columns."""
     inked = ink > 0.5
     starts = (np.diff(inked.astype(np.int8), axis=0, prepend=0) == 1).sum(axis=0)
     columns = starts > 0
@@ -121,8 +127,8 @@ def measure_pen(ink: np.ndarray) -> float:
 
 
 def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
-    """The ink less separators, and flanks of calibration pulses, that were taken for traces: where leads start, columns
-    of ink as high as these are blank."""
+    """Clear separators, flanks of calibration pulses and names of leads that the network took for traces. They stand
+    where leads start; separators and flanks are columns of ink of their height."""
     ink = ink.copy()
     _, pieces, boxes, _ = cv2.connectedComponentsWithStats((ink > SPECK_INK).astype(np.uint8), connectivity=8)
     for place in found.placements:
@@ -136,7 +142,7 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
 
 
 def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
-    """Clear the columns near x that are ink over most of a height about the zero line."""
+    """Clear the columns near x that have ink over most of the given height around the zero line."""
     left = max(round(x_px) - BAR_PX, 0)
     columns = slice(left, left + 2 * BAR_PX + 1)
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
@@ -146,7 +152,7 @@ def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, 
 
 
 def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:
-    """Clear the pieces of ink that lie wholly where a lead's name may stand: right of its start, off its zero line."""
+    """Clear pieces of ink that lie wholly where a lead's name may stand: right of its start and off its zero line."""
     left, right = place.x0_px - PX_PER_MM, place.x0_px + NAME_WIDTH_MM * PX_PER_MM
     x, y, width, height, _ = boxes.T
     inside = (x >= left) & (x + width <= right)
@@ -176,7 +182,7 @@ def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
 
 
 def _nodes(place: Placement, fs_hz: float) -> Nodes:
-    """A node every sample, or every few where samples are closer than the page can tell; one beyond the end then."""
+    """One node per sample, or per few samples if the page cannot tell them apart; then one node lies past the end."""
     samples = place.samples(fs_hz)
     every = _every(place, fs_hz)
     first_px = float(place.x_px_of_s(np.float64(samples.start / fs_hz)))
@@ -189,55 +195,57 @@ def _every(place: Placement, fs_hz: float) -> int:
 
 
 def _start(track: Track, nodes: Nodes) -> np.ndarray:
-    """Heights of the nodes from the columns that lie wholly within the stretch."""
-    x_px, y_px = _seen_within(track, nodes)
+    """The heights of the nodes, from the columns that lie wholly within the stretch."""
+    x_px, y_px = _inked_within(track, nodes)
     return np.interp(nodes.x_px, x_px, y_px)
 
 
-def _seen_within(track: Track, nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
-    """Columns wholly within the stretch and the track's heights there; those with ink, if there are any."""
+def _inked_within(track: Track, nodes: Nodes) -> tuple[np.ndarray, np.ndarray]:
+    """The columns wholly within the stretch, and the track's heights there; only those with ink if there are any."""
     x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
     own = (x_px > nodes.first_x_px + 0.5) & (x_px < nodes.last_x_px - 0.5)
     if not own.any():
-        raise InputError("a lead would lie beyond the page's edge: where the rows start is not seen rightly")
-    own = own & (track.seen > 0) if (own & (track.seen > 0)).any() else own
+        raise InputError(
+            "a lead would lie beyond the page's edge: the start of the rows was not found rightly"
+        )
+    own = own & (track.ink > 0) if (own & (track.ink > 0)).any() else own
     return x_px[own], track.y_px[own]
 
 
 def _risen_from_level(track: Track, nodes: Nodes, y_px: np.ndarray) -> np.ndarray:
-    """The nodes' heights, those under a pulse's flank on a straight line from the lead's level where a steep stroke
-    follows: a QRS complex that begins there."""
-    seen_x_px, seen_y_px = _seen_within(track, nodes)
-    hidden_px = seen_x_px[0] - nodes.x_px[0]
-    stroke = seen_y_px[: max(round(hidden_px), 2)]
+    """The nodes' heights. If a steep stroke follows the flank of a pulse, a QRS complex begins there: the nodes under
+    the flank then lie on a straight line from the lead's level."""
+    inked_x_px, inked_y_px = _inked_within(track, nodes)
+    hidden_px = inked_x_px[0] - nodes.x_px[0]
+    stroke = inked_y_px[: max(round(hidden_px), 2)]
     if hidden_px < 1 or np.ptp(stroke) < STEEP * len(stroke):
         return y_px
     share = np.clip((nodes.x_px - nodes.x_px[0]) / hidden_px, 0, 1)
-    level_px = np.median(seen_y_px)
-    return np.where(share < 1, level_px + (seen_y_px[0] - level_px) * share, y_px)
+    level_px = np.median(inked_y_px)
+    return np.where(share < 1, level_px + (inked_y_px[0] - level_px) * share, y_px)
 
 
-def _inked(track: Track, x_px: np.ndarray) -> np.ndarray:
-    """Which places have ink on the track, and are not among scraps of faint ink: what handwriting leaves of a trace."""
-    blank = binary_opening(track.seen <= 0, np.ones(BLANK_COLUMNS))
-    usual = np.median(track.seen[track.seen > 0]) if (track.seen > 0).any() else 1.0
-    blank |= uniform_filter1d(track.seen, round(SCRAPS_MM * PX_PER_MM)) < SCRAPS_INK * usual
+def _has_ink(track: Track, x_px: np.ndarray) -> np.ndarray:
+    """Whether the track has ink at each place. Scraps of faint ink, as handwriting leaves of a trace, do not count."""
+    blank = binary_opening(track.ink <= 0, np.ones(BLANK_COLUMNS))
+    usual = np.median(track.ink[track.ink > 0]) if (track.ink > 0).any() else 1.0
+    blank |= uniform_filter1d(track.ink, round(SCRAPS_MM * PX_PER_MM)) < SCRAPS_INK * usual
     return np.interp(x_px, track.first_column + np.arange(len(blank)) + 0.5, blank) == 0
 
 
 def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray, fs_hz: float) -> LeadSignal:
     samples = place.samples(fs_hz)
     number = np.arange(samples.stop - samples.start)
-    x_px = track.first_column + np.arange(len(track.seen)) + 0.5
+    x_px = track.first_column + np.arange(len(track.ink)) + 0.5
     own = (x_px > nodes.first_x_px) & (x_px < nodes.last_x_px)
     if (every := _every(place, fs_hz)) > 1:
         y_px = CubicSpline(np.arange(len(y_px)) * every, y_px)(number)
-    confidence = float(track.seen[own].mean()) if own.any() else 0.0
+    confidence = float(track.ink[own].mean()) if own.any() else 0.0
     return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, ())
 
 
-def _gaps(time_s: np.ndarray, seen: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:
-    """First and last times of the runs of samples that were not seen."""
+def _gaps(time_s: np.ndarray, visible: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:
+    """The first and last times of the runs of samples that are not visible."""
     step_s = time_s[1] - time_s[0]
-    ends = [time_s[run][[0, -1]] for (run,) in find_objects(label(~seen)[0])]
+    ends = [time_s[run][[0, -1]] for (run,) in find_objects(label(~visible)[0])]
     return tuple((round(float(a), 3), round(float(b), 3)) for a, b in ends if b - a + step_s >= shortest_s)

@@ -11,8 +11,9 @@ from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import FoundLayout, find_layout
+from experiment.reading.paper_field import PaperField, fit_paper
 from experiment.reading.read_leads import LeadSignal, read_leads
-from experiment.reading.rectify import PaperField, RectifiedPage, fit_paper, rectify
+from experiment.reading.rectify import RectifiedPage, rectify
 
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
 MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s

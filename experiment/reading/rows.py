@@ -26,6 +26,7 @@ UNEVEN_FREE, UNEVEN_COST = (
     0.1,
     3.0,
 )  # of a gap's deviation from the mean: free up to; cost beyond, in full rows
+OUTSTANDING = 2.0  # how much more level ink there must be at the rows than elsewhere, for the same height
 REACH = 0.6  # of the rows' distance, within which a run may belong to a row
 
 
@@ -68,28 +69,40 @@ def find_rows(ink: np.ndarray, possible: Iterable[int]) -> Rows | None:
     runs = runs_of(ink)
     if len(runs.column) == 0:
         return None
-    heights_px, share = _candidates(runs, len(ink))
+    level = _level_ink(runs, len(ink))
+    heights_px, share = _candidates(level, runs)
     chosen = _best_set(heights_px, share, possible)
-    if chosen is None:
+    if chosen is None or not _stand_out(level, heights_px[chosen]):
         return None
     centre_px = _course(runs, heights_px[chosen], ink.shape[1])
     return Rows(centre_px, share[chosen]) if np.isfinite(centre_px).any(axis=0).all() else None
 
 
-def _candidates(runs: Runs, height_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Heights at which rows may run, and the share of the drawing's columns that have level ink there."""
+def _level_ink(runs: Runs, height_px: int) -> np.ndarray:
+    """In how many columns a trace runs level, at heights STEP_MM apart."""
     step_px = STEP_MM * PX_PER_MM
     level = np.minimum(1, LEVEL_MM * PX_PER_MM / (runs.bottom_px - runs.top_px)) ** 2
-    ink = np.bincount((runs.centre_px / step_px).astype(int), level, minlength=int(height_px / step_px) + 1)
+    return np.bincount((runs.centre_px / step_px).astype(int), level, minlength=int(height_px / step_px) + 1)
+
+
+def _stand_out(level: np.ndarray, heights_px: np.ndarray) -> bool:
+    """Whether there is clearly more level ink at the rows than elsewhere: else it is noise."""
+    away_mm = np.abs((np.arange(len(level)) + 0.5) * STEP_MM - heights_px[:, None] / PX_PER_MM).min(axis=0)
+    near = away_mm <= BAND_MM / 2
+    return bool(near.all() or level[near].mean() > OUTSTANDING * level[~near].mean())
+
+
+def _candidates(level: np.ndarray, runs: Runs) -> tuple[np.ndarray, np.ndarray]:
+    """Heights at which rows may run, and the share of the drawing's columns that have level ink there."""
     first, last = np.percentile(runs.column, [1, 99])
     around = max(round(BAND_MM / STEP_MM), 1)
-    share = uniform_filter1d(ink, around, mode="constant") * around / max(last - first, 1)
+    share = uniform_filter1d(level, around, mode="constant") * around / max(last - first, 1)
     smooth = uniform_filter1d(share, around // 2, mode="constant")
     highest = smooth == maximum_filter1d(smooth, 2 * round(APART_MM / 2 / STEP_MM) + 1, mode="constant")
     at = np.flatnonzero(highest & (share > FAINT * share.max()))
     at = _apart(at, smooth)
     at = np.sort(at[np.argsort(-share[at])][:MOST_ROWS])
-    return (at + 0.5) * step_px, np.minimum(share[at], 1)
+    return (at + 0.5) * STEP_MM * PX_PER_MM, np.minimum(share[at], 1)
 
 
 def _apart(at: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -1,14 +1,14 @@
-"""From a drawn trace back to the curve behind it: the heights whose stroke gives the coverage that is seen.
+"""Find the curve behind a drawn trace: the heights whose stroke gives the coverage on the page.
 
 A pen of diameter d that follows a curve y(x) inks, in the vertical line at x, everything from
 min(y(x + s) - h(s)) to max(y(x + s) + h(s)) over |s| <= d/2, with h(s) = sqrt(d²/4 - s²) (see stroke.py of the
-generator). That is inverted by least squares: the edges of the inked interval are computed in SUBCOLUMNS vertical
-lines a pixel, the pixels that an edge crosses say how far it is off, and each edge hangs on the two neighbouring
-nodes of the curve that the pen touches there. Gauss-Newton on all nodes of a page at once; the matrix is banded.
+generator). This is inverted by least squares. The edges of the inked interval are computed in SUBCOLUMNS vertical
+lines per pixel. The pixels that an edge crosses tell how far it is off, and each edge depends on the two neighbouring
+nodes of the curve that the pen touches there. Gauss-Newton moves all nodes of a page at once; the matrix is banded.
 
-An edge feels only the pixel it lies in. The fit therefore starts on a page that is blurred down its columns and
-sharpens it step by step (REACHES_PX): a box blur of t pixels turns a pixel's share of the interval into a ramp of
-length t, so that model and page stay exactly comparable.
+An edge depends only on the pixel that it lies in. The fit therefore starts on a page that is blurred along its
+columns, and sharpens it step by step (REACHES_PX): a box blur of t pixels turns a pixel's share of the interval into
+a ramp of length t, so that model and page stay exactly comparable.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from experiment.reading.compiled import compiled
 SUBCOLUMNS = 4
 REACHES_PX = (*[15] * 6, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
 SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
-REFERENCE_STEP_PX = 0.4
-MARGIN_PX = 60  # by which curves may leave the heights they start from
+REFERENCE_STEP_PX = 0.4  # the distance of nodes for which SMOOTHNESS holds
+MARGIN_PX = 60  # curves may leave the heights that they start from by this much
 DAMPING = 1e-3
-HOLD = 0.3  # weight of staying where there is no ink
+HOLD = 0.3  # how strongly nodes without ink stay where they are
 
 
 @dataclass(frozen=True)
@@ -50,22 +50,22 @@ class Nodes:
 
 
 class Touch(NamedTuple):
-    """What the pen can touch from each subcolumn of each cell: a cell is one column of pixels of one stretch.
+    """Where the pen touches the curve from each subcolumn of each cell; a cell is one column of pixels of one stretch.
 
-    The curve at a shift is node `node` and the one after, with the shares 1 - share and share.
+    The curve at a shift lies between node `node` and the next one, with the shares 1 - share and share.
     """
 
-    column: np.ndarray  # (cells,) of the page
-    same_column: np.ndarray  # (cells, most a column): the cells that share it, -1 for none
+    column: np.ndarray  # (cells,) the cell's column of the page
+    same_column: np.ndarray  # (cells, most per column) the cells that share the column, -1 for none
     trust: np.ndarray  # (cells,) 0 where there is no ink, else 1
     node: np.ndarray  # (cells, SUBCOLUMNS, shifts), -1 beyond the stretch's ends
     share: np.ndarray  # (cells, SUBCOLUMNS, shifts)
-    chord_px: np.ndarray  # (shifts,) how far up and down the pen reaches from there
+    chord_px: np.ndarray  # (shifts,) how far up and down the pen reaches at each shift
 
 
 class Edges(NamedTuple):
-    """The inked interval's two ends in each subcolumn, and the place of the curve on which each hangs: arrays
-    (cells, SUBCOLUMNS, 2)."""
+    """The two ends of the inked interval in each subcolumn, and the place of the curve that each depends on. All arrays
+    are (cells, SUBCOLUMNS, 2)."""
 
     y_px: np.ndarray  # +inf where nothing is inked
     node: np.ndarray
@@ -76,46 +76,53 @@ def decode(
     ink: np.ndarray,
     stretches: list[Nodes],
     start_y_px: list[np.ndarray],
-    known: list[np.ndarray],
+    has_ink: list[np.ndarray],
     pen_px: float,
     aperture_px: float = 1.0,
 ) -> list[np.ndarray]:
-    """The heights (count,) of each stretch's nodes, whose strokes best give `ink`.
+    """Return the heights (count,) of each stretch's nodes whose strokes fit `ink` best.
 
-    ink (H, W) float32: the share of each pixel's aperture that is covered; an exact drawing has an aperture of 1 px,
-    one that was resampled or seen by a network is blurred, as by a wider one. start_y_px: heights to start from, some
-    pixels off at most but for spikes; known: False for nodes where there is no ink, which stay where they start.
-    Heights are canvas coordinates. Where strokes overlap, ink is that of one over the other.
+    `ink` (H, W) float32 is the covered share of each pixel's aperture: 1 px for an exact drawing, more for one that is
+    blurred because it was resampled or comes from a network. `start_y_px` are heights to start from; outside spikes
+    they are off by a few pixels at most. Nodes for which `has_ink` is False stay where they start. Heights are canvas
+    coordinates. Where strokes overlap, the ink is that of one over the other.
+
+    >>> ink = np.zeros((40, 60), np.float32)
+    >>> ink[19:22] = 1.0
+    >>> nodes = Nodes(first_x_px=5.0, step_px=0.5, count=100)
+    >>> heights = decode(ink, [nodes], [np.full(100, 17.0)], [np.ones(100, bool)], pen_px=3.0)
+    >>> heights[0].shape, round(float(heights[0].mean()), 1)
+    ((100,), 20.5)
     """
     start = np.concatenate(start_y_px).astype(float)
     top = max(int(start.min()) - MARGIN_PX, 0)
     ink, start = ink[top : int(start.max()) + MARGIN_PX], start - top
-    touch = _touch(stretches, known, pen_px, aperture_px, ink.shape[1])
-    held = HOLD * ~np.concatenate(known)
+    touch = _touch(stretches, has_ink, pen_px, aperture_px, ink.shape[1])
+    held = HOLD * ~np.concatenate(has_ink)
     prior = SMOOTHNESS * _bending(stretches) + sparse.diags(held + DAMPING)
     reach_nodes = int((pen_px + aperture_px) / min(nodes.step_px for nodes in stretches)) + 2
     prior_bands = _bands(prior, reach_nodes)
     y_px = start
     for reach in REACHES_PX:
-        seen = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
+        blurred = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
         bands, pull = prior_bands.copy(), (prior @ y_px) - held * start - DAMPING * y_px
-        _add_pixels(seen, touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
+        _add_pixels(blurred, touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
         y_px = y_px - np.clip(solveh_banded(bands.T, pull, lower=True), -reach, reach)
     return np.split(y_px + top, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
 
 def _touch(
-    stretches: list[Nodes], known: list[np.ndarray], pen_px: float, aperture_px: float, width: int
+    stretches: list[Nodes], has_ink: list[np.ndarray], pen_px: float, aperture_px: float, width: int
 ) -> Touch:
     radius = pen_px / 2
     inner = np.arange(-int(radius * SUBCOLUMNS), int(radius * SUBCOLUMNS) + 1) / SUBCOLUMNS
     shifts = np.concatenate([[-radius], inner, [radius]])
     spread = (np.arange(SUBCOLUMNS) + 0.5) / SUBCOLUMNS - 0.5
     parts, first_node = [], 0
-    for nodes, has_ink in zip(stretches, known, strict=True):
+    for nodes, inked in zip(stretches, has_ink, strict=True):
         left, right = int(nodes.first_x_px - radius), int(nodes.last_x_px + radius)
         column = np.arange(max(left, 0), min(right + 1, width))
-        trust = np.interp(column + 0.5, nodes.x_px, has_ink.astype(float))
+        trust = np.interp(column + 0.5, nodes.x_px, inked.astype(float))
         centre = column[:, None] + 0.5 + aperture_px * spread
         place = (centre[..., None] + shifts - nodes.first_x_px) / nodes.step_px
         node = np.clip(np.floor(place).astype(np.int32), 0, nodes.count - 2)
@@ -128,7 +135,7 @@ def _touch(
 
 
 def _same_column(column: np.ndarray) -> np.ndarray:
-    """For each cell those in its column (cells, most a column), its own among them; -1 where there are fewer."""
+    """For each cell, the cells in its column, itself included: (cells, most per column); -1 where there are fewer."""
     order = np.argsort(column, kind="stable")
     of_column, first, count = np.unique(column[order], return_index=True, return_counts=True)
     rank = np.arange(count.max())
@@ -138,8 +145,8 @@ def _same_column(column: np.ndarray) -> np.ndarray:
 
 
 def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
-    """The integral of the curves' squared second derivatives (px⁻² · px), as a square form of the nodes, for steps of
-    REFERENCE_STEP_PX in units of squared second differences."""
+    """The integral of the curves' squared second derivatives (px⁻² · px) as a quadratic form of the nodes. For steps of
+    REFERENCE_STEP_PX its unit is the squared second difference."""
     blocks = []
     for nodes in stretches:
         second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(nodes.count - 2, nodes.count))
@@ -148,7 +155,7 @@ def _bending(stretches: list[Nodes]) -> sparse.csr_matrix:
 
 
 def _bands(matrix: sparse.spmatrix, reach: int) -> np.ndarray:
-    """The diagonal of a symmetric matrix and those below it (size, reach + 1): entry [j, k] is that of row j + k."""
+    """The diagonal of a symmetric matrix and `reach` diagonals below it: entry [j, k] is the matrix at [j + k, j]."""
     bands = np.zeros((matrix.shape[0], reach + 1))
     for k in range(min(reach + 1, len(bands))):
         bands[: len(bands) - k, k] = matrix.diagonal(-k)
@@ -157,7 +164,7 @@ def _bands(matrix: sparse.spmatrix, reach: int) -> np.ndarray:
 
 @compiled
 def _edges(touch: Touch, y_px: np.ndarray) -> Edges:
-    """What the pen inks on a curve (nodes,)."""
+    """The edges of what the pen inks along a curve (nodes,)."""
     cells, subcolumns, shifts = touch.node.shape
     size = cells, subcolumns, 2
     edges = Edges(np.full(size, np.inf), np.zeros(size, np.int64), np.zeros(size))
@@ -179,7 +186,7 @@ def _edges(touch: Touch, y_px: np.ndarray) -> Edges:
 
 @compiled
 def _add_pixels(
-    seen: np.ndarray,
+    ink: np.ndarray,
     touch: Touch,
     edges: Edges,
     reach: int,
@@ -187,8 +194,8 @@ def _add_pixels(
     bands: np.ndarray,
     pull: np.ndarray,
 ) -> None:
-    """Add to the normal equations the pixels that edges cross, of residual r, coverage as drawn less coverage as seen,
-    and slopes J: J'J to the bands (nodes, reach of nodes + 1), J'r to the pull (nodes,)."""
+    """Add the pixels that edges cross to the normal equations. With the residual r, the drawn coverage minus `ink`, and
+    its slopes J, J'J goes to the bands (nodes, reach of nodes + 1) and J'r to the pull (nodes,)."""
     ends_px, first_nodes = _extents(edges)
     slopes = np.zeros(bands.shape[1])
     for cell in range(len(touch.column)):
@@ -197,12 +204,12 @@ def _add_pixels(
             continue
         first_row = _first_row(ends_px[cell, 0], reach)
         last_row = _first_row(ends_px[cell, 1], reach) + reach - 1
-        for row in range(max(first_row, 0), min(last_row + 1, len(seen))):
+        for row in range(max(first_row, 0), min(last_row + 1, len(ink))):
             if not _crossed(edges, cell, row, reach, first_node, slopes):
                 continue
             others = _drawn_by_others(touch, edges, ends_px, cell, row, ramp_px)
             drawn = _drawn(edges, cell, row, ramp_px)
-            residual = trust * (drawn + others * (1 - drawn) - seen[row, touch.column[cell]])
+            residual = trust * (drawn + others * (1 - drawn) - ink[row, touch.column[cell]])
             slopes *= trust * (1 - others) / (SUBCOLUMNS * ramp_px)
             for i in range(len(slopes)):
                 if slopes[i] == 0:
@@ -214,8 +221,8 @@ def _add_pixels(
 
 @compiled
 def _extents(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
-    """For each cell the top and the bottom of what is inked (cells, 2), +inf for nothing, and the first node on which
-    its edges hang (cells,)."""
+    """For each cell, the top and bottom of what is inked (cells, 2), +inf for nothing, and the first node that its
+    edges depend on (cells,)."""
     cells = len(edges.y_px)
     ends_px, first_node = np.full((cells, 2), np.inf), np.full(cells, 2**30)
     for cell, subcolumn, side in np.ndindex(edges.y_px.shape):
@@ -229,14 +236,14 @@ def _extents(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
 
 @compiled
 def _first_row(edge: float, reach: int) -> int:
-    """The first of the rows of pixels that an edge crosses."""
+    """The first row of pixels that an edge crosses."""
     return int(np.floor(edge - reach / 2 + 0.5))
 
 
 @compiled
 def _crossed(edges: Edges, cell: int, row: int, reach: int, first_node: int, slopes: np.ndarray) -> bool:
-    """Whether edges of a cell cross a pixel; fills in by how many whole edges it is covered more for each pixel that a
-    node, from the first on, moves down."""
+    """Whether edges of a cell cross a pixel. Fills `slopes`: how much more of the pixel is covered, counted in whole
+    edges, when each node from `first_node` on moves down by a pixel."""
     slopes[:] = 0
     crossed = False
     for subcolumn in range(SUBCOLUMNS):
@@ -253,7 +260,7 @@ def _crossed(edges: Edges, cell: int, row: int, reach: int, first_node: int, slo
 
 @compiled
 def _drawn(edges: Edges, cell: int, row: int, ramp_px: float) -> float:
-    """A stretch's own coverage of a pixel."""
+    """How much of a pixel a stretch covers by itself."""
     total = 0.0
     for subcolumn in range(SUBCOLUMNS):
         total += _ramp(row + 0.5 - edges.y_px[cell, subcolumn, 0], ramp_px)
@@ -265,7 +272,7 @@ def _drawn(edges: Edges, cell: int, row: int, ramp_px: float) -> float:
 def _drawn_by_others(
     touch: Touch, edges: Edges, ends_px: np.ndarray, cell: int, row: int, ramp_px: float
 ) -> float:
-    """Coverage of a cell's pixel by the other stretches in its column: their sum, 1 at most."""
+    """How much of a cell's pixel the other stretches in its column cover: their sum, at most 1."""
     total = 0.0
     for number in range(touch.same_column.shape[1]):
         other = touch.same_column[cell, number]

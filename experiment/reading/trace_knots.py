@@ -1,11 +1,11 @@
-"""Which way each row's trace goes where the ink of several runs together.
+"""Find the way of each row's trace where the ink of several rows runs together.
 
-Where spikes are taller than the distance of the rows, strokes of several leads meet in one blot: a knot. Two things
-tell them apart. A stroke goes straight on, and all strokes together must explain the ink: a spike that turned before
-its ink ends would leave some that no trace has drawn. A knot is untied one row after another, each taking the path of
-least cost beside the others (dynamic programming over height and slope), first with stiff paths, which find the large
-strokes, then with suppler ones. Where calm rows would take the strokes of others that way, it is untied in a second
-one, in which each row looks for ink near its zero line first; of two results the cheaper is taken.
+Where spikes are taller than the distance between rows, strokes of several leads meet in one blot: a knot. Two things
+tell them apart. A stroke goes straight on, and all strokes together must explain the ink: if a spike turned before
+its ink ends, some ink would remain that no trace has drawn. A knot is untied row by row. Each row takes the path of
+least cost, given the paths of the others (dynamic programming over height and slope); paths are stiff at first, which
+finds the large strokes, then more supple. In this way calm rows may take the strokes of others, so the knot is also
+untied in a second way, in which each row looks for ink near its zero line first. The cheaper result is taken.
 """
 
 from collections.abc import Iterator
@@ -18,49 +18,49 @@ from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
 from experiment.reading.compiled import compiled
 from experiment.reading.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
 
-TALL_PX = 10  # a run of ink that two rows share and that is lower is their crossing, no knot
-JOIN_COLUMNS = 6  # knots of which no more columns lie between are one
-MAX_COLUMNS = 160  # rows that share their ink for longer have it in common: no spikes
-MARGIN_COLUMNS = 10  # before and after the shared ink, where paths set out and arrive
-MARGIN_PX = 8  # above and below it
+TALL_PX = 10  # where two rows share a lower run of ink, they just cross: this is no knot
+JOIN_COLUMNS = 6  # knots that are no more columns apart are one knot
+MAX_COLUMNS = 160  # rows that share their ink for longer share all of it: these are no spikes
+MARGIN_COLUMNS = 10  # paths begin and end so many columns before and after the shared ink
+MARGIN_PX = 8  # paths may go this far above and below the shared ink
 _SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
-SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states a column
+SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states per column
 UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
-BEND = 0.04  # cost of each state a column by which a slope changes, when paths are supple
+BEND = 0.04  # cost of a change of slope by one state per column, for supple paths
 ANYWHERE = np.inf
-# How a knot is untied: the paths' stiffness in turn, in parts of BEND, and how far from its zero line, in parts of the
-# distance of the knot's rows, a row looks for ink to explain
+# The rounds in which a knot is untied: stiffness of the paths, in units of BEND, and how far from its zero line a row
+# looks for ink to explain, in units of the distance between the knot's rows
 LARGE_FIRST = ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
 NEAR_FIRST = ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
-CLEARLY = 2.0  # by so much the second way's result must be cheaper
-SWEEPS = 2  # over the rows, with each stiffness
-ENDS = 1.0  # cost of each state between a path's ends and where its row enters and leaves the knot
-WORTH_WHILE = 0.05  # by so much a new path must be cheaper
-CHORD = 0.9  # share of the pen's width that inks a column well
-SLACK = 0.6  # states beyond a stroke's edge that it explains
+CLEARLY = 2.0  # the second way's result is taken only if it is cheaper by this much
+SWEEPS = 2  # each round goes over all rows so many times
+ENDS = 1.0  # cost of each state between a path's end and the place where its row enters or leaves the knot
+WORTH_WHILE = 0.05  # a new path is taken only if it is cheaper by this much
+CHORD = 0.9  # this share of the pen's width inks a column well
+SLACK = 0.6  # a stroke also explains ink up to so many states beyond its edge
 
 
 @dataclass(frozen=True)
 class Knot:
-    """Ink that strokes of some rows share: columns of the page, and states from `top_px` down."""
+    """Ink that the strokes of some rows share, in columns of the page and in states from `top_px` downwards."""
 
     columns: slice
     rows: tuple[int, ...]
     top_px: int
     ink: np.ndarray  # (columns, states), 0 to 1
-    ends: np.ndarray  # (rows, 2) states at which each row enters and leaves it
+    ends: np.ndarray  # (rows, 2) states at which each row enters and leaves the knot
     homes: np.ndarray  # (rows,) states of the zero lines
     starts: np.ndarray  # (rows, columns) whether a new lead starts there
-    pen: float  # diameter, states
+    pen: float  # diameter in states
 
     @cached_property
     def stay(self) -> np.ndarray:
-        """Cost (columns, states) of a path's being there."""
+        """The cost (columns, states) of each state that a path takes."""
         return NO_INK * (1 - self.ink)
 
     @cached_property
     def climb(self) -> np.ndarray:
-        """Cost (columns, states) of passing all states from the first to the middle of each."""
+        """The cost (columns, states) of climbing from the first state to the middle of each."""
         return _to_middles(cost_of_climbing(self.ink))
 
 
@@ -72,10 +72,10 @@ def untie(
     starts: list[list[int]],
     pen_px: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Better heights for the paths (rows, columns) of a page's rows where their ink runs together, and where that is.
+    """Return better heights (rows, columns) for paths whose ink runs together, and where they were changed.
 
-    page (H, columns): ink, 0 to 1; runs: first and one past the last row of the ink around each path; starts: for each
-    row the columns where a new lead starts and the trace may jump.
+    `page` (H, columns) is the ink, 0 to 1. `runs` are the first row, and one past the last row, of the ink around each
+    path. `starts` gives, for each row, the columns where a new lead starts and the trace may jump.
     """
     heights_px, tied = paths + 0.5, np.zeros(paths.shape, bool)
     for knot in _find_knots(page, paths, runs, zero_y_px, starts, pen_px):
@@ -118,7 +118,7 @@ def _find_knots(
 
 
 def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[slice, tuple[int, ...]]]:
-    """Columns and rows of which the runs of ink (rows, columns) are partly the same, and tall."""
+    """The columns and rows whose runs of ink, `top` to `bottom` (rows, columns), overlap and are tall."""
     tall = bottom - top > TALL_PX
     shared = (top[:, None] < bottom) & (top < bottom[:, None]) & (tall[:, None] | tall)
     shared &= ~np.eye(len(top), dtype=bool)[:, :, None]
@@ -131,7 +131,7 @@ def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[sli
 
 
 def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
-    """The sets of rows that hang together through ink that two of them share (rows, rows)."""
+    """The sets of rows that are linked, directly or through others, by ink that two of them share (rows, rows)."""
     left = set(np.flatnonzero(shared.any(axis=0)).tolist())
     while left:
         found, reached = set(), {min(left)}
@@ -143,7 +143,7 @@ def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
 
 
 def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
-    """The states (rows, columns) of the knot's paths, from first ones."""
+    """Untie a knot: the states (rows, columns) of its paths, found from first ones."""
     large, near = (_along(way, knot, paths) for way in (LARGE_FIRST, NEAR_FIRST))
     return near if _cost_of_all(knot, near) < _cost_of_all(knot, large) - CLEARLY else large
 
@@ -159,7 +159,7 @@ def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) 
 
 
 def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach: float) -> bool:
-    """Put each row in turn on a better path beside the others, if there is one; whether there was for any."""
+    """Give each row in turn a better path, given those of the others, if there is one. Return whether any changed."""
     changed = False
     for row in range(len(paths)):
         explained = np.delete(drawn, row, axis=0).any(axis=0)
@@ -180,7 +180,7 @@ def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
 
 
 def _drawn(knot: Knot, path: np.ndarray) -> np.ndarray:
-    """Which states (columns, states) the pen inks on a path."""
+    """Which states (columns, states) the pen inks when it follows a path."""
     columns = np.arange(len(path))
     reach = 0.5 + knot.pen * STATE_PX / 2 * CHORD
     passed = np.stack([np.interp(columns + at, columns, path) for at in (-reach, -0.5, 0, 0.5, reach)])
@@ -194,7 +194,7 @@ def _unexplained(knot: Knot, explained: np.ndarray) -> float:
 
 
 def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
-    """What a path costs by itself."""
+    """The cost of a path by itself."""
     slopes = np.diff(path)
     slopes[knot.starts[row, 1:]] = 0
     stay = knot.stay[np.arange(len(path)), path].sum()
@@ -208,15 +208,15 @@ def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
 
 
 def _to_middles(cost: np.ndarray) -> np.ndarray:
-    """From each state's cost (columns, states) that of all from the first to the middle of each."""
+    """The summed cost from the first state to the middle of each, given the cost of every state (columns, states)."""
     return np.cumsum(cost, axis=1) - cost / 2
 
 
 def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
-    """What a steep stroke saves (columns, states) by the ink that it explains: its own column's and the next ones'.
+    """What a steep stroke saves (columns, states) by explaining ink, in its own column and in both next to it.
 
-    Ink farther from the row's zero line than `reach`, in parts of the least distance of the knot's rows, counts for
-    less.
+    Ink that is farther from the row's zero line than `reach`, in units of the least distance between the knot's rows,
+    counts for less.
     """
     away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
     saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))
@@ -224,9 +224,9 @@ def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.nda
 
 
 def _cheapest_path(knot: Knot, row: int, reward: np.ndarray, bend: float) -> np.ndarray:
-    """The states (columns,) of a row's path of least cost, less what it saves by explaining more ink.
+    """The states (columns,) of a row's cheapest path, when the ink that it explains is counted as saved.
 
-    A path climbs from one column's middle to the next one's: the first half of that in the one, the rest in the other.
+    A path climbs from the middle of one column to that of the next: half of the way in the one, half in the other.
     """
     climb = _to_middles(cost_of_climbing(knot.ink) - reward).astype(np.float32)
     states = np.arange(knot.ink.shape[1])
@@ -246,8 +246,11 @@ def _costs(
     starts: np.ndarray,
     bend: float,
 ) -> np.ndarray:
-    """The cost (columns, slopes, states) of the cheapest path to each state with each slope; stay, climb (columns,
-    states), start, home (states,): of beginning in the first column, and a new lead in those of `starts`."""
+    """The cost (columns, slopes, states) of the cheapest path to each state with each slope.
+
+    `stay` and `climb` are (columns, states). `start` and `home` (states,) are the costs of beginning in the first
+    column, and of beginning a new lead in the columns `starts`.
+    """
     columns, states = stay.shape
     cost = np.full((columns, len(SLOPES), states), np.float32(np.inf))
     turned = np.empty((len(SLOPES), states), np.float32)
@@ -273,7 +276,7 @@ def _costs(
 
 @compiled
 def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> None:
-    """The least cost (slopes, states) of each state of a column with each slope after a turn from any other."""
+    """Fill `turned` (slopes, states) with the least cost of each state of a column after a turn to each slope."""
     slopes, states = turned.shape
     turned[:] = cost[column]
     for number in range(1, slopes):
@@ -288,7 +291,7 @@ def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> Non
 
 @compiled
 def _traced_back(cost: np.ndarray, starts: np.ndarray, bend: float) -> np.ndarray:
-    """The path (columns,) whose last column is the cheapest; cost (columns, slopes, states)."""
+    """Trace the cheapest path (columns,) back from its end; cost: (columns, slopes, states)."""
     columns, _, states = cost.shape
     path = np.empty(columns, np.int64)
     slope, state = divmod(cost[-1].argmin(), states)

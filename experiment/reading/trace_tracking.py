@@ -1,10 +1,10 @@
-"""Which ink is which row's trace: a path through each row's ink, and heights from which the decoding can start.
+"""Find the ink of each row's trace: a path through the ink, and heights from which the decoding can start.
 
 The path of a row is the cheapest one from left to right (dynamic programming). It pays for every column that it
-passes outside ink and for every pixel that it climbs outside ink; within ink, climbing is all but free, so that it
-follows spikes wherever they lead, across other rows too. A mild pull towards the row's zero line decides where two
-rows share their ink, and what it costs to stay near another row's, or to start a lead far from its own, keeps it from
-other rows and names where its own ink is missing.
+passes outside ink and for every pixel that it climbs outside ink. Within ink, climbing costs next to nothing, so that
+a path follows spikes wherever they lead, even across other rows. Where two rows share their ink, a mild pull towards
+the row's zero line decides. Staying near another row's zero line, or starting a lead far from one's own, costs more:
+this keeps a path away from other rows and from names where its own ink is missing.
 """
 
 from dataclasses import dataclass, replace
@@ -27,25 +27,26 @@ from experiment.reading.ink_runs import (
 )
 from experiment.reading.trace_knots import untie
 
-SHORT = 0.3  # cost of a column in a run of ink of next to no height
-TALL_PX = 30.0  # height of a run from which it costs nothing
+SHORT = 0.3  # cost of a column in a run of ink that has next to no height
+TALL_PX = 30.0  # runs of ink of this height or more cost nothing
 PULL = 0.03  # cost of a column at another row's zero line
-ABROAD = 1.0  # further cost of a column near another row's zero line: a spike gets there, but does not stay
-NEAR = 0.2  # of the rows' distance: so near it
-NEAR_ROOT = 0.25  # of the rows' distance: tall ink that comes no nearer to a zero line is no spike
-HOME = 0.5  # of the rows' distance: so near its zero line a path's ink is its own
-OWN_PX = 3  # on either side of the path
-MAX_ALONG_COLUMNS = 12  # that a path may go along another row's ink
-SPIKE_COLUMNS = 5  # a spike's tip is the highest or lowest among so many columns
+ABROAD = 1.0  # further cost of a column near another row's zero line: spikes get there, but do not stay
+# The next three are in parts of the distance between rows
+NEAR = 0.2  # a path this close to a zero line is near it
+NEAR_ROOT = 0.25  # tall ink that comes no closer to any zero line is no spike
+HOME = 0.5  # a path this close to its own zero line has ink of its own
+OWN_PX = 3  # ink up to this far above and below a path belongs to it
+MAX_ALONG_COLUMNS = 12  # a path may go along another row's ink for so many columns
+SPIKE_COLUMNS = 5  # a spike's tip is the highest or lowest place among so many columns
 
 
 @dataclass(frozen=True)
 class Track:
-    """What was found of one row: for each column of the page from `first_column` on, arrays (columns,)."""
+    """The trace of one row: arrays (columns,) for the columns of the page from `first_column` on."""
 
     first_column: int
-    y_px: np.ndarray  # canvas height to start the decoding from
-    seen: np.ndarray  # mean probability of the ink there, 0 where there is none
+    y_px: np.ndarray  # canvas heights to start the decoding from
+    ink: np.ndarray  # probability of the ink on the path, 0 where there is none
 
 
 def track_rows(
@@ -58,8 +59,8 @@ def track_rows(
 ) -> list[Track]:
     """Follow each row through the ink (H, W), 0 to 1, within `columns`.
 
-    zero_y_px (rows,): canvas height of each row's 0 mV; breaks: for each row the columns where a new lead starts and
-    the trace may jump; reach_px: how far a trace may leave its zero line.
+    `zero_y_px` (rows,) is the canvas height of each row's 0 mV. `breaks` gives, for each row, the columns where a new
+    lead starts and the trace may jump. A trace may leave its zero line by up to `reach_px`.
     """
     page = ink[:, columns]
     starts = [[at - columns.start for at in row] for row in breaks]
@@ -87,14 +88,14 @@ def _spacing(zero_y_px: np.ndarray, reach_px: float) -> float:
 
 
 def _on_foreign_ink(paths: np.ndarray, at_home: np.ndarray) -> bool:
-    """Whether a path goes along another one that is where it belongs: for want of ink of its own."""
+    """Whether a path, for lack of ink of its own, goes along another one that is where it belongs."""
     along = np.abs(paths[:, None] - paths[None]) <= OWN_PX
     along &= at_home[None] & ~at_home[:, None]
     return bool((along.sum(axis=2) > MAX_ALONG_COLUMNS).any())
 
 
 def _without(page: np.ndarray, paths: np.ndarray, at_home: np.ndarray) -> np.ndarray:
-    """The page less the ink of other rows where these are near their zero lines."""
+    """The page without the ink of other rows where these are near their zero lines."""
     left = page.copy()
     columns = np.arange(page.shape[1])
     for path, certain in zip(paths, at_home, strict=True):
@@ -110,8 +111,8 @@ def _paths(
     breaks: list[list[int]],
     reach_px: float,
 ) -> np.ndarray:
-    """The rows of pixels (rows, columns) of the cheapest path of each row through its page; only `rooted` ink is taken
-    for a spike where it is tall."""
+    """The cheapest path of each row through its page, as rows of pixels (rows, columns). Tall ink counts as a spike
+    only where it is `rooted`."""
     states = 2 * int(reach_px / STATE_PX) + 1
     first = np.rint(zero_y_px).astype(int) - (states // 2) * STATE_PX
     ink = np.clip(_bands(pages, first, states) / INK, 0, 1)
@@ -137,13 +138,13 @@ def _paths(
 
 
 def _bands(pages: list[np.ndarray], first: np.ndarray, states: int) -> np.ndarray:
-    """The states (columns, rows, states) of each row's page from its first row of pixels on."""
+    """The ink of each row's states (columns, rows, states), from its first row of pixels on."""
     bands = [ink_of_states(page, top, states) for page, top in zip(pages, first, strict=True)]
     return np.ascontiguousarray(np.stack(bands).transpose(2, 0, 1))
 
 
 def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
-    """Which ink hangs together with some that lies near a zero line (H, W) uint8: handwriting between rows does not."""
+    """Which ink is connected to ink near a zero line: (H, W) uint8. Handwriting between rows is not."""
     _, pieces = cv2.connectedComponents((page >= INK).astype(np.uint8), connectivity=8)
     y_px = np.arange(len(page))[:, None] + 0.5
     near = (np.abs(y_px - zero_y_px) < NEAR_ROOT * spacing_px).any(axis=1)
@@ -154,7 +155,7 @@ def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.nd
 
 
 def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
-    """What a column costs each row at its states' heights, ink aside; y_px and costs (rows, states)."""
+    """What a column costs each row at the heights of its states, without regard to ink; y_px, costs: (rows, states)."""
     away = np.abs(y_px[:, :, None] - zero_y_px) / spacing_px  # rows, states, zero lines
     rows = np.arange(len(zero_y_px))
     near = away < NEAR
@@ -164,7 +165,8 @@ def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -
 
 @compiled
 def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
-    """The states (columns, rows) of the paths of least cost; stay, climb (columns, rows, states), climb rising."""
+    """The states (columns, rows) of the cheapest paths. `stay` and `climb` are (columns, rows, states); `climb` rises
+    along the states."""
     columns, rows, _ = stay.shape
     cost, path = stay.copy(), np.empty((columns, rows), np.int64)
     for column in range(1, columns):
@@ -180,8 +182,8 @@ def _cheapest_states(stay: np.ndarray, climb: np.ndarray) -> np.ndarray:
 
 @compiled
 def _add_cheapest(cost: np.ndarray, climb: np.ndarray, column: int, row: int) -> None:
-    """To the cost of each state of a column add the least, over states of the one before, of what that costs and of
-    what climbing from there costs."""
+    """Add to each state's cost in a column the least cost of getting there: that of a state of the column before, plus
+    that of climbing from it."""
     states = cost.shape[2]
     least = np.full(states, np.float32(np.inf))
     for downward in (False, True):
@@ -204,8 +206,8 @@ def _track(
     first_column: int,
     pen_px: float,
 ) -> Track:
-    """Heights from the run of ink on a row's path: its middle, or the tip of the pen at spikes; the path itself where
-    another row's spike crosses it."""
+    """Choose heights in the run of ink on a row's path: its middle, or the tip of the pen at spikes, or the path itself
+    where another row's spike crosses it."""
     path = paths[row]
     height, width = page.shape
     others = np.delete(paths, row, axis=0)
@@ -228,5 +230,4 @@ def _track(
     y_px = (top + bottom) / 2
     y_px = np.where(tall & upward & ~downward, top + pen_px / 2, y_px)
     y_px = np.where(tall & downward & ~upward, bottom - pen_px / 2, y_px)
-    seen = np.where(found, page[path, columns], 0)
-    return Track(first_column, y_px, seen)
+    return Track(first_column, y_px, np.where(found, page[path, columns], 0))

@@ -1,1 +1,1 @@
-"""What predictions and readings are compared with, and by which measures."""
+"""Scores of predictions and readings: the truth that they are compared with, and the measures."""

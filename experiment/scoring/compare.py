@@ -1,7 +1,7 @@
-"""Signals that were read from pages beside the records that the pages show: which belongs to which, and the scores.
+"""Compare signals that were read from pages with the records that the pages show.
 
-A page that was not read (digitize.py says so in the JSON beside its signals) counts as a ratio of 0 and as 0 dB, and a
-lead without any value as a flat line: never as missing.
+Nothing counts as missing. A page that was not read (digitize.py says so in the JSON beside its signals) counts as a
+ratio of 0 and as 0 dB, and a lead without any value as a flat line.
 """
 
 import functools
@@ -16,16 +16,16 @@ from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_signal_mv
 from experiment.scoring.signal_metric import PageScore, score_signals, score_unread
 
-LEAST_SHOWN = 1 / 8  # of a record: a quarter of a page at 50 mm/s
+LEAST_SHOWN = 1 / 8  # each lead shows at least this share of a record: a quarter of a page at 50 mm/s
 
 
 @dataclass(frozen=True)
 class ScoredPage:
-    """A page that was read, or was to be read."""
+    """A page that was read, or should have been read."""
 
     name: str
     record: str
-    page_type: str  # the competition's 0001 to 0012, a dataset's profile, or what the name says
+    page_type: str  # the competition's 0001 to 0012, a dataset's profile, or the end of the page's name
     path: Path  # the CSV of its signals, which an unread page may lack
 
 
@@ -33,10 +33,8 @@ Scores = dict[ScoredPage, PageScore]
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """The CSVs of a folder, those of unread pages included, which need not exist; not the table `out` nor a submission.
-
-    Raises InputError if there are none.
-    """
+    """List the CSVs of a folder, except for the table `out` and for a submission. Those of unread pages are listed even
+    if they do not exist. Raises InputError if there are none."""
     own = {out.absolute()} if out else set()
     paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
     paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
@@ -49,7 +47,7 @@ def find_predictions(folder: Path, out: Path | None) -> list[Path]:
 
 
 def was_read(about: Path) -> bool:
-    """Whether a page was read: so it is unless the JSON beside its signals says that it was not."""
+    """Whether a page was read: it was unless the JSON beside its signals says otherwise."""
     try:
         said = json.loads(about.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -58,7 +56,7 @@ def was_read(about: Path) -> bool:
 
 
 def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
-    """The record of a prediction, and its type. Raises InputError if its name begins with none of the records."""
+    """Find the record and the type of a prediction. Raises InputError if its name begins with none of the records."""
     name = parse_page_name(path.stem, records)
     if not name.is_known:
         raise InputError(
@@ -68,7 +66,7 @@ def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
 
 
 def score_file(records: dict[str, Path], page: ScoredPage) -> PageScore:
-    """Compare one prediction. Raises InputError naming the file that is wrong."""
+    """Score one prediction. Raises InputError that names the file at fault."""
     truth_mv = read_truth(records[page.record])
     if not was_read(page.path.with_suffix(".json")):
         return score_unread(truth_mv)
@@ -77,7 +75,7 @@ def score_file(records: dict[str, Path], page: ScoredPage) -> PageScore:
 
 @functools.lru_cache(maxsize=16)  # the pages of a record follow each other
 def read_truth(path: Path) -> np.ndarray:
-    """A record's signals, shape (12, samples). Raises InputError if a lead has no values, or infinite ones."""
+    """Read a record's signals, shape (12, samples). Raises InputError if a lead has no values, or infinite ones."""
     truth_mv = read_signal_mv(path).T
     for lead, signal_mv in zip(LEADS, truth_mv, strict=True):
         if np.isnan(signal_mv).all() or np.isinf(signal_mv).any():
@@ -86,31 +84,31 @@ def read_truth(path: Path) -> np.ndarray:
 
 
 def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageScore:
-    """Score what was read into `path` by the truth, both (12, samples) over the record's 10 s.
+    """Compare the signals of the file `path` with the truth; both are (12, samples) over the record's 10 s.
 
-    A lead without any value is taken for a flat line. Raises InputError naming the file for another number of samples,
-    or a lead that lacks some of its truth's values.
+    A lead without any value counts as a flat line. Raises InputError that names the file if the number of samples
+    differs, or if a lead lacks some of the values that its truth has.
     """
     if truth_mv.shape != predicted_mv.shape:
         wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
         raise InputError(
-            f"{path}: {there} rows, its truth has {wanted}; "
+            f"{path}: has {there} rows, but its truth has {wanted}; "
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
         )
     wanted = np.isfinite(truth_mv)
-    if (wanted.mean(axis=1) > 0.5).all():  # a full record, of which the page may show a part
+    if (wanted.mean(axis=1) > 0.5).all():  # this is a full record, and the page may show only a part of it
         wanted &= shown_part(path, predicted_mv)
     absent = ~np.isfinite(predicted_mv).any(axis=1)
     predicted_mv = np.where(absent[:, None], 0.0, predicted_mv)
     for lead, missing in zip(LEADS, wanted & ~np.isfinite(predicted_mv), strict=True):
         if missing.any():
             raise InputError(f"{path}: lead {lead}, row {int(np.argmax(missing)) + 1}: no finite value")
-    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # as the metric has it
+    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
     return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
 
 
 def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:
-    """Each lead from its first value to its last, (12, samples); all of a lead without values, which is not read.
+    """Which samples each lead shows, (12, samples): from its first value to its last, or all of them if it has none.
 
     Raises InputError for a lead with fewer values than any page shows.
     """
@@ -122,5 +120,5 @@ def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:
     least = int(LEAST_SHOWN * predicted_mv.shape[1])
     for lead, samples in zip(LEADS, shown.sum(axis=1), strict=True):
         if samples < least:
-            raise InputError(f"{path}: lead {lead} has {samples} values; a page shows {least} at least")
+            raise InputError(f"{path}: lead {lead} has {samples} values, but a page shows at least {least}")
     return shown

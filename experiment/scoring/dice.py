@@ -1,6 +1,7 @@
-"""Dice and IoU per class from a confusion matrix that is built and kept on the device.
+"""Dice and IoU per class, from a confusion matrix that is built and kept on the device.
 
-The matrix is a product of one-hot codes: fixed shapes and no boolean indexing, so XLA compiles it once.
+The matrix is a product of one-hot codes. Its shapes are fixed and nothing is indexed by booleans, so XLA compiles it
+only once.
 """
 
 import torch
@@ -9,7 +10,10 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 
 
 def likeliest(logits: torch.Tensor) -> torch.Tensor:
-    """The class (N, H, W) uint8 of the highest of (N, C, H, W), the first of equals; ten times as fast as argmax."""
+    """The class (N, H, W) uint8 with the highest of the logits (N, C, H, W); the first one if several are equal.
+
+    This is ten times as fast as argmax.
+    """
     best = logits[:, 0]
     found = torch.zeros_like(best, dtype=torch.uint8)
     for number in range(1, logits.shape[1]):
@@ -19,9 +23,9 @@ def likeliest(logits: torch.Tensor) -> torch.Tensor:
 
 
 def confusion_matrix(predicted: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Pixels (C, C) int64 by true class (row) and predicted class (column), over (N, H, W) integers.
+    """Count pixels (C, C) int64 by true class (row) and predicted class (column); both inputs are (N, H, W) integers.
 
-    Pixels whose label is no class (255) are not counted.
+    Pixels that are labelled as no class (255) are not counted.
     """
     classes = torch.arange(num_classes, device=labels.device).view(1, -1, 1)
     true = (labels.flatten(1).unsqueeze(1) == classes).float()
@@ -31,9 +35,9 @@ def confusion_matrix(predicted: torch.Tensor, labels: torch.Tensor, num_classes:
 
 
 def scores(matrix) -> dict[str, dict[str, float]]:
-    """`{"dice": {class: …}, "iou": {class: …}}` of a confusion matrix (C, C).
+    """The scores `{"dice": {class: …}, "iou": {class: …}}` of a confusion matrix (C, C).
 
-    A class that is neither there nor predicted scores 1.
+    A class that is neither on the page nor predicted scores 1.
     """
     counts = torch.as_tensor(matrix, dtype=torch.float64, device="cpu")
     both = counts.diagonal()
@@ -47,6 +51,6 @@ def scores(matrix) -> dict[str, dict[str, float]]:
 
 
 def mean_foreground_dice(dice: dict[str, float]) -> float:
-    """Mean Dice of all classes but background."""
+    """The mean Dice of all classes except the background."""
     foreground = [value for name, value in dice.items() if name != CLASS_NAMES[0]]
     return sum(foreground) / len(foreground)

@@ -1,9 +1,9 @@
-"""How good a prediction is: Dice and IoU by class, and how much of the trace is hit.
+"""Score the labels of a page: Dice and IoU by class, and how much of the trace is hit.
 
-Pixels are those of the image. Hit rate at r: the share of the true curve's points, spread evenly along it, that have a
-pixel predicted to be waveform within r pixels (Euclid, to the pixel's centre, interpolated between pixels). Stray
-share: the part of the pixels predicted to be waveform that lie further than STRAY_PX from every pixel that truly is.
-Where the truth is not known (255), nothing counts.
+Pixels are those of the image. The hit rate at r is the share of points, spread evenly along the true curve, that have a
+pixel predicted as waveform within r pixels (Euclidean distance to the pixel's centre, interpolated between pixels).
+The stray share is the part of the pixels predicted as waveform that are further than STRAY_PX from every true waveform
+pixel. Where the truth is not known (255), nothing counts.
 """
 
 from dataclasses import dataclass, field, fields
@@ -17,12 +17,12 @@ from experiment.scoring.page_truth import PageTruth
 
 HIT_PX = (1.0, 2.0)
 STRAY_PX = 3.0
-_FAR_PX = 1e6  # from what is not there
+_FAR_PX = 1e6  # the distance from something that is not on the page
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts over pages, which add up."""
+    """Counts over pages; tallies can be added."""
 
     pages: int = 0
     confusion: np.ndarray = field(default_factory=lambda: np.zeros((len(CLASS_NAMES),) * 2, np.int64))
@@ -30,14 +30,17 @@ class Tally:
     hits: np.ndarray = field(default_factory=lambda: np.zeros(len(HIT_PX), np.int64))
     predicted: int = 0
     stray: int = 0
-    offset_sum_px: float = 0.0  # of the truths that have one
+    offset_sum_px: float = 0.0  # summed over the pages whose truth has an offset
     offsets: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
     def scores(self) -> dict:
-        """Plain values: dice and iou by class, hit_rate by distance, stray; None where there is nothing to share."""
+        """Return Dice and IoU by class, hit rates by distance, the stray share and the mean offset of the truth.
+
+        A share of nothing is None.
+        """
         return {
             **scores(self.confusion),
             "hit_rate": {
@@ -54,7 +57,7 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def score_labels(label: np.ndarray, truth: PageTruth) -> Tally:
-    """The counts of one page; label (H, W) uint8."""
+    """Count one page, whose predicted classes are `label` (H, W) uint8."""
     known = truth.classes != IGNORED
     predicted = (label == WAVEFORM) & known
     to_predicted = _at(_distance_px(label == WAVEFORM), truth.curve)
@@ -72,14 +75,14 @@ def score_labels(label: np.ndarray, truth: PageTruth) -> Tally:
 
 
 def _distance_px(there: np.ndarray) -> np.ndarray:
-    """Distance (H, W) float32 of each pixel's centre from the nearest that is there."""
+    """The distance (H, W) float32 from each pixel's centre to the nearest pixel that is `there`."""
     if not there.any():
         return np.full(there.shape, _FAR_PX, np.float32)
     return cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def _at(plane: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Values of a plane (H, W) at canvas points (N, 2), interpolated."""
+    """Interpolate the values of a plane (H, W) at canvas points (N, 2)."""
     height, width = plane.shape
     x, y = np.clip(points[:, 0] - 0.5, 0, width - 1), np.clip(points[:, 1] - 0.5, 0, height - 1)
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
@@ -90,7 +93,7 @@ def _at(plane: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def count_confusion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Pixels (C, C) by true and predicted class of two label images (H, W); 255 in the truth is left out."""
+    """Count pixels (C, C) by true and predicted class of two label images (H, W); 255 in the truth is left out."""
     known = truth != IGNORED
     number = len(CLASS_NAMES)
     pairs = truth[known].astype(np.int64) * number + predicted[known]

@@ -1,8 +1,8 @@
-"""What really stands on a page: from a dataset, from masks, or from the record behind a real page.
+"""The truth of a page, from a dataset, from masks, or from the record that a real page shows.
 
-dataset   <root>/manifest.jsonl and what it lists: mask and ideal trace; pages are named as its samples
-masks     <root>/masks/<name>.png or <root>/<name>.png: classes alone
-records   <root>/<id>/<id>.csv or <root>/<id>.csv: the page `<id>-<type>` is found in its image and labelled
+dataset   <root>/manifest.jsonl lists masks and ideal traces; pages have the names of its samples
+masks     <root>/masks/<name>.png or <root>/<name>.png hold the classes alone
+records   <root>/<id>/<id>.csv or <root>/<id>.csv; the page `<id>-<type>` is found in its image and labelled
 """
 
 from collections.abc import Callable
@@ -26,31 +26,31 @@ from ecg_generator_with_train_src.page.records import (
 from ecg_generator_with_train_src.register.registration import label_page, register_page
 
 CURVE_STEP_PX = 0.5
-_SAME_SAMPLE_STEPS = 1.5  # a longer step in time is a gap
+_SAME_SAMPLE_STEPS = 1.5  # a step in time that is longer than so many usual ones is a gap
 
 
 @dataclass(frozen=True)
 class PageTruth:
     """The truth of one image.
 
-    `curve` (N, 2) float64 are canvas points x, y along the ideal traces, at most CURVE_STEP_PX apart; where only a mask
-    is known, the centres of its waveform pixels. `offset_px` is, on a page whose labels were transferred to it, the
-    median distance of the warped trace from the darkest place across it: the truth's own residual.
+    `curve` (N, 2) float64 are canvas points x, y along the ideal traces, at most CURVE_STEP_PX apart; if only a mask is
+    known, they are the centres of its waveform pixels. If the labels were transferred to a real page, `offset_px` tells
+    how exact they are: the median distance of the warped trace from the darkest place across it.
     """
 
-    kind: str  # the profile of a sample, the type of a real page; "" for a mask
-    classes: np.ndarray  # (H, W) uint8, 255 unknown
+    kind: str  # the profile of a sample, or the type of a real page; "" for a mask
+    classes: np.ndarray  # (H, W) uint8, 255 where the class is not known
     curve: np.ndarray
     offset_px: float | None = None
 
 
-ReadTruth = Callable[[np.ndarray], PageTruth]  # of an image (H, W, 3)
+ReadTruth = Callable[[np.ndarray], PageTruth]  # takes an image (H, W, 3)
 
 
 def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
-    """A function that gives, for the name of a page, how to read its truth; None where there is none.
+    """Return a function that tells, by the name of a page, how to read its truth, or None if it has none.
 
-    Raises InputError if `root` is neither a dataset, nor a folder of masks or of records.
+    Raises InputError if `root` is neither a dataset nor a folder of masks or of records.
     """
     if not root.is_dir():
         raise InputError(f"{root}: not found; --truth-root is a dataset, or a folder of masks or of records")
@@ -104,14 +104,14 @@ def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     classes = read_classes(path)
     if classes.shape != shape:
         size = "x".join(map(str, classes.shape[::-1]))
-        raise InputError(f"{path}: is {size}, its image {shape[1]}x{shape[0]}")
+        raise InputError(f"{path}: is {size} pixels, but its image is {shape[1]}x{shape[0]}")
     if not np.isin(classes, [*range(len(CLASS_NAMES)), IGNORED]).all():
         raise InputError(f"{path}: has values other than 0, 1, 2 and {IGNORED}")
     return classes
 
 
 def curve_of(points: TracePoints) -> np.ndarray:
-    """Points (N, 2) x, y along the polylines through the samples of each lead and row, gaps left out."""
+    """Points (N, 2) x, y along the lines that join the samples of each lead and row; gaps are left out."""
     place = np.stack([points.x_px, points.y_px], axis=1).astype(float)
     step_s = np.diff(points.time_s)
     usual_s = np.median(step_s[step_s > 0]) if (step_s > 0).any() else 0.0
@@ -125,7 +125,7 @@ def curve_of(points: TracePoints) -> np.ndarray:
 
 
 def _inside(curve: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The points that lie in the image where its classes are known."""
+    """The points that lie within the image, where its classes are known."""
     column, row = np.floor(curve).astype(int).T
     within = (column >= 0) & (column < classes.shape[1]) & (row >= 0) & (row < classes.shape[0])
     within[within] = classes[row[within], column[within]] != IGNORED

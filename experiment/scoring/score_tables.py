@@ -1,4 +1,4 @@
-"""Scores as tables: for people a line a page type and a line a lead, and for programs a CSV."""
+"""Tables of scores: one line per page type and per lead for people, and a CSV for programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +13,8 @@ from experiment.scoring.signal_metric import PageScore, score_db
 
 
 def type_table(scores: Scores) -> Iterator[str]:
-    """For people: a line a page type, and one for all pages. `SNR dB` is that of the pages together, as the
-    competition has it, and `mean dB` the mean of each page's own."""
+    """A table for people: one line per page type, and one for all pages. `SNR dB` is computed over the pages together,
+    as in the competition; `mean dB` is the mean of the pages' own scores."""
     numbers = f"{'pages':>5} {'unread':>6} {'SNR dB':>7} {'mean dB':>7} {'RMSE mV':>8} {'corr.':>6}"
     yield f"{'page type':<14} {numbers}   lowest"
     types = sorted({page.page_type for page in scores})
@@ -25,7 +25,7 @@ def type_table(scores: Scores) -> Iterator[str]:
 
 
 def type_line(name: str, scores: Scores) -> str:
-    """The scores of some pages: both means in dB, RMSE over all samples, mean correlation, and the worst page."""
+    """The line of some pages: both means in dB, RMSE over all samples, mean correlation, and the worst page."""
     samples = sum(score.samples.sum() for score in scores.values())
     rmse_mv = np.sqrt(sum(score.noise_mv2.sum() for score in scores.values()) / samples)
     correlation = np.mean([score.correlation.mean() for score in scores.values()])
@@ -39,7 +39,7 @@ def type_line(name: str, scores: Scores) -> str:
 
 
 def lead_table(scores: Scores) -> Iterator[str]:
-    """For people: a line a lead; its SNR is that of the mean over the pages, too."""
+    """A table for people: one line per lead. Its SNR, too, is computed over the pages together."""
     ratios = np.array([score.lead_ratios for score in scores.values()])
     noise_mv2 = sum(score.noise_mv2 for score in scores.values())
     rmse_mv = np.sqrt(noise_mv2 / sum(score.samples for score in scores.values()))
@@ -50,7 +50,7 @@ def lead_table(scores: Scores) -> Iterator[str]:
 
 
 def write_scores(path: Path, scores: Scores) -> None:
-    """The table: for each page a row `all`, and one a lead."""
+    """Write the table for programs: for each page, a row `all` and one row per lead."""
     ordered = sorted(scores, key=lambda page: page.name)
     table = pd.concat([page_rows(page, scores[page]) for page in ordered])
     with atomic_path(path) as temporary:
@@ -58,7 +58,7 @@ def write_scores(path: Path, scores: Scores) -> None:
 
 
 def page_rows(page: ScoredPage, score: PageScore) -> pd.DataFrame:
-    """A page's rows of the table."""
+    """The rows of one page."""
     return pd.DataFrame(
         {
             "page": page.name,

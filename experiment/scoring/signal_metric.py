@@ -1,12 +1,12 @@
-"""How well signals were read from a page: the competition's signal-to-noise ratio, and what else users ask.
+"""Measure how well signals were read from a page: the competition's signal-to-noise ratio, RMSE and correlation.
 
-Signals are (leads, samples) in mV, NaN where a lead is not shown; a prediction has values exactly where its truth has.
+Signals are (leads, samples) in mV, NaN where a lead is not shown. A prediction has values exactly where its truth has.
 
-The metric (Kaggle competition `physionet-ecg-image-digitization`) lays each lead over its truth: both are centred,
-the prediction is moved by at most 0.2 s to where their cross-correlation is highest, and the vertical offset that is
-best there is taken off. The power of the truth as it is, its mean included, and of what is left as noise are summed
-over the 12 leads of a page; samples that the move leaves open count as a prediction of zero. A page's ratio is at
-most 384, so that the score, 10 log10 of the mean ratio over the pages, is at most 25.84 dB.
+The metric (Kaggle competition `physionet-ecg-image-digitization`) lays each lead over its truth. Both are centred, the
+prediction is moved by at most 0.2 s to where their cross-correlation is highest, and the best vertical offset is taken
+off. What then differs is noise. The power of the truth (its mean included) and that of the noise are summed over the 12
+leads of a page; samples that the move leaves open count as a prediction of zero. A page's ratio is at most 384, so that
+the score, 10 log10 of the mean ratio over the pages, is at most 25.84 dB.
 """
 
 from collections.abc import Iterable
@@ -17,22 +17,22 @@ import scipy.fft
 
 MAX_SHIFT_S = 0.2
 MAX_RATIO = 384.0
-LEAST_DB = -384.0  # the competition's, for a mean of zero
+LEAST_DB = -384.0  # the competition gives this for a mean ratio of zero
 
-# Correlations that differ by less, relative to the signals' norms, are equal: a flat line is not moved by round-off.
+# Correlations that differ by less than this, relative to the signals' norms, are equal: round-off moves no flat line
 _TIE = 1e-12
 
 
 @dataclass(frozen=True)
 class PageScore:
-    """A page's leads laid over their truth; each array has one entry a lead. A page that was not read has ratios of 0
-    and the noise of a flat line."""
+    """The score of a page's leads; each array has one entry per lead. A page that was not read has ratios of 0 and the
+    noise of a flat line."""
 
-    samples: np.ndarray  # compared
-    signal_mv2: np.ndarray  # sum of squares of the truth
-    noise_mv2: np.ndarray  # sum of squares of what is left
+    samples: np.ndarray  # number of samples that were compared
+    signal_mv2: np.ndarray  # sum of the truth's squares
+    noise_mv2: np.ndarray  # sum of the noise's squares
     shift: np.ndarray  # samples by which the prediction was moved to the right
-    offset_mv: np.ndarray  # taken off the prediction
+    offset_mv: np.ndarray  # what was taken off the prediction
     correlation: np.ndarray  # Pearson's, where both have values; 0 for a flat line
     read: bool = True
 
@@ -43,7 +43,7 @@ class PageScore:
 
     @property
     def db(self) -> float:
-        """The page's own score; 0 if it was not read."""
+        """The page's own score in dB; 0 if it was not read."""
         return score_db([self.ratio]) if self.read else 0.0
 
     @property
@@ -53,20 +53,25 @@ class PageScore:
 
     @property
     def lead_rmse_mv(self) -> np.ndarray:
-        """Root mean square of each lead's noise, shape (leads,)."""
+        """The root mean square of each lead's noise, shape (leads,)."""
         return np.sqrt(self.noise_mv2 / self.samples)
 
     @property
     def rmse_mv(self) -> float:
-        """Root mean square of the page's noise."""
+        """The root mean square of the page's noise."""
         return float(np.sqrt(self.noise_mv2.sum() / self.samples.sum()))
 
 
 def score_signals(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
-    """Lay each lead of a page, (leads, samples), over its truth.
+    """Score the leads of a page by their truth; both are (leads, samples) in mV.
 
-    Raises ValueError for shapes that differ, an infinite value, a lead without values, or a prediction that lacks
-    values which its truth has, or has others.
+    Raises ValueError if the shapes differ, a value is infinite, a lead has no values, or the prediction does not have
+    values at exactly the samples where its truth has some.
+
+    >>> truth_mv = np.sin(np.arange(500) / 8)[None]
+    >>> score = score_signals(truth_mv, np.roll(0.9 * truth_mv, 3, axis=1) + 0.2, fs_hz=50.0)
+    >>> score.shift.tolist(), score.offset_mv.round(2).tolist(), round(float(score.db), 1)
+    ([-3], [0.2], 18.7)
     """
     shown = np.isfinite(truth_mv)
     if truth_mv.shape != predicted_mv.shape or np.isinf(truth_mv).any() or np.isinf(predicted_mv).any():
@@ -89,14 +94,14 @@ def score_signals(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) 
 
 
 def score_unread(truth_mv: np.ndarray) -> PageScore:
-    """The score of a page (leads, samples) that was not read."""
+    """The score of a page that was not read, whose truth is `truth_mv` (leads, samples)."""
     return replace(score_signals(truth_mv, np.where(np.isfinite(truth_mv), 0.0, np.nan), 1.0), read=False)
 
 
 def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:
-    """The shift of each lead, in samples to the right, at which the centred signals correlate most; ties: the smallest.
+    """The shift of each lead, in samples to the right, at which the centred signals correlate most; the least if equal.
 
-    `truth_mv` and `predicted_mv` (leads, samples), NaN at the same samples.
+    `truth_mv` and `predicted_mv` are (leads, samples), NaN at the same samples.
     """
     length = truth_mv.shape[-1]
     max_shift = min(max_shift, length - 1)
@@ -111,27 +116,27 @@ def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -
 
 
 def power_ratio(signal_mv2: np.ndarray, noise_mv2: np.ndarray) -> np.ndarray:
-    """Signal over noise: 384 at most and without noise, else 0 without signal."""
+    """Signal over noise, at most 384. It is 384 without noise, and else 0 without a signal."""
     signal_mv2, noise_mv2 = np.asarray(signal_mv2, float), np.asarray(noise_mv2, float)
     ratio = np.divide(signal_mv2, noise_mv2, out=np.full(signal_mv2.shape, MAX_RATIO), where=noise_mv2 > 0)
     return np.minimum(ratio, MAX_RATIO)
 
 
 def score_db(ratios: Iterable[float]) -> float:
-    """The score of pages (or leads) from their ratios: 10 log10 of the mean, at least -384 dB."""
+    """The score of pages (or leads) from their ratios: 10 log10 of their mean, at least -384 dB."""
     mean = float(np.mean(list(ratios)))
     return max(10 * np.log10(mean), LEAST_DB) if mean > 0 else LEAST_DB
 
 
 def _move(signal_mv: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Each lead moved to the right by its shift; NaN where that leaves it open."""
+    """Move each lead to the right by its shift; the samples that this leaves open are NaN."""
     source = np.arange(signal_mv.shape[-1]) - shift[..., None]
     inside = (source >= 0) & (source < signal_mv.shape[-1])
     return np.where(inside, np.take_along_axis(signal_mv, np.where(inside, source, 0), axis=-1), np.nan)
 
 
 def _centred(signal_mv: np.ndarray) -> np.ndarray:
-    """Without its mean, 0 where there is nothing."""
+    """Take off the mean; samples without a value become 0."""
     there = np.isfinite(signal_mv)
     return np.where(there, signal_mv - _mean(signal_mv, there)[..., None], 0.0)
 

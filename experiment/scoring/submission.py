@@ -1,6 +1,6 @@
-"""The competition's submission: a table `id,value`, one row a sample, as CSV or Parquet.
+"""The competition's submission: a table `id,value` with one row per sample, as CSV or Parquet.
 
-An id is `<page>_<row>_<lead>`, value is in mV. Rows count from 0 at the first sample that the page shows of the lead.
+An id is `<page>_<row>_<lead>`; the value is in mV. Row 0 is the first sample that the page shows of the lead.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _TYPES = {"id": pa.string(), "value": pa.float64()}
 
 
 def read_submission(path: Path) -> dict[str, np.ndarray]:
-    """Each page's signals in mV, shape (12, longest lead), leads in the order of LEADS, NaN behind the shorter ones.
+    """Read each page's signals in mV: shape (12, longest lead), leads in the order of LEADS, NaN after shorter ones.
 
-    Raises InputError naming the file for anything that is no submission: another form of file or id, a page without
-    one of the leads, a value that is NaN or infinite, rows that are missing or there twice.
+    Raises InputError that names the file for anything that is no submission: another form of file or id, a page that
+    lacks one of the leads, a value that is NaN or infinite, rows that are missing or there twice.
     """
     pages: dict[str, int] = {}
     parts = [_parse(path, batch, pages) for batch in _batches(path)]
@@ -34,7 +34,8 @@ def read_submission(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> None:
-    """Write each page's leads (rows,) in mV, .parquet or else CSV; whole or not at all."""
+    """Write each page's leads (rows,) in mV, as Parquet if the name ends in .parquet, else as CSV. The file is written
+    as a whole or not at all."""
     cells = [(page, lead, signal_mv) for page, leads in pages.items() for lead, signal_mv in leads.items()]
     ids = [f"{page}_{row}_{lead}" for page, lead, signal_mv in cells for row in range(len(signal_mv))]
     values = np.concatenate([signal_mv for *_, signal_mv in cells])
@@ -47,7 +48,7 @@ def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> Non
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The columns id and value, in pieces."""
+    """Read the columns id and value, piece by piece."""
     try:
         if path.suffix == ".parquet":
             with pa.parquet.ParquetFile(path) as file:
@@ -65,7 +66,10 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _parse(path: Path, batch: pa.RecordBatch, pages: dict[str, int]) -> tuple[np.ndarray, ...]:
-    """Number of page and lead (12 times the page's, plus the lead's), row and value of each line; notes new pages."""
+    """Parse lines into arrays: number of page and lead (12 times the page's plus the lead's), row, and value.
+
+    New pages are added to `pages`.
+    """
     ids, value = batch["id"].fill_null(""), batch["value"].to_numpy(zero_copy_only=False)
     parts = pc.split_pattern(ids, "_", max_splits=2, reverse=True)
     _refuse(path, ids, pc.not_equal(pc.list_value_length(parts), 3), "is no id <page>_<row>_<lead>")
@@ -89,7 +93,7 @@ def _refuse(path: Path, ids: pa.Array, bad: pa.Array, what: str) -> None:
 def _assemble(
     path: Path, pages: list[str], cell: np.ndarray, row: np.ndarray, value: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """The signals of each page, every row at its place."""
+    """Assemble the signals of each page, with every row at its place."""
     count = np.bincount(cell, minlength=len(pages) * len(LEADS))
     _refuse_lead(path, pages, count == 0, "is missing")
     wrong = cell[row >= count[cell]]

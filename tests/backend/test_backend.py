@@ -8,12 +8,12 @@ import torch
 
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import Choice, end_rank, resolve_precision, torch_versions
+from experiment.backend.backend import DeviceChoice, end_rank, resolve_precision, torch_versions
 from experiment.backend.launch import KINDS
 
 
-def choice_of(kind: str, bf16_wish: bool | None = None) -> Choice:
-    return Choice(kind, "w", bf16_wish, KINDS[kind].pjrt_device)
+def choice_of(kind: str, bf16_wish: bool | None = None) -> DeviceChoice:
+    return DeviceChoice(kind, "w", bf16_wish, KINDS[kind].pjrt_device)
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("auto", "bf16"), ("fp32", "fp32")])

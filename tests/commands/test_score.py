@@ -150,11 +150,11 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
         said = said_of_skipped(result)
         expected = {
             "17-0003": f"{readings / '17-0003.csv'}: lead II, row 601: no finite value",
-            "17-0004": f"{readings / '17-0004.csv'}: 500 rows, its truth has 1000; "
+            "17-0004": f"{readings / '17-0004.csv'}: has 500 rows, but its truth has 1000; "
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)",
             "17-0005": f"{readings / '17-0005.csv'}: lead V6 is missing; expected the columns {','.join(LEADS)}",
             "17-0006": f"{readings / '17-0006.csv'}: lead II, row 3: no finite value",
-            "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 20 values; a page shows 125 at least",
+            "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 20 values, but a page shows at least 125",
             "17_hr-0004": f"{readings / '17_hr-0004.csv'}: lead II, row 601: no finite value",
             "18-0001": f"{readings / '18-0001.csv'}: no record of this name; "
             "expected <id>.csv, <id>-<type>.csv or a dataset sample's",
@@ -203,9 +203,9 @@ def test_submissions_that_do_not_match_are_refused(tmp_path, truth_root):
     short = known_submission()[:-1]
     both = pd.concat([known_submission(), other])
     for table, said in (
-        (other, "2 pages are in one of prediction and truth only, 343 first"),
-        (both, "1 pages are in one of prediction and truth only, 344 first"),
-        (short, "page 343: lead V6 has 2 rows, its truth 3"),
+        (other, "2 pages are only in the prediction or only in the truth, such as 343"),
+        (both, "1 pages are only in the prediction or only in the truth, such as 344"),
+        (short, "page 343: lead V6 has 2 rows, but its truth has 3"),
     ):
         path = write_submission(table, tmp_path / "submission.csv")
         assert refusal(score(path, truth)) == f"error: {path}: {said}"

@@ -10,8 +10,7 @@ import pytest
 
 from ecg_generator_with_train_src.common.files import remove_stale_temporaries
 
-from conftest import GRID, MASK, run_script, succeed
-from helpers import files_below
+from helpers import build, files_below, render
 
 pytest.importorskip("distributed")
 WAIT_S = 60
@@ -51,35 +50,26 @@ def wait_for_address(file):
     raise AssertionError("the scheduler did not start")
 
 
-def render(sample_records, target, *flags, start=succeed):
-    """Four small pages of each record."""
-    folders = ("--csv-root", sample_records, "--image-dir", target / "i", "--mask-dir", target / "m")
-    return start(
-        "scripts/batch_render_waveforms.py", *folders, "--grid", GRID, "--variants", 4, "--dpi", 100, *flags
-    )
-
-
-def build(sample_records, waves, target, *flags):
-    """The dataset of rendered pages."""
-    inputs = ("--input-root", sample_records, "--mask", MASK, "--wave-root", waves)
-    return succeed("scripts/build_dataset.py", *inputs, "--output-root", target, *flags)
+SMALL_PAGES = ("--variants", 3, "--dpi", 100)
+HERE = ("--num-workers", 1)
 
 
 def test_a_cluster_that_loses_a_worker_makes_the_same_bytes(cluster, sample_records, tmp_path):
     address, (lost, _) = cluster
-    here, there = tmp_path / "here", tmp_path / "there"
-    command = [sys.executable, "-c", KILL_AFTER_FIRST_PAGE, str(lost.pid), str(there / "i")]
+    here, there, on_cluster = tmp_path / "here", tmp_path / "there", ("--dask-scheduler", address)
+    waves = there / "wave_images"
+    command = [sys.executable, "-c", KILL_AFTER_FIRST_PAGE, str(lost.pid), str(waves)]
     killer = subprocess.Popen(command)
-    render(sample_records, there, "--dask-scheduler", address)
+    assert render(sample_records, there, *SMALL_PAGES, *on_cluster).returncode == 0
     assert killer.wait(WAIT_S) == 0
     assert lost.wait(WAIT_S) == -signal.SIGKILL
-    render(sample_records, here)
-    remove_stale_temporaries(there / "i")  # as the next run would: the lost worker may have had one open
-    remove_stale_temporaries(there / "m")
+    assert render(sample_records, here, *SMALL_PAGES, *HERE).returncode == 0
+    for name in ("wave_images", "wave_masks"):
+        remove_stale_temporaries(there / name)  # as the next run would: the lost worker may have had one open
     assert files_below(there) == files_below(here)
 
-    build(sample_records, there / "i", tmp_path / "d_there", "--dask-scheduler", address)
-    build(sample_records, there / "i", tmp_path / "d_here")
+    assert build(sample_records, waves, tmp_path / "d_there", *on_cluster).returncode == 0
+    assert build(sample_records, waves, tmp_path / "d_here", *HERE).returncode == 0
     assert files_below(tmp_path / "d_there") == files_below(tmp_path / "d_here")
 
 
@@ -94,6 +84,6 @@ os.kill(pid, signal.SIGKILL)
 
 
 def test_an_address_that_is_none_is_refused_in_one_line(sample_records, tmp_path):
-    result = render(sample_records, tmp_path, "--dask-scheduler", "host", start=run_script)
+    result = render(sample_records, tmp_path, "--dask-scheduler", "host", *HERE)
     assert result.returncode == 2
     assert result.stderr == "error: --dask-scheduler host: not an address such as tcp://host:8786\n"

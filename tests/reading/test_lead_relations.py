@@ -21,19 +21,19 @@ def lead(r_mv: float, s_mv: float, t_mv: float) -> np.ndarray:
 
 
 def cut(*leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The leads with a straight line for the first one's hidden stretch, and what is seen of them."""
-    signal_mv, seen = np.stack(leads), np.ones((len(leads), len(TIME_S)), bool)
-    seen[0] = ~HIDDEN
+    """The leads with a straight line for the first one's hidden stretch, and which of their values are visible."""
+    signal_mv, visible = np.stack(leads), np.ones((len(leads), len(TIME_S)), bool)
+    visible[0] = ~HIDDEN
     signal_mv[0, HIDDEN] = np.interp(TIME_S[HIDDEN], TIME_S[~HIDDEN], signal_mv[0, ~HIDDEN])
-    return signal_mv, seen
+    return signal_mv, visible
 
 
 def test_what_is_hidden_of_one_limb_lead_follows_from_two_others():
     first, third = lead(1.0, -0.2, 0.3), lead(-0.4, 0.5, 0.1)
     second = first + third  # Einthoven
-    signal_mv, seen = cut(second, first, third)
+    signal_mv, visible = cut(second, first, third)
     assert np.abs(signal_mv[0] - second).max() > 0.5
-    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    filled = fill_hidden(signal_mv, visible, FS_HZ)
     assert np.abs(filled[0] - second).max() < 0.01
     assert np.array_equal(filled[1:], signal_mv[1:])
     assert np.array_equal(filled[0, ~HIDDEN], signal_mv[0, ~HIDDEN])
@@ -41,31 +41,31 @@ def test_what_is_hidden_of_one_limb_lead_follows_from_two_others():
 
 def test_a_rhythm_strip_alone_tells_the_complex_of_another_lead():
     wanted = lead(0.3, -1.2, 0.4)
-    signal_mv, seen = cut(wanted, lead(1.0, -0.3, 0.2))
-    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    signal_mv, visible = cut(wanted, lead(1.0, -0.3, 0.2))
+    filled = fill_hidden(signal_mv, visible, FS_HZ)
     assert np.abs(signal_mv[0] - wanted).max() > 1
     assert np.abs(filled[0] - wanted).max() < 0.25
 
 
 def test_what_is_drawn_joins_a_baseline_that_wandered():
     wanted, strip = lead(0.3, -1.2, 0.4), lead(1.0, -0.3, 0.2)
-    signal_mv, seen = cut(wanted + 0.3 * TIME_S, strip)
-    filled = fill_hidden(signal_mv, seen, FS_HZ)
+    signal_mv, visible = cut(wanted + 0.3 * TIME_S, strip)
+    filled = fill_hidden(signal_mv, visible, FS_HZ)
     edges = np.flatnonzero(np.diff(HIDDEN.astype(int)))
     assert np.abs(np.diff(filled[0] - wanted - 0.3 * TIME_S))[edges].max() < 0.1
     assert np.abs(filled[0] - wanted - 0.3 * TIME_S).max() < 0.3
 
 
 def test_noise_tells_next_to_nothing():
-    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), np.random.default_rng(0).normal(size=len(TIME_S)))
-    assert np.abs(fill_hidden(signal_mv, seen, FS_HZ) - signal_mv).max() < 0.2
+    signal_mv, visible = cut(lead(0.3, -1.2, 0.4), np.random.default_rng(0).normal(size=len(TIME_S)))
+    assert np.abs(fill_hidden(signal_mv, visible, FS_HZ) - signal_mv).max() < 0.2
 
 
 @pytest.mark.parametrize("case", ["hidden too", "elsewhere"])
 def test_without_a_lead_that_tells_it_stays_as_it_was(case):
-    signal_mv, seen = cut(lead(0.3, -1.2, 0.4), lead(1.0, -0.3, 0.2))
+    signal_mv, visible = cut(lead(0.3, -1.2, 0.4), lead(1.0, -0.3, 0.2))
     if case == "hidden too":
-        seen[1] = seen[0]
+        visible[1] = visible[0]
     if case == "elsewhere":
-        seen[1], signal_mv[1] = False, np.nan
-    assert np.array_equal(fill_hidden(signal_mv, seen, FS_HZ), signal_mv, equal_nan=True)
+        visible[1], signal_mv[1] = False, np.nan
+    assert np.array_equal(fill_hidden(signal_mv, visible, FS_HZ), signal_mv, equal_nan=True)

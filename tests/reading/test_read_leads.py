@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.reading.read_leads import _inked, _risen_from_level, _start
+from experiment.reading.read_leads import _has_ink, _risen_from_level, _start
 from experiment.reading.trace_decoding import Nodes
 from experiment.reading.trace_tracking import Track
 
@@ -40,10 +40,10 @@ def test_a_lead_beyond_the_page_is_refused():
 
 def test_scraps_of_faint_ink_are_what_handwriting_leaves_and_a_short_dip_is_not():
     columns = np.arange(300)
-    seen = np.full(300, 0.9)
-    seen[80:140] = np.where(columns[80:140] % 3 == 0, 0.3, 0.05)
-    seen[200:206] = 0.25
-    inked = _inked(Track(0, np.full(300, LEVEL_PX), seen), columns + 0.5)
+    ink = np.full(300, 0.9)
+    ink[80:140] = np.where(columns[80:140] % 3 == 0, 0.3, 0.05)
+    ink[200:206] = 0.25
+    inked = _has_ink(Track(0, np.full(300, LEVEL_PX), ink), columns + 0.5)
     assert not inked[95:125].any()
     assert inked[:70].all()
     assert inked[150:].all()

@@ -15,9 +15,10 @@ from ecg_generator_with_train_src.page.page import PageRequest, describe_page, d
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import find_layout
+from experiment.reading.paper_field import fit_paper
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
-from experiment.reading.rectify import fit_paper, rectify
+from experiment.reading.rectify import rectify
 from experiment.scoring.signal_metric import score_db, score_signals
 
 from helpers import record_of, waves_mv

@@ -7,7 +7,8 @@ import pytest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, PaperGeometry
 from ecg_generator_with_train_src.page.grid import GridStyle, draw_grid_mask
 from ecg_generator_with_train_src.page_map import Crease, PageMap, Wave, dense_index, place_on_image
-from experiment.reading.rectify import fit_paper, rectify
+from experiment.reading.paper_field import fit_paper
+from experiment.reading.rectify import rectify
 
 PAPER = PaperGeometry(
     width_px=1000, height_px=760, px_per_mm_x=PX_PER_MM, px_per_mm_y=PX_PER_MM, major_x_px=0, major_y_px=0

@@ -54,3 +54,8 @@ def test_a_row_between_others_may_be_mostly_hidden():
 def test_a_page_that_shows_fewer_rows_than_asked_for_has_none():
     assert find_rows(ink_of([60, 100, 140]), {12}) is None
     assert find_rows(np.zeros((100, 100), np.float32), KNOWN) is None
+
+
+def test_noise_has_no_rows():
+    noise = np.random.default_rng(0).random((200, 260), np.float32)
+    assert find_rows(noise, KNOWN) is None

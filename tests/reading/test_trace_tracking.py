@@ -26,7 +26,7 @@ def test_level_traces_are_followed_to_a_fraction_of_a_pixel():
     for track, curve in zip(tracks(page(*curves)), curves, strict=True):
         x_px = track.first_column + np.arange(len(track.y_px)) + 0.5
         assert np.abs(track.y_px - np.interp(x_px, X, curve)).max() < 0.8
-        assert track.seen.min() > 0.3
+        assert track.ink.min() > 0.3
 
 
 def test_a_spike_across_another_row_is_followed_to_its_tip():
@@ -46,7 +46,7 @@ def test_a_row_with_a_gap_stays_at_home_though_another_rows_ink_is_in_reach():
     _, second = tracks(ink)
     columns = second.first_column + np.arange(len(second.y_px))
     gap = (columns > 130) & (columns < 250)
-    assert (second.seen[gap] == 0).all()
+    assert (second.ink[gap] == 0).all()
     assert np.abs(second.y_px[gap] - ZEROS[1]).max() < 30
 
 

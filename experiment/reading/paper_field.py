@@ -1,0 +1,235 @@
+"""Where on the paper, in millimetres, each pixel of an image lies, from the grid alone.
+
+Grid lines 1 mm apart are a wave in each direction. Multiplied by a carrier of the expected pitch and smoothed, the
+network's grid plane becomes a complex field. Its phase says how far the lines run ahead of the carrier, and its size
+how much of a grid there is. Slopes of the phase need no unwrapping, so a smooth field (a cubic B-spline) is fitted to
+them first. What it leaves of the phase is a fraction of a line; this is measured against the field and fitted in turn.
+Stains, tears and text count little: the complex field is small there, and the fit is robust and smooth across them.
+Crumpled paper, told by what the fit leaves, gets knots that are closer. What is left of the phase after that is
+averaged over a few lines and added, shrunk where few lines are visible.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import BSpline, RectBivariateSpline
+
+from experiment.reading.grid_directions import flat_sheet
+
+STEP_PX = 8  # phases are measured this densely
+SURE = 0.3  # a grid is certain where the measured field has at least this size
+SOUND_MM = 0.08  # a field fits if its residual is below this
+BENT_MM = 0.027  # smooth paper has residuals below this; crumpled paper has 0.03 to 0.06 with the knots of smooth paper
+LOCAL_STEPS = (
+    4.0  # standard deviation, in lattice steps, over which the last deviations of lines are averaged
+)
+LOCAL_DOUBT = 0.1  # the power of the measured field at which half of such a deviation is believed
+REWEIGHTINGS = 4
+MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
+CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
+
+
+@dataclass(frozen=True)
+class Stiffness:
+    """How a field is fitted: the distance of its knots, the weight of its second differences relative to the data, and
+    the standard deviations, in lattice steps, by which measured phases are smoothed in each round of fitting slopes and
+    of fitting phases."""
+
+    knot_px: float
+    bending: float
+    slopes: tuple[float, ...]
+    phases: tuple[float, ...]
+
+
+# Smoothing is weak at first, when the carrier may be far off, then goes over several lines, as some are hidden
+BENT = Stiffness(knot_px=160.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
+# Facets of crumpled paper and folds are about 10 mm wide
+CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
+# The paper is taken to be nearly flat if no bent field fits, as when only major lines are left
+NEARLY_FLAT = Stiffness(knot_px=160.0, bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
+
+
+@dataclass(frozen=True)
+class PaperField:
+    """The paper coordinates, in millimetres, of each point of an image. Grid lines are at whole numbers.
+
+    `u` runs along the rows of a page and `v` downwards; both are smooth functions of canvas coordinates.
+    """
+
+    u: RectBivariateSpline  # a function of (y, x)
+    v: RectBivariateSpline
+    weight: np.ndarray  # (rows, columns) every STEP_PX: how much of a grid there is, 0 to 1
+    residual_mm: float  # median distance of visible lines from whole numbers
+
+    def paper_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The paper coordinates (u, v), in mm, of canvas points."""
+        return self.u.ev(y_px, x_px), self.v.ev(y_px, x_px)
+
+    def image_of_paper(self, u_mm: np.ndarray, v_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The canvas points that show (u, v): Newton's method, started where they would be on flat paper."""
+        height, width = (STEP_PX * size for size in self.weight.shape)
+        image_px = np.mgrid[0:width:9j, 0:height:9j].reshape(2, -1)
+        paper_mm = np.stack([*self.paper_of_image(*image_px), np.ones(image_px.shape[1])])
+        affine, *_ = np.linalg.lstsq(paper_mm.T, image_px.T)
+        x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ affine, -1, 0)
+        for _ in range(8):
+            # beyond the lattice, the paper is taken to be flat
+            in_x_px = np.clip(x_px, STEP_PX / 2, width - STEP_PX / 2)
+            in_y_px = np.clip(y_px, STEP_PX / 2, height - STEP_PX / 2)
+            u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
+            v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
+            out_x_px, out_y_px = x_px - in_x_px, y_px - in_y_px
+            miss_u = u_mm - self.u.ev(in_y_px, in_x_px) - u_x * out_x_px - u_y * out_y_px
+            miss_v = v_mm - self.v.ev(in_y_px, in_x_px) - v_x * out_x_px - v_y * out_y_px
+            if max(np.abs(miss_u).max(), np.abs(miss_v).max()) < CLOSE_MM:
+                break
+            area = u_x * v_y - u_y * v_x
+            x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
+            y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
+        return x_px, y_px
+
+
+def fit_paper(grid: np.ndarray) -> PaperField | None:
+    """Find the paper coordinates of an image from its grid plane (H, W), 0 to 1, that has about PX_PER_MM pixels per
+    millimetre and is turned by less than MAX_TURN_DEG. Return None if there is no grid."""
+    if grid.mean() < MIN_GRID_SHARE:
+        return None
+    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
+    first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
+    level = grid - cv2.blur(grid, (31, 31))
+    for stiffness, sound_mm in ((BENT, BENT_MM), (CRUMPLED, SOUND_MM), (NEARLY_FLAT, np.inf)):
+        splines = _Splines(x_px, y_px, stiffness)
+        fields, weights, residuals = zip(*(_fit_field(level, field, splines) for field in first), strict=True)
+        if max(residuals) < sound_mm:
+            break
+    u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
+    return PaperField(u, v, np.minimum(*weights), float(max(residuals)))
+
+
+class _Splines:
+    """Least squares fits of tensor products of cubic B-splines on a lattice of points."""
+
+    def __init__(self, x_px: np.ndarray, y_px: np.ndarray, stiffness: Stiffness):
+        self.stiffness = stiffness
+        self.x_px, self.y_px = x_px, y_px
+        self.across, self.across_slope = _basis(x_px, stiffness.knot_px)
+        self.down, self.down_slope = _basis(y_px, stiffness.knot_px)
+        self.shape = len(self.down.T), len(self.across.T)
+        bend_x, bend_y = (np.diff(np.eye(size), 2, axis=0) for size in self.shape[::-1])
+        along_rows = np.kron(np.eye(self.shape[0]), bend_x.T @ bend_x)
+        down_columns = np.kron(bend_y.T @ bend_y, np.eye(self.shape[1]))
+        self.bending = stiffness.bending * (along_rows + down_columns)
+
+    def fit(self, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Fit coefficients to measurements; each kind gives (basis down, basis across, values, weights)."""
+        size = self.shape[0] * self.shape[1]
+        normal, right, total = np.zeros((size, size)), np.zeros(size), 0.0
+        for down, across, values, weights in targets:
+            # the sum over points of weight * (down ⊗ across)(down ⊗ across)', one direction after the other
+            pairs = np.einsum("xk,xl->xkl", across, across).reshape(len(across), -1)
+            rows = weights @ pairs
+            block = np.einsum("yi,yj,yk->ijk", down, down, rows, optimize=True)
+            n_y, n_x = self.shape
+            normal += block.reshape(n_y, n_y, n_x, n_x).transpose(0, 2, 1, 3).reshape(size, size)
+            right += (down.T @ (weights * values) @ across).ravel()
+            total += weights.sum()
+        normal += total / size * self.bending + 1e-9 * total * np.eye(size)
+        return np.linalg.solve(normal, right).reshape(self.shape)
+
+    def values(self, coefficients: np.ndarray) -> np.ndarray:
+        """The field (rows, columns) on the lattice."""
+        return self.down @ coefficients @ self.across.T
+
+
+def _basis(at_px: np.ndarray, knot_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values, and slopes per knot, (points, splines) of cubic B-splines over the span of the points."""
+    length = at_px[-1] + STEP_PX / 2
+    pieces = max(round(length / knot_px), 2)
+    knots = np.linspace(0, length, pieces + 1)
+    knots = np.concatenate(
+        [knots[0] + (knots[1] - knots[0]) * np.arange(-3, 0), knots, length * (1 + np.arange(1, 4) / pieces)]
+    )
+    spline = BSpline(knots, np.eye(pieces + 3), 3)
+    return spline(at_px), spline.derivative()(at_px) * knot_px
+
+
+def _fit_field(
+    level: np.ndarray, field: np.ndarray, splines: _Splines
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Improve a first guess of the millimetres across one family of lines on the lattice. Return them, the weights
+    there, and the median residual in mm."""
+    for smoothing in splines.stiffness.slopes:
+        field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
+    for smoothing in splines.stiffness.phases:
+        measured = _demodulate(level, field, smoothing)
+        mean = np.angle(measured.sum())
+        ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
+        targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
+        field = field + splines.values(_reweighted(splines, targets))
+    field = field + _what_is_left(level, field)
+    measured = _demodulate(level, field, splines.stiffness.phases[-1])
+    size = _size(measured)
+    residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
+    return field, size, float(residual)
+
+
+def _what_is_left(level: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
+    measured = _demodulate(level, field, LOCAL_STEPS)
+    power = np.square(_size(measured))
+    return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
+
+
+def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
+    """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
+    height, width = level.shape
+    size = field.shape[1] * STEP_PX, field.shape[0] * STEP_PX
+    dense = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)
+    turn = ((dense - np.floor(dense)) * (2 * np.pi)).astype(np.float32)
+    padded = np.zeros(size[::-1], np.float32)
+    padded[:height, :width] = level
+    parts = [
+        cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)
+        for part in cv2.polarToCart(padded, turn)
+    ]
+    across, down = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in parts)
+    return across - 1j * down
+
+
+def _size(measured: np.ndarray) -> np.ndarray:
+    """How much of a grid there is, 0 to 1, compared with most of the page."""
+    size = np.abs(measured)
+    return np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
+
+
+def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
+    """Fit a smooth phase (in cycles, but for a constant) to the slopes of a measured phase."""
+    targets = []
+    for axis, bases in ((1, (splines.down, splines.across_slope)), (0, (splines.down_slope, splines.across))):
+        moved = np.moveaxis(measured, axis, 0)
+        turn = moved[1:] * moved[:-1].conj()
+        both = np.zeros_like(moved)
+        both[1:] += turn
+        both[:-1] += turn
+        both = np.moveaxis(both, 0, axis)
+        weight = np.sqrt(np.abs(both))
+        slope = (
+            np.angle(both) / (2 * np.pi * STEP_PX) * splines.stiffness.knot_px
+        )  # cycles per knot, like the bases
+        targets.append((*bases, slope, weight / np.percentile(weight, 80)))
+    return splines.values(_reweighted(splines, targets))
+
+
+def _reweighted(splines: _Splines, targets: list) -> np.ndarray:
+    """Fit coefficients robustly: measurements far off the fit are left aside (Tukey's weights)."""
+    weights = [np.clip(weight, 0, 1) for *_, weight in targets]
+    for _ in range(REWEIGHTINGS):
+        fitted = [(*target[:3], weight) for target, weight in zip(targets, weights, strict=True)]
+        coefficients = splines.fit(fitted)
+        for k, (down, across, values, weight) in enumerate(targets):
+            off = np.abs(values - down @ coefficients @ across.T)
+            sure = weight > SURE
+            scale = 4 * 1.48 * np.median(off[sure]) + 1e-6 if sure.any() else np.inf
+            weights[k] = np.clip(weight, 0, 1) * np.square(np.clip(1 - np.square(off / scale), 0, 1))
+    return coefficients
