@@ -5,7 +5,7 @@ network's grid plane becomes a complex field. Its phase says how far the lines r
 how much of a grid there is. Slopes of the phase need no unwrapping, so a smooth field (a cubic B-spline) is fitted to
 them first. What it leaves of the phase is a fraction of a line; this is measured against the field and fitted in turn.
 Stains, tears and text count little: the complex field is small there, and the fit is robust and smooth across them.
-Crumpled paper, told by what the fit leaves, gets knots that are closer. What is left of the phase after that is
+Crumpled paper, told by what the fit leaves, gets knots that are closer; what is left of the phase after that is
 averaged over a few lines and added, shrunk where few lines are visible.
 """
 
@@ -24,7 +24,7 @@ BENT_MM = 0.027  # smooth paper has residuals below this; crumpled paper has 0.0
 LOCAL_STEPS = (
     4.0  # standard deviation, in lattice steps, over which the last deviations of lines are averaged
 )
-LOCAL_DOUBT = 0.1  # the power of the measured field at which half of such a deviation is believed
+LOCAL_DOUBT = 0.1  # the power of the measured field at which half of what the fit leaves is believed
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
 CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
@@ -34,18 +34,19 @@ CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
 class Stiffness:
     """How a field is fitted: the distance of its knots, the weight of its second differences relative to the data, and
     the standard deviations, in lattice steps, by which measured phases are smoothed in each round of fitting slopes and
-    of fitting phases."""
+    of fitting phases, and by which what the fit leaves is averaged before it is added; None if it is left aside."""
 
     knot_px: float
     bending: float
     slopes: tuple[float, ...]
     phases: tuple[float, ...]
+    local: float | None = None
 
 
 # Smoothing is weak at first, when the carrier may be far off, then goes over several lines, as some are hidden
 BENT = Stiffness(knot_px=160.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
 # Facets of crumpled paper and folds are about 10 mm wide
-CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
+CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8), local=4.0)
 # The paper is taken to be nearly flat if no bent field fits, as when only major lines are left
 NEARLY_FLAT = Stiffness(knot_px=160.0, bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
 
@@ -167,16 +168,17 @@ def _fit_field(
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
         targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
         field = field + splines.values(_reweighted(splines, targets))
-    field = field + _what_is_left(level, field)
+    if splines.stiffness.local:
+        field = field + _what_is_left(level, field, splines.stiffness.local)
     measured = _demodulate(level, field, splines.stiffness.phases[-1])
     size = _size(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
-def _what_is_left(level: np.ndarray, field: np.ndarray) -> np.ndarray:
+def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
-    measured = _demodulate(level, field, LOCAL_STEPS)
+    measured = _demodulate(level, field, smoothing)
     power = np.square(_size(measured))
     return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
 
