@@ -49,8 +49,8 @@ def test_an_epoch_left_early_leaves_no_thread_behind():
     assert threading.active_count() == before
 
 
-def test_a_damaged_page_ends_the_epoch(tiny_dataset, tmp_path, capsys):
+def test_a_damaged_page_ends_the_epoch(tiny_dataset, tmp_path, capfd):
     root = damaged_copy(tiny_dataset, tmp_path)
     assert launch(LaunchOptions("cpu"), rank_programs.damaged, str(root)) == 0
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    said = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert said["error"].startswith(f"{root}/train/images/")
