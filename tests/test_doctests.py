@@ -12,6 +12,8 @@ MODULES = (
     "ecg_generator_with_train_src.page.page",
     "ecg_generator_with_train_src.page.records",
     "ecg_generator_with_train_src.register.registration",
+    "experiment.labelling.predictor",
+    "experiment.reading.read_page",
     "experiment.reading.rectify",
     "experiment.reading.trace_decoding",
     "experiment.scoring.signal_metric",

@@ -48,6 +48,19 @@ class Predictor:
     """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride; threads may share it.
 
     `tta` averages over the tile and its mirror images: four times the work.
+
+    >>> from experiment.backend.backend import LaunchOptions
+    >>> from experiment.backend.launch import launch
+    >>> from experiment.config import ModelConfig
+    >>> def show_size(backend) -> int:
+    ...     network = GridWaveNet(ModelConfig(widths=(4, 4), norm_groups=1))  # nobody has trained it
+    ...     page = np.full((80, 90, 3), 250, np.uint8)
+    ...     print("labels:", Predictor(network, backend, tile=64).predict(page, px_per_mm=7.874).label.shape)
+    ...     return 0
+    >>> launch(LaunchOptions("cpu", "fp32"), show_size)  # doctest: +ELLIPSIS
+    device cpu ...
+    labels: (80, 90)
+    0
     """
 
     def __init__(self, model: GridWaveNet, backend: Backend, tile: int, tta: bool = False):

@@ -52,7 +52,19 @@ class PageReading:
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     """Read a page at `fs_hz`. One that may stand upside down is read both ways, and the one with limb leads that fit
     together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
-    doubt. Raises InputError, naming no file, if no grid or no layout is found on it."""
+    doubt. Raises InputError, naming no file, if no grid or no layout is found on it.
+
+    >>> from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+    >>> y, x = np.indices((1100, 2200))
+    >>> ink = ((x >= 118) & (x < 2087) & np.isin(y // 2, (150, 252, 350, 452))).astype(np.float32)  # four flat rows
+    >>> grid = (1 - ink) * ((x % PX_PER_MM < 1) | (y % PX_PER_MM < 1))
+    >>> planes = np.stack([1 - grid - ink, grid, ink]).astype(np.float32)
+    >>> white = np.full((1100, 2200, 3), 255, np.uint8)
+    >>> seen = PageProbability(planes, white, np.eye(3), (1100, 2200), PX_PER_MM, 0, 0.0, 1.0, ())
+    >>> reading = read_page(seen, 500.0, ReadingOptions())
+    >>> reading.found.setup.layout.name, reading.signal_mv.shape, bool(np.nanmax(np.abs(reading.signal_mv)) < 0.02)
+    ('3x4+1', (5000, 12), True)
+    """
     if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
