@@ -42,14 +42,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     started = time.perf_counter()
     skipped = SkipReport((args.out or args.predictions).with_suffix(".skipped.txt"))
-    scores = dict(score_folder(args, skipped) if args.predictions.is_dir() else score_submission(args))
+    given = (args.predictions, args.truth_root)
+    if args.predictions.is_dir():
+        scores = dict(score_folder(*given, args.out, args.num_workers, skipped))
+    else:
+        scores = dict(score_submission(*given))
     if not scores:
         raise InputError(f"{args.predictions}: none of the predictions could be compared")
     print("\n".join([*type_table(scores), "", *lead_table(scores)]))
     if args.out:
         write_scores(args.out, scores)
         skipped.write()
-    report_scores(args, scores, skipped, time.perf_counter() - started)
+    report_scores(args.out, scores, skipped, time.perf_counter() - started)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -67,30 +71,32 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def score_folder(args: argparse.Namespace, skipped: SkipReport) -> Iterator[tuple[ScoredPage, PageScore]]:
+def score_folder(
+    predictions: Path, truth_root: Path, out: Path | None, num_workers: int, skipped: SkipReport
+) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score every CSV of a folder that is named after a record, and note those that cannot be compared."""
-    if args.truth_root.is_file():
-        raise InputError(f"{args.truth_root}: is a file; a folder of predictions needs a folder of records")
-    records = find_records(args.truth_root)
+    if truth_root.is_file():
+        raise InputError(f"{truth_root}: is a file; a folder of predictions needs a folder of records")
+    records = find_records(truth_root)
     pages = []
-    for path in find_predictions(args.predictions, args.out):
+    for path in find_predictions(predictions, out):
         try:
             pages.append(name_page(path, records))
         except InputError as error:
             skipped.add(path.stem, str(error))
     work = functools.partial(score_file, records)
-    outcomes = run_batch(work, pages, num_workers=args.num_workers, description="score")
+    outcomes = run_batch(work, pages, num_workers=num_workers, description="score")
     yield from skipped.sift(outcomes, lambda page: page.name)
 
 
-def score_submission(args: argparse.Namespace) -> Iterator[tuple[ScoredPage, PageScore]]:
+def score_submission(predictions: Path, truth_root: Path) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score a submission by another one, or by the records. Raises InputError if it cannot be compared as a whole."""
-    submitted = read_submission(args.predictions)
-    truth = submitted_truth(args.truth_root, submitted)
+    submitted = read_submission(predictions)
+    truth = submitted_truth(truth_root, submitted)
     missing = sorted(truth.keys() ^ submitted.keys())
     if missing:
         raise InputError(
-            f"{args.predictions}: {len(missing)} pages are only in the prediction or only in the truth, "
+            f"{predictions}: {len(missing)} pages are only in the prediction or only in the truth, "
             f"such as {missing[0]}"
         )
     for name, predicted_mv in tqdm(submitted.items(), desc="score", unit="page", disable=None):
@@ -98,10 +104,10 @@ def score_submission(args: argparse.Namespace) -> Iterator[tuple[ScoredPage, Pag
         for lead, wanted, there in zip(LEADS, count(truth_mv), count(predicted_mv), strict=True):
             if wanted != there:
                 raise InputError(
-                    f"{args.predictions}: page {name}: lead {lead} has {there} rows, but its truth has {wanted}"
+                    f"{predictions}: page {name}: lead {lead} has {there} rows, but its truth has {wanted}"
                 )
         score = score_signals(truth_mv, predicted_mv, truth_mv.shape[1] // RECORD_DURATION_S)
-        yield ScoredPage(name, name, SUBMITTED, args.predictions), score
+        yield ScoredPage(name, name, SUBMITTED, predictions), score
 
 
 def count(signals_mv: np.ndarray) -> np.ndarray:
@@ -126,11 +132,11 @@ def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
     return np.take_along_axis(truth_mv, left, axis=1)
 
 
-def report_scores(args: argparse.Namespace, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
+def report_scores(out: Path | None, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
     """Print the last line, with the score of all pages."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} predictions", file=sys.stderr)
-    table = f" -> {args.out}" if args.out else ""
+    table = f" -> {out}" if out else ""
     records = len({page.record for page in scores})
     print(
         f"scored {len(scores)} pages of {records} records: {score_db(s.ratio for s in scores.values()):.4f} dB"

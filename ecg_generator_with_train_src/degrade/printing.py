@@ -11,10 +11,10 @@ from ecg_generator_with_train_src.degrade.textures import (
     toner_screen,
     white_noise,
 )
-from ecg_generator_with_train_src.page.geometry import PaperGeometry
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM, PaperGeometry
 from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_lines
 
-SPREAD_PX_PER_MM = 0.55 / 7.874  # standard deviation by which ink spreads
+SPREAD_PX_PER_MM = 0.55 / PX_PER_MM  # standard deviation by which ink spreads
 LINE_GREY, HALF_LINE_GREY = 20, 150  # a grid line that prints black, and the pixels beside it
 COARSE = 8  # faded patches are drawn at this fraction of the page's size
 TONER_SPREAD_PX = 0.5  # standard deviation by which toner spreads, at 200 dpi

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.dataset.page_names import PAGE_TYPES
 from ecg_generator_with_train_src.fetch.kaggle_client import Competition
 from ecg_generator_with_train_src.fetch.kaggle_files import Wanted, fetch_file
 
-PAGE_TYPES = ("0001", "0003", "0004", "0005", "0006", "0009", "0010", "0011", "0012")
 TABLES = ".tables"  # folder of the complete train.csv and test.csv, from which the ids are drawn
 
 

@@ -33,7 +33,9 @@ def fill_hidden(signal_mv: np.ndarray, visible: np.ndarray, fs_hz: float) -> np.
             learn = visible[lead] & usable[others].all(axis=0) if others else np.zeros(0, bool)
             if learn.sum() >= MIN_VISIBLE_S * fs_hz:
                 moments = _moments(signal_mv[others], lags)
-                filled[lead, hidden] = _drawn(moments, signal_mv[lead], np.flatnonzero(learn), hidden)
+                filled[lead, hidden] = _drawn_from_others(
+                    moments, signal_mv[lead], np.flatnonzero(learn), hidden
+                )
     return filled
 
 
@@ -54,7 +56,9 @@ def _at_lags(rows: np.ndarray, lags: np.ndarray) -> list[np.ndarray]:
     return [padded[:, reach + lag : reach + lag + rows.shape[1]] for lag in lags]
 
 
-def _drawn(moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice) -> np.ndarray:
+def _drawn_from_others(
+    moments: np.ndarray, lead_mv: np.ndarray, learn: np.ndarray, hidden: slice
+) -> np.ndarray:
     """The hidden stretch as the relation predicts it, moved so that it joins its neighbours."""
     expected = moments @ _relation(moments[learn], lead_mv[learn])
     before, after = learn[learn < hidden.start][-EDGE_SAMPLES:], learn[learn >= hidden.stop][:EDGE_SAMPLES]

@@ -208,7 +208,7 @@ def _add_pixels(
             if not _crossed(edges, cell, row, reach, first_node, slopes):
                 continue
             others = _drawn_by_others(touch, edges, ends_px, cell, row, ramp_px)
-            drawn = _drawn(edges, cell, row, ramp_px)
+            drawn = _drawn_ink(edges, cell, row, ramp_px)
             residual = trust * (drawn + others * (1 - drawn) - ink[row, touch.column[cell]])
             slopes *= trust * (1 - others) / (SUBCOLUMNS * ramp_px)
             for i in range(len(slopes)):
@@ -259,7 +259,7 @@ def _crossed(edges: Edges, cell: int, row: int, reach: int, first_node: int, slo
 
 
 @compiled
-def _drawn(edges: Edges, cell: int, row: int, ramp_px: float) -> float:
+def _drawn_ink(edges: Edges, cell: int, row: int, ramp_px: float) -> float:
     """How much of a pixel a stretch covers by itself."""
     total = 0.0
     for subcolumn in range(SUBCOLUMNS):
@@ -279,7 +279,7 @@ def _drawn_by_others(
         if other < 0 or other == cell:
             continue
         if ends_px[other, 0] - ramp_px / 2 < row + 0.5 < ends_px[other, 1] + ramp_px / 2:
-            total += _drawn(edges, other, row, ramp_px)
+            total += _drawn_ink(edges, other, row, ramp_px)
     return min(total, 1.0)
 
 

@@ -150,7 +150,7 @@ def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
 
 def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) -> np.ndarray:
     paths = paths.copy()
-    drawn = np.stack([_drawn(knot, path) for path in paths])
+    drawn = np.stack([_drawn_knot(knot, path) for path in paths])
     for stiffness, reach in way:
         for _ in range(SWEEPS):
             if not _sweep(knot, paths, drawn, BEND * stiffness, reach):
@@ -164,7 +164,7 @@ def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach:
     for row in range(len(paths)):
         explained = np.delete(drawn, row, axis=0).any(axis=0)
         path = _cheapest_path(knot, row, _reward(knot, row, explained, reach), bend)
-        now_drawn = _drawn(knot, path)
+        now_drawn = _drawn_knot(knot, path)
         before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
         after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
         if after < before - WORTH_WHILE:
@@ -174,12 +174,12 @@ def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach:
 
 
 def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
-    drawn = np.stack([_drawn(knot, path) for path in paths])
+    drawn = np.stack([_drawn_knot(knot, path) for path in paths])
     alone = sum(_cost(knot, row, path, BEND) for row, path in enumerate(paths))
     return alone + _unexplained(knot, drawn.any(axis=0))
 
 
-def _drawn(knot: Knot, path: np.ndarray) -> np.ndarray:
+def _drawn_knot(knot: Knot, path: np.ndarray) -> np.ndarray:
     """Which states (columns, states) the pen inks when it follows a path."""
     columns = np.arange(len(path))
     reach = 0.5 + knot.pen * STATE_PX / 2 * CHORD
