@@ -26,14 +26,14 @@ MAX_PATCHES = 60
 _MINOR = {1.0: 0.6, 2.0: 0.3, 3.0: 0.15}  # harmonics of 1/p and their weights; together 1.05 of 1.45
 _MAJOR = {0.2: 0.1, 0.4: 0.1, 0.6: 0.1, 0.8: 0.1}
 _BETWEEN = (0.1, 0.3, 0.5, 0.7, 0.9, 1.5)
-_MAX_WORTH = 3.5  # of one peak: e times that above the median
-_FLOOR = 0.01  # of the highest peak: below, a drawn sheet has rounding errors where a scan has noise
-_NYQUIST = 0.48  # cycles a pixel, just below which lines may still be seen
+_MAX_WORTH = 3.5  # a single peak counts for this much at most, in logs above the median
+_FLOOR = 0.01  # peaks below this share of the highest are rounding errors on drawn sheets
+_NYQUIST = 0.48  # cycles per pixel; lines may be visible up to just below one half
 _USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
 _PITCH_STEP = 0.015  # in logs
-_SHEET_WORTH = 0.8  # of a patch that shows the grid; a table's patches have up to 0.6
-_SHEET_LOGS = 0.2  # by which its pitch may differ from the mean, for perspective
-_SHEET_SHARE = 0.5  # of what the best patches have, where that is less
+_SHEET_WORTH = 0.8  # worth from which a patch shows the grid; patches of a table have up to 0.6
+_SHEET_LOGS = 0.2  # perspective lets a patch's pitch differ from the mean by this much
+_SHEET_SHARE = 0.5  # where it is less, this share of the worth of the best patches is asked
 
 
 @dataclass(frozen=True)

@@ -24,25 +24,25 @@ COARSE_PX = 4  # pieces of trace are found at a quarter of the scale
 TRACE_MM = 25.0  # the least length of a piece of trace in which beats are looked for
 TEXT_HEIGHT_MM, TEXT_WIDTH_MM = 7.0, 40.0  # the largest pieces of text
 MARGIN_MM = 110.0  # how far from the rows text is looked for
-DARK = 0.35  # of the paper's brightness: ink
-T_WAVE_MM = (4.5, 8.0)  # from the QRS: 180 to 320 ms at 25 mm/s
+DARK = 0.35  # a pixel is ink if it is darker than the paper by this share
+T_WAVE_MM = (4.5, 8.0)  # distance of the T wave from the QRS: 180 to 320 ms at 25 mm/s
 BEAT_MM = 6.0  # the least distance of two beats
 MIN_QRS_MM = 0.8  # the least height of a column of a QRS complex
-_TEXT_AREA_MM2 = 3.0  # so much text is half a proof
-DEFLECTION_FROM_MM = 1.5  # from the level of a trace, what counts as a deflection
-LEVEL_MM = 24.0  # of the trace over which its level is a median
-HALF_PROOF_PX = 20.0  # of deflections, summed over columns
-PULSE_FROM_MM, PULSE_TO_MM = 1.0, 9.0  # from its row, what a pulse's flanks cover whole
-PULSE_REACH_MM = 14.0  # beyond the ends of a row, where pulses may stand
-FLANK_INK = 0.6  # of a flank's height that must be ink
-HALF_PROOF_FLANKS_PX = 6.0  # columns of flanks
-NAME_MM = 12.0  # above, below and inside a row's end, where a lead's name may stand
+_TEXT_AREA_MM2 = 3.0  # this much more text on one side is half a proof
+DEFLECTION_FROM_MM = 1.5  # distance from the level of a trace at which a deflection begins
+LEVEL_MM = 24.0  # length of trace over whose median its level is taken
+HALF_PROOF_PX = 20.0  # this sum of deflections over all columns is half a proof
+PULSE_FROM_MM, PULSE_TO_MM = 1.0, 9.0  # heights above a row that a pulse's flanks cover without a gap
+PULSE_REACH_MM = 14.0  # pulses may stand this far beyond the ends of a row
+FLANK_INK = 0.6  # at least this share of a flank's height must be ink
+HALF_PROOF_FLANKS_PX = 6.0  # this many columns of flanks are half a proof
+NAME_MM = 12.0  # a lead's name may stand this far above, below and inside a row's end
 NAME_HEIGHT_MM = 5.0
 HALF_PROOF_NAMES_MM2 = 4.0
 ROWS = range(2, 13)
-LEAST_ROW_MM = 12.0  # of ink, without which a row's ends say nothing
-END_MM = 4.0  # a row goes on so far from its end
-WEIGHTS = {  # of log odds; each cue is -1 to 1, positive for an upright page
+LEAST_ROW_MM = 12.0  # the ends of a row with less ink than this say nothing
+END_MM = 4.0  # a row's ink goes on for at least this long from its end
+WEIGHTS = {  # log odds that a cue of 1 adds; cues are -1 to 1, positive for an upright page
     "t waves": 8.0,
     "deflections": 1.5,
     "pulses": 5.0,
@@ -51,7 +51,7 @@ WEIGHTS = {  # of log odds; each cue is -1 to 1, positive for an upright page
     "free paper": 2.0,
     "text": 1.2,
 }
-USUAL = 1.0  # log odds for an upright page, of one that was not turned from its side
+USUAL = 1.0  # log odds that a page which was not turned from its side stands upright
 
 
 def runs_down(waveform: np.ndarray) -> bool:

@@ -26,13 +26,13 @@ from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
-FLIPS = ((), (3,), (2,), (2, 3))  # of a batch (N, C, T, T), for test-time augmentation
+FLIPS = ((), (3,), (2,), (2, 3))  # axes of a batch (N, C, T, T) to flip, for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
 UNSURE_OF_UP = "unsure which way up the page stands"
 ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
     0
 ]  # long side of the paper that is assumed where no grid is found
-MIN_MARGIN = 0.1  # of a grid's pitch before others: below, it is said
+MIN_MARGIN = 0.1  # a grid whose pitch beats others by less than this is reported as unsure
 GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
 
 
@@ -101,7 +101,9 @@ class Predictor:
     def _across(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
         """The page with its traces running across, its probabilities, and the quarter turns taken."""
         probability = self._probability(page.image, page.inside)
-        if not runs_down(probability[WAVEFORM]):  # what was found lying down is good enough to tell, no more
+        if not runs_down(
+            probability[WAVEFORM]
+        ):  # what is found on a page that lies down is good enough to tell, but no more
             return page.image, probability, 0
         image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
         return image, self._probability(image, inside), 1

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-STRAIGHT_DEG = 5.0  # slant up to which a page is left as it is: the network has learned on such
-MARGIN_SHARE = 1.25  # of a patch, about the centres of those that show the grid; half is the patch itself
-MIN_PATCHES = 4  # that must show the grid before anything is cut off
-EDGE_PX = 5  # of what lies beyond the picture's edge, which looks like a line
+STRAIGHT_DEG = 5.0  # a page that slants less is left as it is: the network has learned on such pages
+MARGIN_SHARE = 1.25  # how much is kept around the centres of patches that show the grid, in sides of a patch
+MIN_PATCHES = 4  # at least this many patches must show the grid before anything is cut off
+EDGE_PX = 5  # the picture's edge looks like a line; this much beside it is not looked at
 
 
 @dataclass(frozen=True)

@@ -29,23 +29,23 @@ from ecg_generator_with_train_src.page.layouts import (
 from experiment.reading.rectify import INKED, RectifiedPage
 from experiment.reading.rows import Rows, find_rows
 
-END_WINDOW_MM = 4.0  # ink must go on so far from where a row is said to start
+END_WINDOW_MM = 4.0  # a row starts where its ink goes on for at least this long
 END_SHARE = 0.6
-SNAP_MM = 0.45  # a start so close to a grid line lies on it
+SNAP_MM = 0.45  # a start this close to a grid line is taken to lie on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
-TIME_ZERO_MM = 2.0  # by which ink may start or end beside where a row does
-SEARCH_MM = 6.0  # further than where ink starts, or should, time zero is not looked for
+TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
+SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
 CLEAR_BARS = 0.4
-DISTANCE_COST = 0.02  # of a millimetre from there, in clearness of the separators
-USUAL_LAYOUT = 0.3  # how much likelier the commonest layout is than another
-STRIPS_ELSEWHERE = 0.7  # how well rows fit of which only the block's are evenly spaced
-LEAST_SEEN_MM = 12.0  # of a lead, half a second; one of which less is on the page is left out
-ZERO_TOLERANCE_MM = 2.5  # of rows from where their layout has them
-SEPARATOR_MM = 3.5  # half its height
+DISTANCE_COST = 0.02  # what each millimetre from there costs, in clearness of the separators
+USUAL_LAYOUT = 0.3  # bonus of the commonest layout over the others
+STRIPS_ELSEWHERE = 0.7  # how well rows fit if only those of the block, and not the strips, are evenly spaced
+LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
+ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
+SEPARATOR_MM = 3.5  # half the height of a separator
 PULSE_CLEAR = 0.45  # how dark a calibration pulse must be against the traces
-PULSE_SHIFT_PX = 16  # by which pulses may stand off their zero line
-_BESIDE_PX = np.arange(-6, 7)  # across a line and what is beside it
+PULSE_SHIFT_PX = 16  # pulses may stand this far from their zero line
+_BESIDE_PX = np.arange(-6, 7)  # offsets that cover a line and what is beside it
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FoundLayout:
     placements: tuple[Placement, ...]
     zero_y_px: np.ndarray  # (rows,)
     start_x_px: float
-    end_x_px: float  # of the drawing, as far as it is seen
+    end_x_px: float  # end of the drawing, as far as it is visible
     pulse_clearness: float  # darkness of the pulses against the traces', 0 where none is seen
     warnings: tuple[str, ...]
 

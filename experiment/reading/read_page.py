@@ -16,13 +16,17 @@ from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
-MUCH_FILLED_S = 0.5  # of all traces together, from which it is said; separators alone hide 0.3 s
-MIN_CONFIDENCE = 0.5  # of a lead's ink, below which it is said
+MUCH_FILLED_S = (
+    0.5  # more filled-in time than this, over all traces, is reported; separators alone hide 0.3 s
+)
+MIN_CONFIDENCE = 0.5  # a lead whose ink has a lower mean probability is reported
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
-CERTAINLY_UPRIGHT = 0.99  # chance from which leads that do not fit together have another reason
-DOUBTFUL_MISFIT = 0.2  # of limb leads, in parts of their power, from which a page may stand upside down
+CERTAINLY_UPRIGHT = (
+    0.99  # above this chance, leads that do not fit together have another reason than the way up
+)
+DOUBTFUL_MISFIT = 0.2  # a page may be upside down if its limb leads leave more than this share of their power
 CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
-CABRERA_MISFIT = 0.1  # and how well, in parts of their power
+CABRERA_MISFIT = 0.1  # the share of their power that they may leave in it
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class ReadingOptions:
 class PageReading:
     """What was read from a page."""
 
-    seen: PageProbability  # the way up in which it was read
+    seen: PageProbability  # what the network saw, the way up in which it was read
     fs_hz: float
     signal_mv: np.ndarray  # (samples, 12) in the order of LEADS, NaN where the page shows nothing
     leads: tuple[LeadSignal, ...]

@@ -16,18 +16,18 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rectify import INKED
 
 LEVEL_MM = 1.5  # height of a run up to which the trace runs level there; longer ones count less
-BAND_MM = 5.0  # about a row's height in which its level ink lies
+BAND_MM = 5.0  # width of the band around a row's height in which its level ink lies
 STEP_MM = 0.5
 APART_MM = 9.0  # the least distance of two rows
-FAINT = 0.12  # of the fullest row's ink, from which a height may be a row
-MOST_ROWS = 14  # heights that are looked at
-LEAST = 0.35  # of the fullest row's ink: a row that has less speaks against the set that it is in
+FAINT = 0.12  # a height may be a row if it has at least this share of the fullest row's ink
+MOST_ROWS = 14  # this many heights are looked at, at most
+LEAST = 0.35  # a row with less than this share of the fullest row's ink speaks against its set
 UNEVEN_FREE, UNEVEN_COST = (
     0.1,
     3.0,
-)  # of a gap's deviation from the mean: free up to; cost beyond, in full rows
-OUTSTANDING = 2.0  # how much more level ink there must be at the rows than elsewhere, for the same height
-REACH = 0.6  # of the rows' distance, within which a run may belong to a row
+)  # a gap may deviate from the mean by the first at no cost; the second is the cost beyond, in full rows
+OUTSTANDING = 2.0  # rows must have this many times the level ink that other places of the same height have
+REACH = 0.6  # a run may belong to a row if it is within this share of the rows' distance
 
 
 @dataclass(frozen=True)
