@@ -27,6 +27,7 @@ LOCAL_STEPS = (
 LOCAL_DOUBT = 0.1  # the power of the measured field at which half of what the fit leaves is believed
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
+MIN_SIDE_PX = 64  # a smaller image shows too few lines
 CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
 
 
@@ -94,7 +95,7 @@ class PaperField:
 def fit_paper(grid: np.ndarray) -> PaperField | None:
     """Find the paper coordinates of an image from its grid plane (H, W), 0 to 1, that has about PX_PER_MM pixels per
     millimetre and is turned by less than MAX_TURN_DEG. Return None if there is no grid."""
-    if grid.mean() < MIN_GRID_SHARE:
+    if min(grid.shape) < MIN_SIDE_PX or grid.mean() < MIN_GRID_SHARE:
         return None
     x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
     first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
