@@ -24,6 +24,7 @@ from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     add_seed,
     make_parser,
+    positive_float,
     positive_int,
     run,
     share_paths,
@@ -41,13 +42,20 @@ from ecg_generator_with_train_src.page.grid_file import read_grid
 from ecg_generator_with_train_src.page.layouts import (
     DEFAULT_LAYOUT,
     GAINS_MM_MV,
+    LAYOUT_WORDS,
     LAYOUTS,
     LEAD_ORDERS,
     PAPER_SIZES_MM,
     SPEEDS_MM_S,
     Layout,
 )
-from ecg_generator_with_train_src.page.records import LEADS, check_fs, find_records, read_record_table
+from ecg_generator_with_train_src.page.records import (
+    LEADS,
+    RECORD_DURATION_S,
+    check_fs,
+    find_records,
+    read_record_table,
+)
 from ecg_generator_with_train_src.page.render import (
     RenderedPage,
     RenderOptions,
@@ -128,9 +136,9 @@ def add_setup_arguments(parser: argparse.ArgumentParser) -> None:
     several = functools.partial(parser.add_argument, nargs="+")
     several(
         "--layouts",
-        choices=[*LAYOUTS, ALL_LAYOUTS],
+        metavar="LAYOUT",
         default=[DEFAULT_LAYOUT.name],
-        help="rows x columns + rhythm strips",
+        help=f"{LAYOUT_WORDS}; {ALL_LAYOUTS} for {', '.join(LAYOUTS)}",
     )
     several(
         "--rhythm-leads",
@@ -147,13 +155,30 @@ def add_setup_arguments(parser: argparse.ArgumentParser) -> None:
     several("--dpi", type=_dpi, default=[DPI], help="resolution in dots per inch, 100 to 400")
     several(
         "--paper-speed-mm-s",
-        type=int,
-        choices=sorted(map(int, SPEEDS_MM_S)),
-        default=[25],
+        type=float,
+        choices=sorted(SPEEDS_MM_S),
+        default=[25.0],
         help="paper speed in mm/s",
     )
+    several("--gain-mm-mv", type=float, choices=sorted(GAINS_MM_MV), default=[10.0], help="gain in mm/mV")
     several(
-        "--gain-mm-mv", type=int, choices=sorted(map(int, GAINS_MM_MV)), default=[10], help="gain in mm/mV"
+        "--chest-gain-mm-mv",
+        type=float,
+        choices=sorted(GAINS_MM_MV),
+        default=[None],
+        help="gain of the leads V1 to V6 in mm/mV, if it differs",
+    )
+    several(
+        "--row-s",
+        type=positive_float,
+        default=[RECORD_DURATION_S],
+        help="seconds that a row shows, 10 at most; fewer where the paper speed leaves no room for them",
+    )
+    several(
+        "--columns",
+        choices=["sequential", "simultaneous"],
+        default=["sequential"],
+        help="whether each column goes on where the one before ends, or all show the same time",
     )
     several(
         "--calibration-pulse",
@@ -201,6 +226,9 @@ def setup_choices(args: argparse.Namespace) -> SetupChoices:
         dpi=args.dpi,
         paper_speeds_mm_s=args.paper_speed_mm_s,
         gains_mm_mv=args.gain_mm_mv,
+        chest_gains_mm_mv=args.chest_gain_mm_mv,
+        rows_s=args.row_s,
+        simultaneous=[answer == "simultaneous" for answer in args.columns],
         pulses=args.calibration_pulse,
         separators=[answer == "yes" for answer in args.separators],
         varied=args.style == "varied",

@@ -17,7 +17,6 @@ from datetime import date
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import available_cores, make_parser, positive_int, run
-from ecg_generator_with_train_src.page.layouts import LAYOUTS
 from experiment.benchmarks.commands import COMPETITION
 
 
@@ -82,7 +81,7 @@ def add_read(commands: argparse._SubParsersAction) -> None:
     read.add_argument("--num-pages", type=positive_int, default=12, help="pages of each layout")
     add_network(read)
     layouts = "layouts of the pages; some, such as 12x1, need full records"
-    read.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=[COMPETITION], help=layouts)
+    read.add_argument("--layouts", nargs="+", metavar="LAYOUT", default=[COMPETITION], help=layouts)
     read.set_defaults(run=run_read)
 
 

@@ -11,7 +11,7 @@ source scripts/environment.sh
 grid=ecg_generator_with_train_src/export/clean_ecg_grid.png
 data=data/ptbxl
 run=runs/pretrained_run
-layouts=(3x4+1 3x4 3x4+3 6x2 6x2+1 12x1 4x3)
+layouts=(3x4+II 3x4 3x4+V1,II,V5 6x2 6x2+II 12x1 4x3)
 
 render() { # render CSV-FOLDER FLAGS...: draw pages of all records of a folder
     "$PYTHON" scripts/batch_render_waveforms.py --csv-root "$1" --grid "$grid" \

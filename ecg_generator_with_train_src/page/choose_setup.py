@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.page.layouts import LAYOUTS, Layout, LeadOrder, PageSetup, PaperSize, Pulse
+from ecg_generator_with_train_src.page.layouts import (
+    LAYOUTS,
+    Layout,
+    LeadOrder,
+    PageSetup,
+    PaperSize,
+    Pulse,
+    parse_layout,
+)
 from ecg_generator_with_train_src.page.page import PageRequest
 
 ALL_LAYOUTS = "all"
@@ -20,18 +28,20 @@ class SetupChoices:
     dpi: Sequence[float]
     paper_speeds_mm_s: Sequence[float]
     gains_mm_mv: Sequence[float]
+    chest_gains_mm_mv: Sequence[float | None]
+    rows_s: Sequence[float]
+    simultaneous: Sequence[bool]
     pulses: Sequence[Pulse]
     separators: Sequence[bool]
     varied: bool  # paper, ink and furniture of any clinic, not the competition's
 
 
 def choose_layouts(names: Sequence[str], rhythm_leads: Sequence[str] | None) -> list[Layout]:
-    """The layouts of these names (`all`: every one), with the rhythm leads given where they have as many strips.
+    """The layouts of these names (`all`: every usual one), with the rhythm leads given where they have as many strips.
 
-    Raises InputError if no layout has as many strips as rhythm leads are given.
+    Raises InputError for words that name no layout, and if none has as many strips as rhythm leads are given.
     """
-    chosen = LAYOUTS if ALL_LAYOUTS in names else dict.fromkeys(names)
-    layouts = [LAYOUTS[name] for name in chosen]
+    layouts = [*LAYOUTS.values()] if ALL_LAYOUTS in names else [*dict.fromkeys(map(parse_layout, names))]
     if not rhythm_leads:
         return layouts
     count = len(rhythm_leads)
@@ -49,7 +59,8 @@ def request_page(
 ) -> PageRequest:
     """The setup of one page, drawn from the choices with (seed, record, layout, variant), and the page's name.
 
-    The competition's own page is named after its record, every other one `<record>__<layout>-<variant>`.
+    The competition's own page is named after its record, every other one `<record>__<layout>-<variant>`, with
+    signs in the layout that every file system takes.
     """
     rng = random_stream(seed, record_id, "setup", layout.name, variant)
 
@@ -63,11 +74,14 @@ def request_page(
         dpi=one_of(choices.dpi),
         paper_speed_mm_s=one_of(choices.paper_speeds_mm_s),
         gain_mm_mv=one_of(choices.gains_mm_mv),
+        chest_gain_mm_mv=one_of(choices.chest_gains_mm_mv),
+        row_s=one_of(choices.rows_s),
+        simultaneous=one_of(choices.simultaneous),
         pulse=one_of(choices.pulses),
         separators=one_of(choices.separators),
     )
     competition = setup.model_copy(update={"pulse": "left", "separators": True}) == PageSetup()
     if competition and not choices.varied and variant == 0:
         return PageRequest(record_id, setup, choices.varied, "default")
-    name = f"{record_id}__{layout.name}-{variant}"
+    name = f"{record_id}__{layout.file_name}-{variant}"
     return PageRequest(name, setup, choices.varied, f"{layout.name}-{variant}")

@@ -85,7 +85,7 @@ def draw_furniture(
     if furniture.qr_label:
         pieces += _qr_label(furniture.qr_label, geometry)
     if setup.separators:
-        inner = [place for place in placements if place.start_s > 0]
+        inner = [place for place in placements if place.column > 0]
         pieces += [
             (_separator(place, geometry, pen_px * SEPARATOR_PER_PEN), style.ink_rgb) for place in inner
         ]

@@ -88,6 +88,7 @@ class Placement:
     lead: str
     label: str  # what is printed beside it: the lead's name, or -aVR for one drawn upside down
     row: int  # counted from the top
+    column: int  # counted from the left
     start_s: float
     end_s: float
     x0_px: float  # canvas x of start_s

@@ -1,9 +1,10 @@
 """How leads are laid out on a page: data, not code.
 
 The twelve leads fill a grid of rows and columns, column by column; rhythm strips of the page's whole duration
-stand below. A new layout is a new line in LAYOUTS.
+stand below. Any other page is rows of one lead each. One notation says it everywhere (parse_layout).
 """
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -24,8 +25,9 @@ PaperSize = Literal["letter", "a4"]
 LeadOrder = Literal["standard", "cabrera"]
 
 PULSE_S = 0.2
-SPEEDS_MM_S = (25.0, 50.0)  # paper speeds in use, the usual one first
-GAINS_MM_MV = (10.0, 5.0, 20.0)  # gains in use, the usual one first
+SPEEDS_MM_S = (25.0, 50.0, 12.5)  # paper speeds in use, the usual one first
+GAINS_MM_MV = (10.0, 5.0, 20.0, 2.5, 15.0)  # gains in use, the usual one first
+FURTHER_LEADS = ("V3R", "V4R", "V5R", "V7", "V8", "V9")  # of chest electrodes that records do not have
 MARGIN_LEFT_MM = 10.0
 ROW_LENGTH_MM = 250.0  # 10 s at 25 mm/s
 ROWS_TOP, ROWS_BOTTOM = (
@@ -44,49 +46,119 @@ LEAD_ORDERS: dict[LeadOrder, tuple[str, ...]] = {  # a minus means that the lead
 
 
 class Layout(BaseModel):
-    """One arrangement of the leads. `zero_lines` are the heights of 0 mV as shares of the page's height."""
+    """One arrangement of the leads: a block with its rhythm strips, or rows of one lead each.
+
+    `row_leads` names the leads of the latter; a block without them shows the twelve leads column by column.
+    `zero_lines` are the heights of 0 mV as shares of the page's height.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
     rows: PositiveInt
     columns: PositiveInt
     rhythm_leads: tuple[str, ...] = ()
+    row_leads: tuple[str, ...] = ()
     zero_lines: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The layout in words, as parse_layout reads them: 3x4+II, or rows:V1,V2."""
+        if self.row_leads:
+            return ROWS_WORD + ",".join(self.row_leads)
+        strips = "+" + ",".join(self.rhythm_leads) if self.rhythm_leads else ""
+        return f"{self.rows}x{self.columns}{strips}"
+
+    @property
+    def file_name(self) -> str:
+        """The name with signs that every file system takes."""
+        return self.name.translate(str.maketrans(":,-", "__~"))
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the page, rhythm strips included."""
+        return self.rows + len(self.rhythm_leads)
 
     def zero_line(self, row: int) -> float:
         """Height of a row's 0 mV, from the top, as a share of the page's height."""
         if self.zero_lines:
             return self.zero_lines[row]
-        return ROWS_TOP + (row + 0.5) / (self.rows + len(self.rhythm_leads)) * (ROWS_BOTTOM - ROWS_TOP)
+        return ROWS_TOP + (row + 0.5) / self.row_count * (ROWS_BOTTOM - ROWS_TOP)
 
     def leads_of_rows(self, order: LeadOrder) -> list[tuple[str, ...]]:
-        """The leads of every row, left to right, rhythm strips last."""
-        leads = LEAD_ORDERS[order]
+        """The leads of every row, left to right, rhythm strips last. Rows that were named keep their order."""
+        leads = self.row_leads or LEAD_ORDERS[order]
         block = [leads[row :: self.rows] for row in range(self.rows)]
         return block + [(lead,) for lead in self.rhythm_leads]
 
 
+ROWS_WORD = "rows:"
+_BLOCK = re.compile(r"(?P<rows>\d+)x(?P<columns>\d+)(?:\+(?P<strips>.+))?")
+# what blocks of fewer than twelve leads show
+_SMALL_BLOCKS = {
+    "1x1": ("II",),
+    "3x1": ("I", "II", "III"),
+    "6x1": LEAD_ORDERS["standard"][:6],
+    "8x1": ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"),
+}
 _MEASURED_ZERO_LINES = (5 / 12, 7 / 12, 9 / 12, 1534.711 / 1700)  # measured on the competition's pages
+DEFAULT_LAYOUT = Layout(rows=3, columns=4, rhythm_leads=("II",), zero_lines=_MEASURED_ZERO_LINES)
 
+
+def parse_layout(words: str) -> Layout:
+    """The layout that words such as `3x4+II`, `6x2` or `rows:I,II,III` describe. Raises InputError for others.
+
+    >>> parse_layout("3x4+V1,II,V5").leads_of_rows("standard")[-3:]
+    [('V1',), ('II',), ('V5',)]
+    >>> parse_layout("rows:V3R,-aVR").name, parse_layout("6x1").name
+    ('rows:V3R,-aVR', 'rows:I,II,III,aVR,aVL,aVF')
+    """
+    if words.startswith(ROWS_WORD):
+        return _rows_of(_leads(words, words.removeprefix(ROWS_WORD)))
+    block = _BLOCK.fullmatch(words)
+    if block is None:
+        raise InputError(f"{words}: no layout; expected {LAYOUT_WORDS}")
+    strips = _leads(words, block["strips"]) if block["strips"] else ()
+    size = f"{block['rows']}x{block['columns']}"
+    if size in _SMALL_BLOCKS:
+        return _rows_of((*_SMALL_BLOCKS[size], *strips))
+    rows, columns = int(block["rows"]), int(block["columns"])
+    if rows * columns != len(LEADS):
+        raise InputError(
+            f"{words}: {size} is no block of {len(LEADS)} leads; name the leads of other pages, as in rows:I,II,III"
+        )
+    if (rows, columns, strips) == (3, 4, DEFAULT_LAYOUT.rhythm_leads):
+        return DEFAULT_LAYOUT
+    return Layout(rows=rows, columns=columns, rhythm_leads=strips)
+
+
+LAYOUT_WORDS = (
+    "rows x columns + rhythm strips, such as 3x4, 3x4+II or 6x2+II,V1, or rows of leads, such as rows:I,II"
+)
+
+
+def _rows_of(leads: tuple[str, ...]) -> Layout:
+    return Layout(rows=len(leads), columns=1, row_leads=leads)
+
+
+def _leads(words: str, listed: str) -> tuple[str, ...]:
+    """The leads of a list such as `II,V1`, in the usual spelling."""
+    spelling = {lead.lower(): lead for lead in (*LEADS, *FURTHER_LEADS)}
+    leads = []
+    for name in listed.split(","):
+        sign = "-" if name.startswith("-") else ""
+        if (known := spelling.get(name.removeprefix("-").lower())) is None:
+            raise InputError(
+                f"{words}: {name or 'an empty name'} is no lead; known are {', '.join(spelling.values())}"
+            )
+        leads.append(sign + known)
+    return tuple(leads)
+
+
+# The usual layouts, the commonest first
 LAYOUTS = {
     layout.name: layout
-    for layout in (
-        Layout(name="3x4+1", rows=3, columns=4, rhythm_leads=("II",), zero_lines=_MEASURED_ZERO_LINES),
-        Layout(name="3x4", rows=3, columns=4),
-        Layout(name="3x4+3", rows=3, columns=4, rhythm_leads=("V1", "II", "V5")),
-        Layout(name="6x2", rows=6, columns=2),
-        Layout(name="6x2+1", rows=6, columns=2, rhythm_leads=("II",)),
-        Layout(name="12x1", rows=12, columns=1),
-        Layout(name="4x3", rows=4, columns=3),
-    )
+    for layout in map(parse_layout, ("3x4+II", "3x4", "3x4+V1,II,V5", "6x2", "6x2+II", "12x1", "4x3"))
 }
-DEFAULT_LAYOUT = LAYOUTS["3x4+1"]
-
-# shares of a row's length at which leads start within the row in one of the layouts
-LEAD_STARTS = tuple(
-    sorted({column / layout.columns for layout in LAYOUTS.values() for column in range(1, layout.columns)})
-)
 
 
 class PageSetup(BaseModel):
@@ -100,13 +172,16 @@ class PageSetup(BaseModel):
     dpi: PositiveFloat = DPI
     paper_speed_mm_s: PositiveFloat = SPEEDS_MM_S[0]
     gain_mm_mv: PositiveFloat = GAINS_MM_MV[0]
+    chest_gain_mm_mv: PositiveFloat | None = None  # of the leads V…, if it differs
+    row_s: PositiveFloat = RECORD_DURATION_S  # the time that a row shows if there is room for it
+    simultaneous: bool = False  # all columns show the same time; else each goes on where the one before ends
     pulse: Pulse = "left"
     separators: bool = True
 
     @property
     def duration_s(self) -> float:
-        """The time that a whole row shows: 10 s, or less where a higher speed leaves no room for them."""
-        return min(RECORD_DURATION_S, ROW_LENGTH_MM / self.paper_speed_mm_s)
+        """The time that a whole row shows: row_s, or less where a higher speed leaves no room for it."""
+        return min(self.row_s, ROW_LENGTH_MM / self.paper_speed_mm_s)
 
     @property
     def time_zero_mm(self) -> float:
@@ -151,26 +226,31 @@ class PageSetup(BaseModel):
         """Which samples of each lead the page shows, shape (samples, 12) in the order of LEADS."""
         shown = np.zeros((samples, len(LEADS)), bool)
         for place in self.placements(self.page_on(self.paper())):
-            shown[place.samples(fs_hz), LEADS.index(place.lead)] = True
+            if place.lead in LEADS:
+                shown[place.samples(fs_hz), LEADS.index(place.lead)] = True
         return shown
 
     def _placement(
         self, geometry: PageGeometry, row: int, column: int, columns: int, label: str
     ) -> Placement:
-        start_s = column * RECORD_DURATION_S / columns
         shown_s = self.duration_s / columns
+        start_s = 0.0 if self.simultaneous else column * shown_s
         left_mm = self.time_zero_mm + column * shown_s * self.paper_speed_mm_s
         upside_down = label.startswith("-")
+        px_per_mv = geometry.px_per_mv
+        if self.chest_gain_mm_mv and label.startswith("V"):
+            px_per_mv *= self.chest_gain_mm_mv / self.gain_mm_mv
         return Placement(
             lead=label.removeprefix("-"),
             label=label,
             row=row,
+            column=column,
             start_s=start_s,
             end_s=start_s + shown_s,
             x0_px=float(geometry.x_px_of_mm(left_mm)),
             zero_y_px=self.layout.zero_line(row) * geometry.height_px,
             px_per_s=geometry.px_per_s,
-            px_per_mv=-geometry.px_per_mv if upside_down else geometry.px_per_mv,
+            px_per_mv=-px_per_mv if upside_down else px_per_mv,
         )
 
 

@@ -148,6 +148,8 @@ def trace_points(page: PageDescription, record: Record) -> TracePoints:
 
 
 def _place_samples(place: Placement, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if place.lead not in LEADS:
+        raise InputError(f"record {record.record_id}: it has no lead {place.lead}, which this layout shows")
     samples = place.samples(record.fs_hz)
     signal_mv = record.lead_mv(place.lead)[samples]
     number = np.flatnonzero(np.isfinite(signal_mv))

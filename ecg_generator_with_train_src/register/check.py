@@ -151,7 +151,7 @@ def refuse_misfit(quality: Quality) -> None:
 
 def pulse_contrast(sheet: Sheet, photo: FlatPhoto) -> float:
     """Contrast of the upper edges of pulses left of the rows, median; their sides would lie on grid lines."""
-    starts = [place for place in sheet.page.placements if place.start_s == 0]
+    starts = [place for place in sheet.page.placements if place.column == 0]
     left_px = PULSE_S * sheet.page.geometry.px_per_s
     x_px = np.concatenate([np.arange(place.x0_px - left_px + 4, place.x0_px - 4, 2.0) for place in starts])
     y_px = np.repeat([place.y_px_of_mv(PULSE_MV) for place in starts], len(x_px) // len(starts))

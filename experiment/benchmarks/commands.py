@@ -20,7 +20,7 @@ from ecg_generator_with_train_src.page.records import find_records, read_record_
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLEAN_GRID = REPOSITORY / "ecg_generator_with_train_src" / "export" / "clean_ecg_grid.png"
 MASK = REPOSITORY / "image_data" / "complete_mask.png"
-COMPETITION = "3x4+1"
+COMPETITION = "3x4+II"
 REPEATS = 7
 MIB = 2**20
 

@@ -67,7 +67,7 @@ def read_leads(
     starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
     if found.setup.pulse == "left":
         starts = [
-            _risen_from_level(tracks[place.row], node, y_px) if place.start_s == 0 else y_px
+            _risen_from_level(tracks[place.row], node, y_px) if place.column == 0 else y_px
             for place, node, y_px in zip(places, nodes, starts, strict=True)
         ]
     has_ink = [_has_ink(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
@@ -108,7 +108,7 @@ def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, visible: np.ndarray, f
 
 def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
     """Which places of a row lie behind one of its separators."""
-    bars_px = [place.x0_px for place in found.placements if place.row == row and place.start_s > 0]
+    bars_px = [place.x0_px for place in found.placements if place.row == row and place.column > 0]
     if not found.setup.separators or not bars_px:
         return np.zeros(len(x_px), bool)
     return (np.abs(x_px[:, None] - bars_px) < HIDDEN_PX).any(axis=1)
@@ -133,7 +133,7 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
     _, pieces, boxes, _ = cv2.connectedComponentsWithStats((ink > SPECK_INK).astype(np.uint8), connectivity=8)
     for place in found.placements:
         _blank_name(ink, pieces, boxes, place)
-        if place.start_s > 0:
+        if place.column > 0:
             _blank_bar(ink, place.x0_px, place.zero_y_px, SEPARATOR_MM, SEPARATOR_MM)
         elif found.setup.pulse == "left":
             height_mm = PULSE_MV * found.setup.gain_mm_mv
@@ -175,7 +175,7 @@ def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
     columns = slice(max(int(found.start_x_px) - 1, 0), min(int(last_px) + 2, ink.shape[1]))
     breaks: list[list[int]] = [[] for _ in found.zero_y_px]
     for place in places:
-        if place.start_s > 0:
+        if place.column > 0:
             breaks[place.row].append(round(place.x0_px))
     reach_px = REACH_MM * PX_PER_MM
     return track_rows(ink, found.zero_y_px, columns, breaks, reach_px, pen_px)

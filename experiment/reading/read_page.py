@@ -67,7 +67,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     >>> seen = PageProbability(planes, white, np.eye(3), (1100, 2200), PX_PER_MM, 0, 0.0, 1.0, ())
     >>> reading = read_page(seen, 500.0, ReadingOptions())
     >>> reading.found.setup.layout.name, reading.signal_mv.shape, bool(np.nanmax(np.abs(reading.signal_mv)) < 0.02)
-    ('3x4+1', (5000, 12), True)
+    ('3x4+II', (5000, 12), True)
     """
     if seen.may_be_upside_down:
         return _better_of_both_ways(seen, fs_hz, options)
@@ -148,10 +148,10 @@ def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[Lead
     """The same signals as leads of another order."""
     ordered = setup.model_copy(update={"lead_order": order})
     places = ordered.placements(ordered.page_on(ordered.paper()))
-    labels = {(place.row, place.start_s): place.label for place in places}
+    labels = {(place.row, place.column): place.label for place in places}
     renamed = []
     for lead in leads:
-        label = labels[lead.place.row, lead.place.start_s]
+        label = labels[lead.place.row, lead.place.column]
         upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
         sign = -1 if upside_down else 1
         place = replace(

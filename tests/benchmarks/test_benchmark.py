@@ -73,8 +73,8 @@ def test_read_prints_a_line_a_layout(sample_records):
     result = run_script(
         "scripts/benchmark.py",
         *("read", "--csv-root", sample_records, "--num-pages", 1, "--device", "cpu"),
-        *("--layouts", "3x4+1", "3x4"),
+        *("--layouts", "3x4+II", "3x4"),
     )
     assert result.returncode == 0, result.stderr
     lines = re.findall(r"^(\S+): [\d.]+ s a page, [\d.]+ of predict.py's ", result.stdout, re.MULTILINE)
-    assert lines == ["3x4+1", "3x4"]
+    assert lines == ["3x4+II", "3x4"]

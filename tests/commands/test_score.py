@@ -112,7 +112,7 @@ def test_a_folder_is_scored_and_its_table_says_what_each_lead_gave(tmp_path, tru
 
 def test_samples_of_a_dataset_are_scored_by_profile_and_by_what_their_layout_shows(tmp_path, truth_root):
     """A full record: leads are compared where the page shows them."""
-    names = {"17_hr-clean-0": "3x4+1", "17_hr__6x2-0-scan_bw-1": "6x2", "17_hr__12x1-3-scan_bw-0": "12x1"}
+    names = {"17_hr-clean-0": "3x4+II", "17_hr__6x2-0-scan_bw-1": "6x2", "17_hr__12x1-3-scan_bw-0": "12x1"}
     for name, layout in names.items():
         shown = PageSetup(layout=LAYOUTS[layout]).shown(FS_HZ, 1000)
         write_csv(tmp_path / "readings" / f"{name}.csv", with_noise(FULL_MV, 0.01).where(shown))

@@ -28,6 +28,7 @@ def random_placement() -> Placement:
         **{
             **values,
             "lead": "II",
+            "column": 0,
             "start_s": start_s,
             "end_s": start_s + 2.5,
             "x0_px": x0_px,

@@ -1,11 +1,13 @@
 """The default page, where the competition has it: canvas coordinates of every lead."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 
-from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup, parse_layout
 from ecg_generator_with_train_src.page.page import PageDescription
 from ecg_generator_with_train_src.page.records import LEADS
 
@@ -76,5 +78,40 @@ def test_what_a_page_shows_of_each_lead():
     assert spans_shown(1000, layout=LAYOUTS["3x4"]) == quarters
     halves = {lead: (500 * (k // 6), 500 * (k // 6) + 500) for k, lead in enumerate(LEADS)}
     assert spans_shown(1000, layout=LAYOUTS["6x2"]) == halves
-    begun = {lead: (first, first + 125) for lead, (first, _) in quarters.items()}
-    assert spans_shown(1000, paper_speed_mm_s=50) == {**begun, "II": (0, 500)}
+    eighths = {lead: (first // 2, last // 2) for lead, (first, last) in quarters.items()}
+    assert spans_shown(1000, paper_speed_mm_s=50) == {**eighths, "II": (0, 500)}
+    assert spans_shown(1000, row_s=5.0) == {**eighths, "II": (0, 500)}
+    together = dict.fromkeys(LEADS, (0, 250))
+    assert spans_shown(1000, layout=LAYOUTS["3x4"], simultaneous=True) == together
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "name"),
+    [
+        ("3x4+II", [*ROWS], "3x4+II"),
+        ("3x4+ii,v1", [*ROWS, ("V1",)], "3x4+II,V1"),
+        ("2x6", [LEADS[::2], LEADS[1::2]], "2x6"),
+        ("12x1+II", [*((lead,) for lead in LEADS), ("II",)], "12x1+II"),
+        ("rows:V3R,-AVR,V7", [("V3R",), ("-aVR",), ("V7",)], "rows:V3R,-aVR,V7"),
+        ("1x1", [("II",)], "rows:II"),
+        ("3x1+V1", [("I",), ("II",), ("III",), ("V1",)], "rows:I,II,III,V1"),
+    ],
+)
+def test_layouts_in_words(words, rows, name):
+    layout = parse_layout(words)
+    assert layout.leads_of_rows("standard") == rows
+    assert (layout.name, layout.row_count) == (name, len(rows))
+    assert parse_layout(layout.name) == layout
+    assert not set(layout.file_name) & set('\\/:*?"<>|,')
+
+
+@pytest.mark.parametrize("words", ["no", "3x", "3x5", "0x12", "3x4+", "3x4+V10", "rows:", "rows:I,,II", "4"])
+def test_other_words_are_no_layout(words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        parse_layout(words)
+
+
+def test_chest_leads_may_have_a_gain_of_their_own():
+    setup = PageSetup(layout=parse_layout("rows:III,V1"), gain_mm_mv=10, chest_gain_mm_mv=5)
+    limb, chest = setup.placements(setup.page_on(setup.paper()))
+    assert limb.px_per_mv == 2 * chest.px_per_mv == pytest.approx(78.740, abs=HALF_OF_THE_LAST_DIGIT)

@@ -97,9 +97,9 @@ def flattened(setup: PageSetup):
 
 
 def test_the_commonest_layout_with_evenly_spaced_rows_is_no_other():
-    evenly = LAYOUTS["3x4+1"].model_copy(update={"zero_lines": ()})
+    evenly = LAYOUTS["3x4+II"].model_copy(update={"zero_lines": ()})
     found = find_layout(flattened(PageSetup(layout=evenly, separators=False, pulse="none")))
-    assert found.setup.layout.name == "3x4+1"
+    assert found.setup.layout.name == "3x4+II"
 
 
 def test_a_row_that_is_half_hidden_is_still_a_row():
@@ -109,7 +109,7 @@ def test_a_row_that_is_half_hidden_is_still_a_row():
     ink, middle = page.ink.copy(), round((whole.start_x_px + whole.end_x_px) / 2)
     ink[row_px - 120 : row_px + 120, middle:] = 0
     found = find_layout(replace(page, ink=ink))
-    assert found.setup.layout.name == "3x4+1"
+    assert found.setup.layout.name == "3x4+II"
     np.testing.assert_allclose(found.zero_y_px, whole.zero_y_px, atol=1)
 
 
@@ -120,7 +120,7 @@ def test_rows_that_are_never_all_seen_in_one_column_are_found():
     for column in range(0, ink.shape[1], 80):  # one row after the other is hidden
         hidden_px = round(whole.zero_y_px[column // 80 % 4])
         ink[hidden_px - 120 : hidden_px + 120, column : column + 80] = 0
-    assert find_layout(replace(page, ink=ink)).setup.layout.name == "3x4+1"
+    assert find_layout(replace(page, ink=ink)).setup.layout.name == "3x4+II"
 
 
 def test_a_page_cut_off_on_the_right_keeps_what_is_left():
@@ -129,7 +129,7 @@ def test_a_page_cut_off_on_the_right_keeps_what_is_left():
     cut_px = round(whole.start_x_px + 200 * PX_PER_MM)
     cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
     found = find_layout(cut)
-    assert found.setup.layout.name == "3x4+1"
+    assert found.setup.layout.name == "3x4+II"
     assert found.start_x_px == pytest.approx(whole.start_x_px, abs=0.5)
     assert "part of the page is missing" in found.warnings[0]
     leads = read_leads(cut.ink, found, FS_HZ)
@@ -144,7 +144,7 @@ def test_leads_that_a_cut_took_away_are_left_out_and_named():
     whole = find_layout(page)
     cut_px = round(whole.start_x_px + 150 * PX_PER_MM)
     cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
-    found = find_layout(cut, LAYOUTS["3x4+1"])
+    found = find_layout(cut, LAYOUTS["3x4+II"])
     assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
     assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
 
