@@ -22,12 +22,12 @@ from ecg_generator_with_train_src.common.command_line import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
-from ecg_generator_with_train_src.page.layouts import LAYOUTS, LEAD_ORDERS
+from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
 from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
-from experiment.reading.read_page import ReadingOptions
+from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
 from experiment.reading.submission_table import check_one_page_an_id
 
@@ -52,7 +52,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add_network_arguments(parser)
     parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="where the results go")
     parser.add_argument(
-        "--layout", choices=(AUTO, *LAYOUTS), default=AUTO, help="of the leads on all pages; auto finds it"
+        "--layout", default=AUTO, help=f"of the leads on all pages: {LAYOUT_WORDS}; auto finds it"
     )
     parser.add_argument(
         "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto tells by the limb leads"
@@ -79,7 +79,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _work(arguments: argparse.Namespace, num_files: int) -> DigitizeOptions:
     known = ReadingOptions(
-        layout=LAYOUTS.get(arguments.layout),
+        layout=None if arguments.layout == AUTO else parse_layout(arguments.layout),
         lead_order=None if arguments.lead_order == AUTO else arguments.lead_order,
         paper_speed_mm_s=arguments.paper_speed_mm_s,
         gain_mm_mv=arguments.gain_mm_mv,

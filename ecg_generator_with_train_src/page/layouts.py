@@ -28,6 +28,7 @@ PULSE_S = 0.2
 SPEEDS_MM_S = (25.0, 50.0, 12.5)  # paper speeds in use, the usual one first
 GAINS_MM_MV = (10.0, 5.0, 20.0, 2.5, 15.0)  # gains in use, the usual one first
 FURTHER_LEADS = ("V3R", "V4R", "V5R", "V7", "V8", "V9")  # of chest electrodes that records do not have
+UNKNOWN_LEAD = "?"  # a row or a strip whose lead is not known
 MARGIN_LEFT_MM = 10.0
 ROW_LENGTH_MM = 250.0  # 10 s at 25 mm/s
 ROWS_TOP, ROWS_BOTTOM = (
@@ -71,7 +72,7 @@ class Layout(BaseModel):
     @property
     def file_name(self) -> str:
         """The name with signs that every file system takes."""
-        return self.name.translate(str.maketrans(":,-", "__~"))
+        return self.name.translate(str.maketrans(":,-?", "__~x"))
 
     @property
     def row_count(self) -> int:
@@ -142,7 +143,7 @@ def _rows_of(leads: tuple[str, ...]) -> Layout:
 
 def _leads(words: str, listed: str) -> tuple[str, ...]:
     """The leads of a list such as `II,V1`, in the usual spelling."""
-    spelling = {lead.lower(): lead for lead in (*LEADS, *FURTHER_LEADS)}
+    spelling = {lead.lower(): lead for lead in (*LEADS, *FURTHER_LEADS, UNKNOWN_LEAD)}
     leads = []
     for name in listed.split(","):
         sign = "-" if name.startswith("-") else ""

@@ -34,10 +34,10 @@ from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import resized
 from experiment.network.model import scale_for_network
-from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout
+from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
 from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
 from experiment.reading.read_leads import read_leads
-from experiment.reading.read_page import ReadingOptions, put_together, read_page, read_with_field
+from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.trace_tracking import Track
 from experiment.scoring.compare import compare
@@ -102,7 +102,7 @@ def _rungs(image: np.ndarray, record: Record, registration: Registration) -> lis
     """Functions that read the signals (samples, 12) in mV on the rungs above the lowest. They ignore their argument."""
     seen = true_planes(image, record, registration)
     field = true_field(registration, seen)
-    page = rectify(seen.probability[WAVEFORM], seen.image, field)
+    page = rectify(seen.probability, seen.image, field)
     found = true_layout(registration, page)
     tracks = true_tracks(registration, record, page, found)
     fs_hz, options = record.fs_hz, ReadingOptions()

@@ -18,8 +18,9 @@ from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import ReadingOptions, flat_page, read_page
+from experiment.reading.read_page import flat_page, read_page
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
 

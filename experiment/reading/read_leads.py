@@ -13,7 +13,8 @@ from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.furniture import PULSE_MV
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
-from experiment.reading.find_layout import SEPARATOR_MM, FoundLayout
+from experiment.reading.find_layout import FoundLayout
+from experiment.reading.layout_evidence import SEPARATOR_MM
 from experiment.reading.lead_relations import fill_hidden
 from experiment.reading.trace_decoding import Nodes, decode
 from experiment.reading.trace_tracking import Track, track_rows

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
-from experiment.reading.find_layout import FoundLayout, find_layout
+from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
 from experiment.reading.paper_field import PaperField, fit_paper
+from experiment.reading.printed_text import NO_TEXT, ReadText
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
@@ -25,18 +26,6 @@ CERTAINLY_UPRIGHT = (
     0.99  # above this chance, leads that do not fit together have another reason than the way up
 )
 DOUBTFUL_MISFIT = 0.2  # a page may be upside down if its limb leads leave more than this share of their power
-CABRERA_MARGIN = 4.0  # how much better the limb leads must fit together in Cabrera order
-CABRERA_MISFIT = 0.1  # the share of their power that they may leave in it
-
-
-@dataclass(frozen=True)
-class ReadingOptions:
-    """What is known of a page beforehand; None where it is to be found."""
-
-    layout: Layout | None = None
-    lead_order: str | None = None
-    paper_speed_mm_s: float | None = None
-    gain_mm_mv: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,43 +42,50 @@ class PageReading:
     warnings: tuple[str, ...]
 
 
-def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    """Read a page at `fs_hz`. One that may stand upside down is read both ways, and the one with limb leads that fit
-    together better is taken; so is one whose limb leads do not fit together as it stands, unless its print leaves no
-    doubt. Raises InputError, naming no file, if no grid or no layout is found on it.
+def read_page(
+    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None = None
+) -> PageReading:
+    """Read a page at `fs_hz`; `read_text` reads its print.
+
+    A page that may stand upside down is read both ways, and the one with limb leads that fit together better is taken;
+    so is one whose limb leads do not fit together as it stands, unless its print leaves no doubt. Raises InputError,
+    naming no file, if no grid or no layout is found on it.
 
     >>> from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+    >>> from ecg_generator_with_train_src.page.layouts import parse_layout
     >>> y, x = np.indices((1100, 2200))
     >>> ink = ((x >= 118) & (x < 2087) & np.isin(y // 2, (150, 252, 350, 452))).astype(np.float32)  # four flat rows
     >>> grid = (1 - ink) * ((x % PX_PER_MM < 1) | (y % PX_PER_MM < 1))
     >>> planes = np.stack([1 - grid - ink, grid, ink]).astype(np.float32)
     >>> white = np.full((1100, 2200, 3), 255, np.uint8)
     >>> seen = PageProbability(planes, white, np.eye(3), (1100, 2200), PX_PER_MM, 0, 0.0, 1.0, ())
-    >>> reading = read_page(seen, 500.0, ReadingOptions())
+    >>> reading = read_page(seen, 500.0, ReadingOptions(layout=parse_layout("3x4+II")))
     >>> reading.found.setup.layout.name, reading.signal_mv.shape, bool(np.nanmax(np.abs(reading.signal_mv)) < 0.02)
     ('3x4+II', (5000, 12), True)
     """
     if seen.may_be_upside_down:
-        return _better_of_both_ways(seen, fs_hz, options)
-    reading = _read_as_it_stands(seen, fs_hz, options)
+        return _better_of_both_ways(seen, fs_hz, options, read_text)
+    reading = _read_as_it_stands(seen, fs_hz, options, read_text)
     misfit = _misfit(reading.leads)
     if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
-        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
+        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options, read_text)
     except InputError:
         return reading
-    in_order = turned.found.setup.lead_order == (options.lead_order or reading.found.setup.lead_order)
+    in_order = turned.found.setup.lead_order == (options.lead_order or "standard")
     if not in_order or _misfit(turned.leads) > misfit / 2:
         return reading
     return replace(turned, warnings=(*turned.warnings, TURNED))
 
 
-def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+def _better_of_both_ways(
+    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None
+) -> PageReading:
     readings, problems = [], []
     for way in (seen, seen.upside_down()):
         try:
-            readings.append(_read_as_it_stands(way, fs_hz, options))
+            readings.append(_read_as_it_stands(way, fs_hz, options, read_text))
         except InputError as error:
             problems.append(error)
     if not readings:
@@ -97,12 +93,18 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
     return min(readings, key=lambda reading: _misfit(reading.leads))
 
 
-def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options)
+def _read_as_it_stands(
+    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None
+) -> PageReading:
+    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options, read_text)
 
 
 def read_with_field(
-    seen: PageProbability, field: PaperField | None, fs_hz: float, options: ReadingOptions
+    seen: PageProbability,
+    field: PaperField | None,
+    fs_hz: float,
+    options: ReadingOptions,
+    read_text: ReadText | None = None,
 ) -> PageReading:
     """Read a page, the way up it stands, whose paper lies where `field` says. Raises InputError, naming no file, for no
     field or if no layout is found."""
@@ -113,11 +115,10 @@ def read_with_field(
             f"what is seen of a grid is {field.residual_mm:.2f} mm off lines 1 mm apart (median), as chance would have "
             "it: nothing can be measured"
         )
-    page = rectify(seen.probability[WAVEFORM], seen.image, field)
-    found = find_layout(page, options.layout, options.paper_speed_mm_s, options.gain_mm_mv)
+    page = rectify(seen.probability, seen.image, field)
+    found = find_layout(page, options, read_text(page.image) if read_text else NO_TEXT)
     leads = read_leads(page.ink, found, fs_hz)
-    leads, found = _in_order(leads, found, options.lead_order)
-    warnings = (*seen.warnings, *found.warnings, *_doubts(leads))
+    warnings = (*seen.warnings, *found.warnings, *found.doubts, *_doubts(leads))
     return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, warnings)
 
 
@@ -126,39 +127,6 @@ def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
     setup = PageSetup(layout=layout) if layout else DEFAULT_SETUP
     shown = setup.shown(fs_hz, round(RECORD_DURATION_S * fs_hz))
     return np.where(shown, 0.0, np.nan)
-
-
-def _in_order(
-    leads: list[LeadSignal], found: FoundLayout, order: str | None
-) -> tuple[list[LeadSignal], FoundLayout]:
-    """The leads under their names: in the given order, or in Cabrera's if the limb leads fit together in it alone."""
-    if order is None:
-        standard, cabrera = (
-            _misfit(_renamed(leads, found.setup, known)) for known in ("standard", "cabrera")
-        )
-        order = "cabrera" if cabrera < min(standard / CABRERA_MARGIN, CABRERA_MISFIT) else "standard"
-    if order == "standard":
-        return leads, found
-    renamed = _renamed(leads, found.setup, order)
-    setup = found.setup.model_copy(update={"lead_order": order})
-    return renamed, replace(found, setup=setup, placements=tuple(lead.place for lead in renamed))
-
-
-def _renamed(leads: list[LeadSignal], setup: PageSetup, order: str) -> list[LeadSignal]:
-    """The same signals as leads of another order."""
-    ordered = setup.model_copy(update={"lead_order": order})
-    places = ordered.placements(ordered.page_on(ordered.paper()))
-    labels = {(place.row, place.column): place.label for place in places}
-    renamed = []
-    for lead in leads:
-        label = labels[lead.place.row, lead.place.column]
-        upside_down = label.startswith("-") != (lead.place.px_per_mv < 0)
-        sign = -1 if upside_down else 1
-        place = replace(
-            lead.place, lead=label.removeprefix("-"), label=label, px_per_mv=sign * lead.place.px_per_mv
-        )
-        renamed.append(replace(lead, place=place, signal_mv=sign * lead.signal_mv))
-    return renamed
 
 
 def _misfit(leads: Sequence[LeadSignal]) -> float:
@@ -194,6 +162,8 @@ def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
     where that one has gaps."""
     signal_mv = np.full((round(RECORD_DURATION_S * fs_hz), len(LEADS)), np.nan)
     for lead in sorted(leads, key=lambda lead: lead.place.end_s - lead.place.start_s):
+        if lead.place.lead not in LEADS:
+            continue
         samples = lead.place.samples(fs_hz)
         column = signal_mv[samples, LEADS.index(lead.place.lead)]
         time_s = (samples.start + np.arange(len(column))) / fs_hz

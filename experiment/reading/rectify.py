@@ -6,6 +6,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.paper_field import STEP_PX, SURE, PaperField
 
@@ -22,6 +23,7 @@ class RectifiedPage:
     """
 
     ink: np.ndarray  # (H, W) float32: the network's coverage of the trace, 0 to 1
+    grid: np.ndarray  # (H, W) float32: the network's probability of a grid line, 0 to 1
     darkness: np.ndarray  # (H, W) float32: how dark the image is, 0 to 255, with its light evened out
     image: np.ndarray  # (H, W, 3) uint8
     left_mm: int  # paper coordinates of the upper left corner
@@ -37,14 +39,15 @@ class RectifiedPage:
         return float(np.median(self.darkness[inked])) if inked.any() else 0.0
 
 
-def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedPage:
-    """Flatten the part of an image (H, W, 3) and of its ink (H, W) that shows the paper with the given field.
+def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedPage:
+    """Flatten the part of an image (H, W, 3), and of what a network says of it (classes, H, W), that shows the paper
+    with the given field.
 
     >>> from experiment.reading.paper_field import fit_paper
     >>> grid = (np.indices((400, 560)) % PX_PER_MM < 1).any(axis=0).astype(np.float32)
     >>> field = fit_paper(grid)
     >>> u_mm, _ = field.paper_of_image(np.array([100.0, 100.0 + 10 * PX_PER_MM]), np.array([200.0, 200.0]))
-    >>> page = rectify(np.zeros_like(grid), np.zeros((400, 560, 3), np.uint8), field)
+    >>> page = rectify(np.stack([1 - grid, grid, 0 * grid]), np.zeros((400, 560, 3), np.uint8), field)
     >>> round(float(u_mm[1] - u_mm[0]), 1), page.ink.shape == page.image.shape[:2]
     (10.0, True)
     """
@@ -61,9 +64,11 @@ def rectify(ink: np.ndarray, image: np.ndarray, field: PaperField) -> RectifiedP
     )
     to_image = np.stack(field.image_of_paper(u_mm, v_mm), axis=-1)
     index = _dense(to_image) - 0.5
-    flat_ink = cv2.remap(ink, index, None, cv2.INTER_CUBIC)
+    flat_ink = cv2.remap(probability[WAVEFORM], index, None, cv2.INTER_CUBIC)
+    flat_grid = cv2.remap(probability[GRID], index, None, cv2.INTER_LINEAR)
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return RectifiedPage(np.clip(flat_ink, 0, 1), _darkness(flat_image), flat_image, left, top, to_image)
+    ink = np.clip(flat_ink, 0, 1)
+    return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image)
 
 
 def _sheet(weight: np.ndarray) -> np.ndarray:

@@ -48,6 +48,7 @@ class Rows:
     """The rows of a page, from the top."""
 
     centre_px: np.ndarray  # (columns of the page, rows) canvas heights of the ink; NaN where a row shows none
+    outer_px: np.ndarray  # (columns, rows) the end of that ink that is farther from the row, less half a pen
     share: np.ndarray  # (rows,) of the drawing's columns in which it is seen, 0 to 1
 
     @property
@@ -74,8 +75,8 @@ def find_rows(ink: np.ndarray, possible: Iterable[int]) -> Rows | None:
     chosen = _best_set(heights_px, share, possible)
     if chosen is None or not _stand_out(level, heights_px[chosen]):
         return None
-    centre_px = _course(runs, heights_px[chosen], ink.shape[1])
-    return Rows(centre_px, share[chosen]) if np.isfinite(centre_px).any(axis=0).all() else None
+    centre_px, outer_px = _course(runs, heights_px[chosen], ink.shape[1])
+    return Rows(centre_px, outer_px, share[chosen]) if np.isfinite(centre_px).any(axis=0).all() else None
 
 
 def _level_ink(runs: Runs, height_px: int) -> np.ndarray:
@@ -135,17 +136,23 @@ def _unevenness(heights_px: np.ndarray) -> float:
     return float(np.clip(np.abs(gaps / gaps.mean() - 1) - UNEVEN_FREE, 0, None).sum())
 
 
-def _course(runs: Runs, heights_px: np.ndarray, width_px: int) -> np.ndarray:
-    """Heights (columns, rows) of the runs that belong to each row; NaN where there is none, or one of several rows."""
+def _course(runs: Runs, heights_px: np.ndarray, width_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centres and outer ends (columns, rows) of the runs that belong to each row; NaN where there is none, or one of
+    several rows."""
     distance_px = np.diff(heights_px).min() if len(heights_px) > 1 else np.inf
     away_px = np.maximum(runs.top_px[:, None] - heights_px, heights_px - runs.bottom_px[:, None])
     nearest = away_px.argmin(axis=1)
     several = (away_px <= 0).sum(axis=1) > 1
     own = (away_px.min(axis=1) < REACH * distance_px) & ~several
-    away_px, nearest, centre_px, column = (
-        of[own] for of in (away_px.min(axis=1), nearest, runs.centre_px, runs.column)
-    )
-    order = np.argsort(-away_px, kind="stable")  # the nearest is written last
-    course_px = np.full((width_px, len(heights_px)), np.nan)
-    course_px[column[order], nearest[order]] = centre_px[order]
-    return course_px
+    order = np.flatnonzero(own)[
+        np.argsort(-away_px.min(axis=1)[own], kind="stable")
+    ]  # the nearest is written last
+    half_pen_px = np.percentile(runs.bottom_px - runs.top_px, 20) / 2
+    up = heights_px[nearest] - runs.centre_px > 0
+    outer_px = np.where(up, runs.top_px + half_pen_px, runs.bottom_px - half_pen_px)
+    courses = []
+    for of_run in (runs.centre_px, outer_px):
+        course_px = np.full((width_px, len(heights_px)), np.nan)
+        course_px[runs.column[order], nearest[order]] = of_run[order]
+        courses.append(course_px)
+    return courses[0], courses[1]

@@ -14,10 +14,10 @@ from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
 from ecg_generator_with_train_src.page.page import PageRequest, describe_page, draw_traces
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.labelling.page_probability import PageProbability
-from experiment.reading.find_layout import find_layout
+from experiment.reading.find_layout import ReadingOptions, find_layout
 from experiment.reading.paper_field import fit_paper
 from experiment.reading.read_leads import read_leads
-from experiment.reading.read_page import TURNED, ReadingOptions, flat_page, read_page
+from experiment.reading.read_page import TURNED, flat_page, read_page
 from experiment.reading.rectify import rectify
 from experiment.scoring.signal_metric import score_db, score_signals
 
@@ -60,7 +60,7 @@ def page_of(setup: PageSetup) -> PageProbability:
 
 def found_on(setup: PageSetup):
     seen = page_of(setup)
-    return find_layout(rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID])))
+    return find_layout(rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID])))
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -93,7 +93,7 @@ def test_speed_gain_and_pulse_are_found(changes):
 
 def flattened(setup: PageSetup):
     seen = page_of(setup)
-    return rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    return rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
 
 
 def test_the_commonest_layout_with_evenly_spaced_rows_is_no_other():
@@ -144,7 +144,7 @@ def test_leads_that_a_cut_took_away_are_left_out_and_named():
     whole = find_layout(page)
     cut_px = round(whole.start_x_px + 150 * PX_PER_MM)
     cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
-    found = find_layout(cut, LAYOUTS["3x4+II"])
+    found = find_layout(cut, ReadingOptions(layout=LAYOUTS["3x4+II"]))
     assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
     assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
 
@@ -163,7 +163,7 @@ def test_where_faint_ends_hide_where_time_starts_separators_tell():
     setup = PageSetup()
     seen = page_of(setup)
     start_px = found_on(setup).start_x_px
-    whole = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    whole = rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
     ink = whole.ink.copy()
     ink[:, : round(start_px + 11 * PX_PER_MM)] = 0
     ink[:, round(start_px + 245 * PX_PER_MM) :] = 0
@@ -174,7 +174,7 @@ def test_lines_across_rows_of_one_lead_are_no_separators():
     setup = PageSetup(layout=LAYOUTS["12x1"])
     seen = page_of(setup)
     start_px = found_on(setup).start_x_px
-    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    page = rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
     darkness = page.darkness.copy()
     for line_mm in (250 / 4 + 5, 250 / 2 + 5, 250 * 3 / 4 + 5):
         at = round(start_px + line_mm * PX_PER_MM)
@@ -187,7 +187,7 @@ def test_pulses_that_were_taken_for_traces_do_not_move_time_zero(side):
     setup = PageSetup(layout=LAYOUTS["12x1"], pulse=side)
     seen = page_of(setup)
     found = found_on(setup)
-    page = rectify(seen.probability[WAVEFORM], seen.image, fit_paper(seen.probability[GRID]))
+    page = rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
     ink = page.ink.copy()
     pulse_px = 5 * PX_PER_MM
     first_px = found.start_x_px - pulse_px if side == "left" else found.end_x_px

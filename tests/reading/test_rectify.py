@@ -92,9 +92,9 @@ def test_a_rectified_page_has_upright_lines_at_whole_millimetres():
     page_map = PageMap(homography=TURNED, waves=WAVES, **FLAT)
     grid = seen(page_map, grid_plane())
     image = np.repeat((255 * (1 - grid)).astype(np.uint8)[..., None], 3, axis=2)
-    page = rectify(grid, image, fit_paper(grid))
-    across = page.ink[100:-100].mean(axis=0)
-    lines = np.arange(12, page.ink.shape[1] / PX_PER_MM - 12) * PX_PER_MM
+    page = rectify(np.stack([1 - grid, grid, 0 * grid]), image, fit_paper(grid))
+    across = page.grid[100:-100].mean(axis=0)
+    lines = np.arange(12, page.grid.shape[1] / PX_PER_MM - 12) * PX_PER_MM
     on = np.interp(lines - 0.5, np.arange(len(across)), across)
     between = np.interp(lines + PX_PER_MM / 2 - 0.5, np.arange(len(across)), across)
     assert on.min() > 2 * between.max()

@@ -36,6 +36,8 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/labelling/predictor.py": "commands/test_predict.py",
     "experiment/labelling/predict_pages.py": "commands/test_predict.py",
     "experiment/reading/digitize_pages.py": "commands/test_digitize.py",
+    "experiment/reading/layout_evidence.py": "reading/test_layout_guesses.py",
+    "experiment/reading/printed_text.py": "reading/test_calibration.py",
     "experiment/reading/grid_directions.py": "reading/test_rectify.py",
     "experiment/reading/paper_field.py": "reading/test_rectify.py",
     "experiment/reading/sampling_rates.py": "commands/test_digitize.py",

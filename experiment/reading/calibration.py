@@ -1,0 +1,76 @@
+"""At which speed and gain a page was drawn: as told, as printed, as its calibration pulses have it, or as is usual."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, SPEEDS_MM_S
+from experiment.reading.printed_text import PrintedScale, PrintedText
+from experiment.reading.pulses import FoundPulse
+
+SURE_PRINT = 0.5  # a printed scale of this probability is believed
+
+Told = Literal["given", "print", "pulse", "assumed"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Speed in mm/s and gain in mm/mV, where each is from, and what speaks against it.
+
+    `chest_gain_mm_mv` is that of the leads V…, where the page says that it differs.
+    """
+
+    paper_speed_mm_s: float
+    gain_mm_mv: float
+    chest_gain_mm_mv: float | None
+    speed_from: Told
+    gain_from: Told
+    doubts: tuple[str, ...]
+
+
+def calibration(
+    speed_mm_s: float | None, gain_mm_mv: float | None, pulse: FoundPulse, text: PrintedText
+) -> Calibration:
+    """The scale of a page. What is given comes first, then print, then pulses, then the usual values."""
+    printed_speed, printed_gain = _printed(text, "mm/s"), _printed(text, "mm/mV")
+    speed, speed_from, speed_doubts = _chosen(
+        speed_mm_s, printed_speed, pulse.paper_speed_mm_s if pulse.clearness else None, SPEEDS_MM_S[0]
+    )
+    gain, gain_from, gain_doubts = _chosen(
+        gain_mm_mv, printed_gain, pulse.gain_mm_mv if pulse.clearness else None, GAINS_MM_MV[0]
+    )
+    chest = _printed(text, "mm/mV", "chest") if gain_mm_mv is None else None
+    contradictions = [*((pair, "mm/s") for pair in speed_doubts), *((pair, "mm/mV") for pair in gain_doubts)]
+    doubts = [
+        f"the calibration pulses look like {seen:g} {unit}, but {used:g} is printed"
+        for (used, seen), unit in contradictions
+    ]
+    if speed_from == "assumed":
+        doubts.append(f"nothing tells the paper speed: {speed:g} mm/s is assumed; --paper-speed-mm-s says it")
+    if gain_from == "assumed":
+        doubts.append(f"nothing tells the gain: {gain:g} mm/mV is assumed; --gain-mm-mv says it")
+    return Calibration(speed, gain, None if chest == gain else chest, speed_from, gain_from, tuple(doubts))
+
+
+def _printed(text: PrintedText, quantity: str, of: str = "limb") -> float | None:
+    """The value that is printed most clearly for limb leads, or for chest leads alone; None if none is."""
+    fitting = [
+        scale for scale in text.scales if _fits(scale, quantity, of) and scale.probability > SURE_PRINT
+    ]
+    return max(fitting, key=lambda scale: scale.probability).value if fitting else None
+
+
+def _fits(scale: PrintedScale, quantity: str, of: str) -> bool:
+    return scale.quantity == quantity and (scale.of == of or (of == "limb" and scale.of == "all"))
+
+
+def _chosen(
+    given: float | None, printed: float | None, pulse: float | None, usual: float
+) -> tuple[float, Told, list[tuple[float, float]]]:
+    """The value to take, where it is from, and the pairs (taken, seen) in which pulses contradict print."""
+    if given is not None:
+        return given, "given", []
+    if printed is not None:
+        return printed, "print", [(printed, pulse)] if pulse not in (None, printed) else []
+    if pulse is not None:
+        return pulse, "pulse", []
+    return usual, "assumed", []

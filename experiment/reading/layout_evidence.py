@@ -1,0 +1,223 @@
+"""What speaks for a layout and what against it: printed names, separators, beats, and what leads have in common.
+
+Each kind of evidence gives a layout a number of natural logarithms of odds, about 0 where it says nothing. None of them
+is needed: a page without names is told by its beats, a page whose rhythm is the same in all leads by its names.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from ecg_generator_with_train_src.page.layouts import Layout, LeadOrder
+from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
+from experiment.reading.rectify import RectifiedPage
+from experiment.reading.row_traces import change, limb_leads, limb_misfit, row_traces, stretch, unlikeness
+from experiment.reading.rows import Rows
+
+SEPARATOR_MM = 3.5  # half the height of a separator
+
+INSET_MM = 1.5  # beside separators and names, traces are not compared
+HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that are at least this long
+RELATION_ODDS = 1.2  # the most that each relation between limb leads says
+COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
+ODDS = 2.0  # the most that one comparison says, in logarithms of odds
+CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.25  # values that speak neither for nor against
+BAR_ODDS = 3.0  # what clear separators at all places of a layout say
+NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
+# A name stands from this far before its lead's start to this share of the lead's length behind it
+NAME_BEFORE_MM, NAME_BEHIND = 7.0, 0.6
+NAME_REACH = 0.75  # and up to this share of the rows' distance above or below its row
+
+
+@dataclass(frozen=True)
+class Place:
+    """A lead that a layout has somewhere: its row, its column, and the canvas x of its ends."""
+
+    label: str
+    row: int
+    column: int
+    left_px: float
+    right_px: float
+
+
+def places_of(layout: Layout, order: LeadOrder, start_px: float, length_px: float) -> list[Place]:
+    """All places of a layout whose rows start there and are so long."""
+    return [
+        Place(label, row, column, start_px + column * width_px, start_px + (column + 1) * width_px)
+        for row, labels in enumerate(layout.leads_of_rows(order))
+        for width_px in [length_px / len(labels)]
+        for column, label in enumerate(labels)
+    ]
+
+
+class Evidence:
+    """What a page with these rows, which start at `start_px` and are `length_px` long, says of any layout."""
+
+    def __init__(
+        self, page: RectifiedPage, rows: Rows, start_px: float, length_px: float, text: PrintedText = NO_TEXT
+    ):
+        self.page, self.rows, self.text = page, rows, text
+        self.start_px, self.length_px = start_px, length_px
+        self.traces = row_traces(rows)
+        self._changes: dict[tuple, float | None] = {}
+
+    def of(self, layout: Layout, order: LeadOrder) -> float:
+        """How much speaks for a layout's block in this order of leads, and less what speaks against it."""
+        places = places_of(layout, order, self.start_px, self.length_px)
+        block = [place for place in places if place.row < layout.rows]
+        return (
+            self.relations(block) + self.beats(layout, places) + self.bars(layout) + self.names(block, layout)
+        )
+
+    def strip(self, layout: Layout, order: LeadOrder, row: int, lead: str) -> float:
+        """How much speaks for a rhythm strip's being of a lead that the block shows too."""
+        places = places_of(layout, order, self.start_px, self.length_px)
+        whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
+        odds = self.names([whole], layout)
+        for place in places:
+            if place.row < layout.rows and place.label.removeprefix("-") == lead:
+                strip, shown = self._seen(place, row), self._seen(place, place.row)
+                different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
+                odds += _odds(different, CHANCE_COPY, COPY_ODDS)
+        return odds
+
+    def relations(self, places: Sequence[Place]) -> float:
+        """Whether limb leads of one column fit together as Einthoven and Goldberger found."""
+        found = []
+        for column in {place.column for place in places}:
+            own = [place for place in places if place.column == column]
+            traces = np.stack([self._seen(place, place.row) for place in own])
+            labels = [place.label for place in own]
+            most = RELATION_ODDS * (len(limb_leads(labels)) - 2)
+            found.append(_odds(limb_misfit(traces, labels), CHANCE_MISFIT, most))
+        told = [odds for odds in found if odds]
+        return sum(told)
+
+    def beats(self, layout: Layout, places: Sequence[Place]) -> float:
+        """Whether beats change where a lead ends, and nowhere else."""
+        between, within = [], []
+        for place in places:
+            if place.column + 1 < layout.columns and place.row < layout.rows:
+                width_px = place.right_px - place.left_px
+                between.append(
+                    -_odds(self._change(place.row, place.left_px, place.right_px, width_px), CHANCE_CHANGE)
+                )
+            half_px = (place.right_px - place.left_px) / 2
+            if half_px > HALVES_MM * PX_PER_MM:
+                middle_px = place.left_px + half_px
+                within.append(
+                    _odds(self._change(place.row, place.left_px, middle_px, half_px), CHANCE_CHANGE)
+                )
+        return sum(float(np.mean(odds)) for odds in (between, within) if odds)
+
+    def bars(self, layout: Layout) -> float:
+        """Whether separators, or leaps of the trace, stand where leads start, and nowhere else."""
+        shares = np.arange(1, layout.columns) / layout.columns
+        starts = np.zeros(self._boundaries.shape, bool)
+        starts[: layout.rows] = np.isclose(np.array(_SHARES)[:, None], shares).any(axis=1)
+        inside = self._boundaries[starts].mean() if starts.any() else 0.0
+        elsewhere = np.where(starts, 0, self._boundaries).max(axis=1).mean()
+        return BAR_ODDS * float(inside - elsewhere)
+
+    def names(self, places: Sequence[Place], layout: Layout) -> float:
+        """Whether lead names stand beside their leads: all above their rows, or all below."""
+        if not self.text.names:
+            return 0.0
+        return max(
+            sum(self._name(name, places, layout, above) for name in self.text.names)
+            for above in (True, False)
+        )
+
+    def _name(self, name: PrintedName, places: Sequence[Place], layout: Layout, above: bool) -> float:
+        beside = [place for place in places if self._stands_at(name, place, above)]
+        if not beside:
+            return 0.0
+        agrees = any(_same_lead(place.label, name.lead) for place in beside)
+        return NAME_ODDS * name.probability * (1 if agrees else -1)
+
+    def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
+        return self.row_beside(name, above) == place.row and (
+            place.left_px - NAME_BEFORE_MM * PX_PER_MM
+            < name.x_px
+            < place.left_px + NAME_BEHIND * (place.right_px - place.left_px)
+        )
+
+    def row_beside(self, name: PrintedName, above: bool) -> int | None:
+        """The row that a name belongs to if names stand above their rows, or below them."""
+        zero_y_px = self.rows.zero_y_px
+        distance_px = np.diff(zero_y_px).min() if len(zero_y_px) > 1 else 30 * PX_PER_MM
+        side = 1 if above else -1
+        # names stand a little above (or below) the zero line; some reach to its other side
+        away = side * (zero_y_px - name.y_px) / distance_px
+        near = np.abs(away - 0.25)
+        return int(near.argmin()) if near.min() < NAME_REACH else None
+
+    def _seen(self, place: Place, row: int) -> np.ndarray:
+        inset_px = INSET_MM * PX_PER_MM
+        return stretch(self.traces[row : row + 1], place.left_px + inset_px, place.right_px - inset_px)[0]
+
+    def _change(self, row: int, left_px: float, middle_px: float, width_px: float) -> float | None:
+        key = (row, round(left_px), round(middle_px), round(width_px))
+        if key not in self._changes:
+            inset_px = INSET_MM * PX_PER_MM
+            own = self.traces[row : row + 1]
+            before = stretch(own, left_px + inset_px, middle_px - inset_px)[0]
+            after = stretch(own, middle_px + inset_px, middle_px + width_px - inset_px)[0]
+            self._changes[key] = change(before, after)
+        return self._changes[key]
+
+    @cached_property
+    def _boundaries(self) -> np.ndarray:
+        """How much it looks as if a lead started, (rows, shares): 0 where none does, 1 where one does."""
+        found = np.zeros((len(self.rows.zero_y_px), len(_SHARES)))
+        for row, zero in enumerate(self.rows.zero_y_px):
+            bars = standing_out(separator_profile(self.page, zero))
+            leaps = standing_out(_leaps(self.rows, row))
+            for k, share in enumerate(_SHARES):
+                at = round(self.start_px + share * self.length_px)
+                near = slice(max(at - 2, 0), at + 3)
+                found[row, k] = max(bars[near].max(initial=0), leaps[near].max(initial=0))
+        return found
+
+
+# Shares of a row's length at which a lead may start within it
+_SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
+
+
+def _same_lead(label: str, name: str) -> bool:
+    return label.lower() == name.lower()
+
+
+def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:
+    """Logarithms of odds, `most` at most, that a difference as small as this is none."""
+    if difference is None:
+        return 0.0
+    return float(np.clip(math.log(chance / max(difference, 1e-6)), -most, most))
+
+
+def separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
+    """For each column how much darker a bar across the zero line is than what is beside it."""
+    reach = int(SEPARATOR_MM * PX_PER_MM)
+    top = max(int(zero_y_px) - reach, 0)
+    band = page.darkness[top : top + 2 * reach] * (1 - page.ink[top : top + 2 * reach])
+    band = np.minimum(band, page.darkness_of_ink)
+    level = np.percentile(band, 30, axis=0)  # dark over most of its height
+    bar = uniform_filter1d(level, 3)
+    return bar - np.maximum(np.roll(bar, 7), np.roll(bar, -7))
+
+
+def _leaps(rows: Rows, row: int) -> np.ndarray:
+    """For each column how far the trace leaps where its ink does not."""
+    height = rows.centre_px[:, row]
+    return np.nan_to_num(np.abs(np.roll(height, -2) - np.roll(height, 2)))
+
+
+def standing_out(profile: np.ndarray) -> np.ndarray:
+    """Values against what is rare in the profile, 0 to 1."""
+    usual, rare = np.percentile(profile, [50, 99.7])
+    return np.clip((profile - usual) / max(rare - usual, 1e-6), 0, 1)

@@ -1,0 +1,102 @@
+"""What speaks for a layout: beats, relations and copies of leads without any print, and printed names."""
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from ecg_generator_with_train_src.page.layouts import parse_layout
+from experiment.reading.layout_evidence import Evidence, places_of
+from experiment.reading.layout_guesses import guesses, possible_columns
+from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
+from experiment.reading.rectify import RectifiedPage
+from experiment.reading.rows import find_rows
+
+START_PX, LENGTH_PX = 160.0, 250 * PX_PER_MM
+ROW_PX = 190
+
+
+def lead_mm(label: str, time_mm: np.ndarray) -> np.ndarray:
+    """Heights of a lead whose beats have a shape of their own; limb leads fit together."""
+    sign, label = (-1, label[1:]) if label.startswith("-") else (1, label)
+    beat = (time_mm % 21.7) - 6
+
+    def wave(height: float, at: float, width: float) -> np.ndarray:
+        return height * np.exp(-np.square((beat - at) / width))
+
+    one = wave(5, 0, 0.6) - wave(2, 1.5, 0.7) + wave(2, 7, 1.5)
+    two = wave(8, 0.4, 0.6) - wave(1, -1.2, 0.5) + wave(3, 7.5, 1.8)
+    limb = {
+        "I": one,
+        "II": two,
+        "III": two - one,
+        "aVR": -(one + two) / 2,
+        "aVL": one - two / 2,
+        "aVF": two - one / 2,
+    }
+    if label in limb:
+        return sign * limb[label]
+    number = int(label[1])
+    return wave(number, 0, 0.5) - wave(9 - 1.5 * number, 1.6, 0.8) + wave(1 + number / 3, 6, 1.2)
+
+
+def page_of(words: str, order: str = "standard") -> RectifiedPage:
+    """Rows of a layout's leads, drawn two pixels thick."""
+    layout = parse_layout(words)
+    ink = np.zeros(((layout.row_count + 1) * ROW_PX, round(START_PX + LENGTH_PX) + 160), np.float32)
+    for place in places_of(layout, order, START_PX, LENGTH_PX):
+        columns = np.arange(round(place.left_px), round(place.right_px))
+        height_mm = lead_mm(place.label, (columns - START_PX) / PX_PER_MM)
+        y_px = np.rint((place.row + 1) * ROW_PX - height_mm * PX_PER_MM).astype(int)
+        before = np.concatenate([y_px[:1], y_px[:-1]])
+        for x, top, bottom in zip(columns, np.minimum(y_px, before), np.maximum(y_px, before), strict=True):
+            ink[top : bottom + 2, x] = 1
+    blank = np.zeros_like(ink)
+    return RectifiedPage(
+        ink, blank, 200 * ink, np.zeros((*ink.shape, 3), np.uint8), 0, 0, np.zeros((1, 1, 2))
+    )
+
+
+def likeliest(page: RectifiedPage, text: PrintedText = NO_TEXT):
+    return guesses(Evidence(page, find_rows(page.ink, range(1, 15)), START_PX, LENGTH_PX, text))[0]
+
+
+def names(words: str, order: str = "standard", above_px: float = 70) -> PrintedText:
+    places = places_of(parse_layout(words), order, START_PX, LENGTH_PX)
+    found = [
+        PrintedName(place.label, place.left_px + 20, (place.row + 1) * ROW_PX - above_px, 0.9)
+        for place in places
+    ]
+    return PrintedText(tuple(found), ())
+
+
+@pytest.mark.parametrize("order", ["standard", "cabrera"])
+@pytest.mark.parametrize("words", ["3x4", "3x4+II", "3x4+V1", "3x4+V1,II,V5", "6x2", "6x2+II", "12x1", "4x3"])
+def test_signals_alone_tell_the_layout(words, order):
+    guess = likeliest(page_of(words, order))
+    assert (guess.layout.name, guess.lead_order) == (words, order)
+
+
+def test_rows_of_limb_leads_are_told_by_their_relations():
+    assert likeliest(page_of("6x1")).layout.name == "rows:I,II,III,aVR,aVL,aVF"
+
+
+@pytest.mark.parametrize("above_px", [70, -50])
+@pytest.mark.parametrize(
+    "words", ["3x4+V6", "rows:V1,V2,V3,V4,V5,V6", "rows:V4,II", "2x6", "3x4+V1,II,V6", "rows:aVF,V2,I"]
+)
+def test_names_above_or_below_their_rows_tell_the_rest(words, above_px):
+    assert likeliest(page_of(words), names(words, above_px=above_px)).layout.name == words
+
+
+def test_a_strip_that_copies_no_lead_is_not_named():
+    page = page_of("3x4+V1")
+    ink = page.ink.copy()
+    strip = slice(round(3.5 * ROW_PX), None)
+    ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
+    page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
+    assert likeliest(page).layout.name == "3x4+?"
+
+
+def test_the_columns_that_pages_with_so_many_rows_may_have():
+    assert possible_columns(4) == {1, 3, 4}
+    assert possible_columns(12) == {1}
