@@ -22,7 +22,7 @@ def test_limb_leads_fit_together_under_their_own_names_alone(labels):
     traces = np.stack([-LIMB["aVR"] if label == "-aVR" else LIMB[label] for label in labels])
     assert limb_misfit(traces + 7.0, labels) < 0.06  # a row's height does not matter
     traces[0] *= -1
-    assert limb_misfit(traces, labels) > 0.3
+    assert limb_misfit(traces, labels) > 0.25
 
 
 def test_fewer_than_three_limb_leads_say_nothing():
