@@ -1,18 +1,19 @@
 """python experiment/digitize.py --images FILE|FOLDER …
 
 Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
-a lead in mV, empty where the page shows nothing), <name>.json (the geometry that was found, confidence of each lead,
-warnings) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); with --submission,
-the competition's table as well. A page that cannot be read becomes a flat line, is named, and the exit code is 1.
+a lead in mV, empty where the page shows nothing), <name>.json (its status, the reasons for it, what was found and what
+was assumed) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); and report.html,
+which shows the doubtful pages first. A page is sure, to check, or unread: then it has no CSV, and the exit code is 1.
 """
 
 import argparse
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     available_cores,
@@ -21,11 +22,20 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
 from experiment.backend.backend import Backend, LaunchOptions
 from experiment.backend.launch import launch
-from experiment.labelling.network_flags import add_network_arguments, find_images, load_predictor
+from experiment.labelling.network_flags import (
+    add_network_arguments,
+    checkpoint_of,
+    find_images,
+    load_predictor,
+)
+from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
+from experiment.reading.corrections import read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
@@ -43,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.submission:
         check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
-    network = Network(arguments.checkpoint, arguments.px_per_mm)
-    return launch(options, see_and_read, network, _work(arguments, len(paths)), paths, rates)
+    network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
+    return launch(options, see_and_read, network, _work(arguments, network, len(paths)), paths, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -58,11 +68,23 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--lead-order", choices=(AUTO, *LEAD_ORDERS), default=AUTO, help="auto tells by the limb leads"
     )
     parser.add_argument(
-        "--paper-speed-mm-s", type=positive_float, help="25 unless the calibration pulse says 50"
+        "--paper-speed-mm-s", type=positive_float, help="if not given, as printed, or as pulses tell"
     )
     parser.add_argument(
-        "--gain-mm-mv", type=positive_float, help="10 unless the calibration pulse says 5 or 20"
+        "--gain-mm-mv", type=positive_float, help="if not given, as printed, or as pulses tell"
     )
+    parser.add_argument(
+        "--corrections",
+        type=Path,
+        help="a table that tells how pages are to be read; report.html has its lines",
+    )
+    parser.add_argument(
+        "--gaps",
+        choices=("fill", "empty"),
+        default="fill",
+        help="draw hidden stretches from other leads, or leave them out",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 also if a page is to be checked")
     add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--fs-hz", type=positive_float, help="sampling rate of the signals that are written")
@@ -77,7 +99,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _work(arguments: argparse.Namespace, num_files: int) -> DigitizeOptions:
+def _work(arguments: argparse.Namespace, network: "Network", num_files: int) -> DigitizeOptions:
     known = ReadingOptions(
         layout=None if arguments.layout == AUTO else parse_layout(arguments.layout),
         lead_order=None if arguments.lead_order == AUTO else arguments.lead_order,
@@ -85,14 +107,26 @@ def _work(arguments: argparse.Namespace, num_files: int) -> DigitizeOptions:
         gain_mm_mv=arguments.gain_mm_mv,
     )
     workers = 1 if num_files == 1 else arguments.num_workers
-    return DigitizeOptions(arguments.output_dir, known, workers, arguments.submission)
+    return DigitizeOptions(
+        output_dir=arguments.output_dir,
+        known=known,
+        num_workers=workers,
+        submission=arguments.submission,
+        corrections=read_corrections(arguments.corrections) if arguments.corrections else {},
+        strict=arguments.strict,
+        fill_gaps=arguments.gaps == "fill",
+        made_by={
+            "program": f"ecg_generator_with_train_src {__version__}",
+            "weights_sha256": sha256_of(network.checkpoint.read_bytes()),
+        },
+    )
 
 
 @dataclass(frozen=True)
 class Network:
-    """The weights, or None for the shipped ones, and the scale of all images if it is known."""
+    """The weights, and the scale of all images if it is known."""
 
-    checkpoint: Path | None
+    checkpoint: Path
     px_per_mm: float | None
 
 
@@ -103,7 +137,13 @@ def see_and_read(
     predictor = load_predictor(backend, network.checkpoint)
     if work.num_workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
-    see = functools.partial(predictor.page_probability, px_per_mm=network.px_per_mm)
+    read_print = load_print_reader(backend)
+
+    def see(image: np.ndarray, rotation_deg: float | None = None) -> PageProbability:
+        if rotation_deg is not None:
+            return as_turned(predictor, read_print, image, network.px_per_mm, rotation_deg)
+        return with_print(predictor.page_probability(image, network.px_per_mm), read_print)
+
     return digitize_pages(see, work, paths, rates)
 
 

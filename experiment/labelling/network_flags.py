@@ -72,6 +72,14 @@ def _is_image(path: Path) -> bool:
     return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
 
 
+def checkpoint_of(given: Path | None) -> Path:
+    """The weights to use: the given ones, or those that are shipped. Raises InputError if they are not there."""
+    checkpoint = given or SHIPPED
+    if not checkpoint.is_file():
+        raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
+    return checkpoint
+
+
 def load_predictor(
     backend: Backend, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
 ) -> Predictor:
@@ -79,10 +87,7 @@ def load_predictor(
 
     Raises InputError for a bad file or tile size.
     """
-    checkpoint = checkpoint or SHIPPED
-    if not checkpoint.is_file():
-        raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
-    model, _ = load_model(checkpoint)
+    model, _ = load_model(checkpoint_of(checkpoint))
     if tile % model.config.stride:
         raise InputError(f"--tile {tile}: must be a multiple of {model.config.stride} for this network")
     return Predictor(model, backend, tile, tta)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiment.reading.printed_text import NO_TEXT, PrintedText
+
 SURE_OF_UP = 0.85  # below this chance of being upright, a page may be upside down
 
 
@@ -26,6 +28,8 @@ class PageProbability:
     confidence: float  # mean probability of the labels outside the background, 0 to 1
     warnings: tuple[str, ...]
     upright_chance: float = 1.0  # probability that these planes are not upside down
+    text: PrintedText = NO_TEXT  # what is printed on it, in canvas coordinates of these planes
+    text_over: PrintedText = NO_TEXT  # the same, where the page is read upside down
 
     @property
     def may_be_upside_down(self) -> bool:
@@ -44,6 +48,8 @@ class PageProbability:
             quarter_turns=(self.quarter_turns + 2) % 4,
             rotation_deg=(self.rotation_deg + 360) % 360 - 180,
             upright_chance=1 - self.upright_chance,
+            text=self.text_over,
+            text_over=self.text,
         )
 
 

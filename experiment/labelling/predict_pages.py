@@ -16,6 +16,7 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
+from ecg_generator_with_train_src.common.html_report import Gallery
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
 from experiment.backend.backend import Backend
@@ -23,8 +24,7 @@ from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_pr
 from experiment.labelling.overlays import overlay
 from experiment.labelling.predictor import Prediction, Predictor
 from experiment.labelling.report_html import (
-    Gallery,
-    Pictures,
+    goodness,
     make_pictures,
     report_html,
     score_header,
@@ -64,7 +64,7 @@ class PageResult:
 
     page: PageImage
     line: dict
-    pictures: Pictures
+    pictures: tuple[bytes, bytes]
     kind: str | None
     tally: Tally
     problem: str | None  # why its truth could not be had
@@ -92,7 +92,7 @@ def predict_pages(
                 report.add(str(page.path), str(result), result.trace)
                 continue
             results.add(result)
-            gallery.add(page.name, result.line, result.pictures)
+            gallery.add(page.name, goodness(result.line), result.pictures)
             if result.problem:
                 report.add(str(page.path), result.problem)
     finally:  # Ctrl-C leaves what is done

@@ -4,7 +4,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,21 @@ from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, ru
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
+from ecg_generator_with_train_src.common.html_report import Gallery, jpeg
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import flat_page, read_page
+from experiment.reading.read_page import PageReading, flat_page, read_page, without_filled
+from experiment.reading.readings_report import goodness, make_pictures, readings_report
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
 
-See = Callable[[np.ndarray], PageProbability]  # what a network says of an image (H, W, 3) uint8
+# What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
+See = Callable[[np.ndarray, float | None], PageProbability]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class DigitizeOptions:
     known: ReadingOptions  # what is known of all pages beforehand
     num_workers: int
     submission: Path | None = None  # the competition's table to write
+    corrections: dict[str, Correction] = field(default_factory=dict)  # what is told of single pages
+    strict: bool = False  # whether a page to check counts as one that was not read
+    fill_gaps: bool = True  # whether stretches without ink are drawn from other leads
+    made_by: dict = field(default_factory=dict)  # program and weights, for the JSON files
 
 
 @dataclass(frozen=True)
@@ -48,35 +56,102 @@ class SeenPage:
     fs_from: str
 
 
+@dataclass(frozen=True)
+class PageOutcome:
+    """What became of a page: its signals (samples, 12) in mV, None if it is unread; what its JSON says; pictures for
+    the report; the stack trace of a fault of the program."""
+
+    signal_mv: np.ndarray | None
+    about: dict
+    pictures: tuple[bytes, ...]
+    trace: str = ""
+
+
+class Readings:
+    """What was read so far, and the files that tell of all pages."""
+
+    def __init__(self, options: DigitizeOptions):
+        self.options = options
+        self.pages: dict[str, dict] = {}
+        self.signals: dict[str, np.ndarray | None] = {}
+        self.gallery = Gallery()
+        self.report = SkipReport(options.output_dir / "skipped.tsv")
+
+    def add(self, page: SeenPage, outcome: PageOutcome) -> None:
+        """Note one page, and say so if it could not be read."""
+        self.pages[page.name], self.signals[page.name] = outcome.about, outcome.signal_mv
+        self.gallery.add(page.name, goodness(outcome.about), outcome.pictures)
+        if outcome.signal_mv is None:
+            self.report.add(page.name, f"{page.path}: {outcome.about['reasons'][0]}", outcome.trace)
+        elif outcome.about["status"] == "check":
+            tqdm.write(f"check {page.name}: {'; '.join(outcome.about['reasons'])}", file=sys.stderr)
+
+    def write(self) -> None:
+        """report.html and skipped.tsv."""
+        self.report.write()
+        title = f"Readings in {self.options.output_dir}"
+        text = readings_report(title, self.pages, self.gallery.pictures())
+        write_text(self.options.output_dir / "report.html", text)
+
+    def count(self, status: str) -> int:
+        """How many pages have a status."""
+        return sum(about["status"] == status for about in self.pages.values())
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a page was not read, or is to be checked and the run is strict."""
+        doubtful = self.count("unread") + (self.count("check") if self.options.strict else 0)
+        return EXIT_SKIPPED if doubtful else EXIT_DONE
+
+
 def digitize_pages(see: See, options: DigitizeOptions, paths: list[Path], rates: SamplingRates) -> int:
     """Read all pages of some files and write what was found; returns the exit code."""
-    report = SkipReport(options.output_dir / "skipped.tsv")
-    signals: dict[str, np.ndarray] = {}
-    started = time.perf_counter()
+    readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
-    pages = seen_pages(see, paths, rates)
-    for page, outcome in run_batch(work, pages, num_workers=options.num_workers, description="digitize"):
-        if isinstance(outcome, InputError):  # its files could not be written
-            raise outcome
-        signals[page.name], problem = outcome
-        if problem:
-            why = str(problem).removeprefix(f"{page.path}: ")
-            report.add(page.name, f"{page.path}: {why}; a flat line is written", problem.trace)
-    report.write()
+    pages = seen_pages(see, paths, rates, options.corrections)
+    try:
+        outcomes = run_batch(work, pages, num_workers=options.num_workers, description="digitize")
+        for page, outcome in outcomes:
+            if isinstance(outcome, InputError):  # its files could not be written
+                raise outcome
+            readings.add(page, outcome)
+    finally:  # Ctrl-C leaves what is done
+        readings.write()
+    if not_met := sorted(options.corrections.keys() - readings.pages.keys()):
+        print(f"--corrections: no page is called {', '.join(not_met)}", file=sys.stderr)
     if options.submission:
-        write_table(options.submission, signals, rates)
-    seconds = time.perf_counter() - started
-    read = len(signals) - len(report.reasons.keys() & signals.keys())
-    speed = seconds / max(len(signals), 1)
+        _submit(options, readings, rates)
+    _print_summary(options, readings, time.perf_counter() - started)
+    return readings.exit_code
+
+
+def _submit(options: DigitizeOptions, readings: Readings, rates: SamplingRates) -> None:
+    """Write the competition's table, which needs a value for every page."""
+    flat = [name for name, signal_mv in readings.signals.items() if signal_mv is None]
+    signals = {
+        name: flat_page(readings.pages[name]["fs_hz"], options.known.layout)
+        if signal_mv is None
+        else signal_mv
+        for name, signal_mv in readings.signals.items()
+    }
+    write_table(options.submission, signals, rates)
+    if flat:
+        print(f"{options.submission}: a flat line stands for what was not read: {', '.join(sorted(flat))}")
+
+
+def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float) -> None:
+    sure, check, unread = (readings.count(status) for status in ("sure", "check", "unread"))
+    number = len(readings.pages)
     made = " and ".join(map(str, filter(None, (options.output_dir, options.submission))))
     print(
-        f"read {read} of {len(signals)} pages -> {made} in {seconds:.1f} s "
-        f"({speed:.2f} s a page, {options.num_workers} workers)"
+        f"read {sure + check} of {number} pages ({sure} sure, {check} to check, {unread} unread) -> {made} "
+        f"in {seconds:.1f} s ({seconds / max(number, 1):.2f} s a page, {options.num_workers} workers)"
     )
-    return EXIT_SKIPPED if report.reasons else EXIT_DONE
 
 
-def seen_pages(see: See, paths: list[Path], rates: SamplingRates) -> Iterator[SeenPage]:
+def seen_pages(
+    see: See, paths: list[Path], rates: SamplingRates, corrections: dict[str, Correction]
+) -> Iterator[SeenPage]:
     """The pages of all files as the network sees them."""
     for path in paths:
         for name, image in _pages_of(path):
@@ -86,7 +161,8 @@ def seen_pages(see: See, paths: list[Path], rates: SamplingRates) -> Iterator[Se
                     "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
                 )
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
-            seen = image if isinstance(image, InputError) else outcome_of(see, image)
+            look = functools.partial(see, rotation_deg=corrections.get(name, NO_CORRECTION).rotation_deg)
+            seen = image if isinstance(image, InputError) else outcome_of(look, image)
             yield SeenPage(path, name, seen, fs_hz, source)
 
 
@@ -98,22 +174,33 @@ def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
         yield path.stem, error
 
 
-def read_and_write(page: SeenPage, options: DigitizeOptions) -> tuple[np.ndarray, InputError | None]:
-    """Read one page and write its files: its signals (samples, 12) in mV, and why they are flat if they are."""
-    about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from}
-    output, problem = options.output_dir, None
-    read = functools.partial(read_page, fs_hz=page.fs_hz, options=options.known)
+def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
+    """Read one page and write its files. An unread page has no signals, nor any that an earlier run left."""
+    outcome, reading = _read(page, options)
+    table = options.output_dir / f"{page.name}.csv"
+    traces = options.output_dir / f"{page.name}_traces.png"
+    if reading is None:
+        table.unlink(missing_ok=True)
+        traces.unlink(missing_ok=True)
+    else:
+        write_bytes(traces, encode_rgb(picture(reading)))
+        write_text(table, signals_csv(outcome.signal_mv))
+    write_json(options.output_dir / f"{page.name}.json", outcome.about)
+    return outcome
+
+
+def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageReading | None]:
+    about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from, **options.made_by}
+    known = options.corrections.get(page.name, NO_CORRECTION).over(options.known)
+    read = functools.partial(read_page, fs_hz=page.fs_hz, options=known)
     reading = page.seen if isinstance(page.seen, InputError) else outcome_of(read, page.seen)
     if isinstance(reading, InputError):
-        problem, signal_mv = reading, flat_page(page.fs_hz, options.known.layout)
-        about |= {"read": False, "warnings": [f"{problem}; a flat line is written"]}
-        (output / f"{page.name}_traces.png").unlink(missing_ok=True)
-    else:
-        signal_mv = reading.signal_mv
-        about |= {"read": True, "px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
-        about["upright_chance"] = round(page.seen.upright_chance, 4)
-        about |= reading_summary(reading)
-        write_bytes(output / f"{page.name}_traces.png", encode_rgb(picture(reading)))
-    write_text(output / f"{page.name}.csv", signals_csv(signal_mv))
-    write_json(output / f"{page.name}.json", about)
-    return signal_mv, problem
+        why = str(reading).removeprefix(f"{page.path}: ")
+        seen = () if isinstance(page.seen, InputError) else page.seen.warnings
+        about |= {"status": "unread", "reasons": [why, *seen]}
+        pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
+        return PageOutcome(None, about, pictures, reading.trace), None
+    about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+    about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
+    signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)
+    return PageOutcome(signal_mv, about, make_pictures(reading)), reading

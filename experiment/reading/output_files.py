@@ -36,6 +36,8 @@ def reading_summary(reading: PageReading) -> dict:
         "lead_order": setup.lead_order,
         "paper_speed_mm_s": setup.paper_speed_mm_s,
         "gain_mm_mv": setup.gain_mm_mv,
+        "chest_gain_mm_mv": setup.chest_gain_mm_mv or setup.gain_mm_mv,
+        "told_by": {"paper_speed_mm_s": found.speed_from, "gain_mm_mv": found.gain_from},
         "calibration_pulse": setup.pulse,
         "rectified": {
             "width_px": reading.page.ink.shape[1],
@@ -59,8 +61,21 @@ def reading_summary(reading: PageReading) -> dict:
             }
             for lead in reading.leads
         ],
-        "warnings": list(reading.warnings),
+        "status": reading.verdict.status,
+        "reasons": list(reading.verdict.reasons),
+        "assumed": _assumed(reading),
+        "layout_certainty": round(found.certainty, 4),
     }
+
+
+def _assumed(reading: PageReading) -> dict[str, float]:
+    """What neither the page nor the user told."""
+    setup, found = reading.found.setup, reading.found
+    values = {
+        "paper_speed_mm_s": (found.speed_from, setup.paper_speed_mm_s),
+        "gain_mm_mv": (found.gain_from, setup.gain_mm_mv),
+    }
+    return {name: value for name, (told_by, value) in values.items() if told_by == "assumed"}
 
 
 def picture(reading: PageReading) -> np.ndarray:
@@ -71,13 +86,13 @@ def picture(reading: PageReading) -> np.ndarray:
     for lead in reading.leads:
         samples = lead.place.samples(reading.fs_hz)
         x_px = lead.place.x_px_of_s((samples.start + np.arange(len(lead.y_px))) / reading.fs_hz)
-        _draw(left, PICTURE_SCALE * x_px, PICTURE_SCALE * lead.y_px, TRACE_RGB)
-    return np.concatenate([left, _plot(reading.signal_mv, len(left))], axis=1)
+        draw_curve(left, PICTURE_SCALE * x_px, PICTURE_SCALE * lead.y_px, TRACE_RGB)
+    return np.concatenate([left, plot(reading.signal_mv, len(left))], axis=1)
 
 
-def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
+def plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
     """Plot the twelve leads in two columns, each over the whole time and around its median."""
-    plot = np.full((height_px, PLOT_WIDTH_PX, 3), 255, np.uint8)
+    canvas = np.full((height_px, PLOT_WIDTH_PX, 3), 255, np.uint8)
     rows = len(LEADS) // PLOT_COLUMNS
     box_w, box_h = PLOT_WIDTH_PX / PLOT_COLUMNS, height_px / rows
     for number, lead in enumerate(LEADS):
@@ -85,10 +100,10 @@ def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
         left, middle = column * box_w + 10, (row + 0.55) * box_h
         for second in range(int(RECORD_DURATION_S) + 1):
             x = round(left + second / RECORD_DURATION_S * (box_w - 20))
-            cv2.line(plot, (x, round(row * box_h + 4)), (x, round((row + 1) * box_h - 4)), GRID_RGB)
-        cv2.line(plot, (round(left), round(middle)), (round(left + box_w - 20), round(middle)), GRID_RGB)
+            cv2.line(canvas, (x, round(row * box_h + 4)), (x, round((row + 1) * box_h - 4)), GRID_RGB)
+        cv2.line(canvas, (round(left), round(middle)), (round(left + box_w - 20), round(middle)), GRID_RGB)
         cv2.putText(
-            plot,
+            canvas,
             lead,
             (round(left), round(row * box_h + 18)),
             cv2.FONT_HERSHEY_SIMPLEX,
@@ -102,11 +117,13 @@ def _plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
         if len(shown):
             x_px = left + shown / len(values) * (box_w - 20)
             y_px = middle - (values[shown] - np.median(values[shown])) / PLOT_MV * (box_h - 8)
-            _draw(plot, x_px, y_px, (0, 0, 0))
-    return plot
+            draw_curve(canvas, x_px, y_px, (0, 0, 0))
+    return canvas
 
 
-def _draw(image: np.ndarray, x_px: np.ndarray, y_px: np.ndarray, rgb: tuple[int, int, int]) -> None:
-    """Draw a thin curve through canvas points."""
+def draw_curve(
+    image: np.ndarray, x_px: np.ndarray, y_px: np.ndarray, rgb: tuple[int, int, int], thickness_px: int = 1
+) -> None:
+    """Draw a curve through canvas points."""
     points = np.rint((np.stack([x_px, y_px], axis=1) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
-    cv2.polylines(image, [points], False, rgb, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.polylines(image, [points], False, rgb, thickness_px, cv2.LINE_AA, SUBPIXEL_BITS)

@@ -1,15 +1,15 @@
 """What is printed on a page beside its traces: names of leads, and the scale that they are drawn at."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
-import numpy as np
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.paper_field import PaperField
 
 
 @dataclass(frozen=True)
 class PrintedName:
-    """A lead's name, its centre in canvas pixels of the rectified page."""
+    """A lead's name, its centre in canvas pixels of the page that it was read on."""
 
     lead: str  # in the usual spelling, such as aVR, -aVR or V3R
     x_px: float
@@ -19,7 +19,7 @@ class PrintedName:
 
 @dataclass(frozen=True)
 class PrintedScale:
-    """A paper speed or a gain, such as 25 mm/s, its centre in canvas pixels of the rectified page."""
+    """A paper speed or a gain, such as 25 mm/s, its centre in canvas pixels of the page that it was read on."""
 
     quantity: Literal["mm/s", "mm/mV"]
     value: float
@@ -38,6 +38,14 @@ class PrintedText:
 
 
 NO_TEXT = PrintedText((), ())
-ReadText = Callable[
-    [np.ndarray], PrintedText
-]  # reads a rectified page, (H, W, 3) uint8, PX_PER_MM pixels a mm
+Word = TypeVar("Word", PrintedName, PrintedScale)
+
+
+def laid_flat(text: PrintedText, field: PaperField, left_mm: float, top_mm: float) -> PrintedText:
+    """The words at their places on the rectified page whose upper left corner is at (left_mm, top_mm) of the paper."""
+
+    def moved(word: Word) -> Word:
+        u_mm, v_mm = field.paper_of_image(word.x_px, word.y_px)
+        return replace(word, x_px=float(u_mm - left_mm) * PX_PER_MM, y_px=float(v_mm - top_mm) * PX_PER_MM)
+
+    return PrintedText(tuple(map(moved, text.names)), tuple(map(moved, text.scales)))

@@ -7,25 +7,21 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, LEAD_ORDERS, Layout, PageSetup
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.doubt import DOUBTFUL_MISFIT, Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
 from experiment.reading.paper_field import PaperField, fit_paper
-from experiment.reading.printed_text import NO_TEXT, ReadText
+from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
-MUCH_FILLED_S = (
-    0.5  # more filled-in time than this, over all traces, is reported; separators alone hide 0.3 s
-)
-MIN_CONFIDENCE = 0.5  # a lead whose ink has a lower mean probability is reported
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
 CERTAINLY_UPRIGHT = (
     0.99  # above this chance, leads that do not fit together have another reason than the way up
 )
-DOUBTFUL_MISFIT = 0.2  # a page may be upside down if its limb leads leave more than this share of their power
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,11 @@ class PageReading:
     found: FoundLayout
     page: RectifiedPage
     field: PaperField
-    warnings: tuple[str, ...]
+    verdict: Verdict
 
 
-def read_page(
-    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None = None
-) -> PageReading:
-    """Read a page at `fs_hz`; `read_text` reads its print.
+def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+    """Read a page at `fs_hz`.
 
     A page that may stand upside down is read both ways, and the one with limb leads that fit together better is taken;
     so is one whose limb leads do not fit together as it stands, unless its print leaves no doubt. Raises InputError,
@@ -64,28 +58,32 @@ def read_page(
     ('3x4+II', (5000, 12), True)
     """
     if seen.may_be_upside_down:
-        return _better_of_both_ways(seen, fs_hz, options, read_text)
-    reading = _read_as_it_stands(seen, fs_hz, options, read_text)
+        return _better_of_both_ways(seen, fs_hz, options)
+    reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
     if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
-        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options, read_text)
+        turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
     except InputError:
         return reading
     in_order = turned.found.setup.lead_order == (options.lead_order or "standard")
     if not in_order or _misfit(turned.leads) > misfit / 2:
         return reading
-    return replace(turned, warnings=(*turned.warnings, TURNED))
+    return replace(turned, verdict=Verdict("check", (*turned.verdict.reasons, TURNED)))
 
 
-def _better_of_both_ways(
-    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None
-) -> PageReading:
+def _misfit(leads: Sequence[LeadSignal]) -> float:
+    """How badly the limb leads fit together; 1 where that cannot be told."""
+    misfit = limb_misfit_of(leads)
+    return 1.0 if misfit is None else misfit
+
+
+def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
     readings, problems = [], []
     for way in (seen, seen.upside_down()):
         try:
-            readings.append(_read_as_it_stands(way, fs_hz, options, read_text))
+            readings.append(_read_as_it_stands(way, fs_hz, options))
         except InputError as error:
             problems.append(error)
     if not readings:
@@ -93,10 +91,8 @@ def _better_of_both_ways(
     return min(readings, key=lambda reading: _misfit(reading.leads))
 
 
-def _read_as_it_stands(
-    seen: PageProbability, fs_hz: float, options: ReadingOptions, read_text: ReadText | None
-) -> PageReading:
-    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options, read_text)
+def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
+    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options)
 
 
 def read_with_field(
@@ -104,7 +100,6 @@ def read_with_field(
     field: PaperField | None,
     fs_hz: float,
     options: ReadingOptions,
-    read_text: ReadText | None = None,
 ) -> PageReading:
     """Read a page, the way up it stands, whose paper lies where `field` says. Raises InputError, naming no file, for no
     field or if no layout is found."""
@@ -116,10 +111,10 @@ def read_with_field(
             "it: nothing can be measured"
         )
     page = rectify(seen.probability, seen.image, field)
-    found = find_layout(page, options, read_text(page.image) if read_text else NO_TEXT)
+    found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
     leads = read_leads(page.ink, found, fs_hz)
-    warnings = (*seen.warnings, *found.warnings, *found.doubts, *_doubts(leads))
-    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, warnings)
+    verdict = verdict_of(seen, found, leads)
+    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, verdict)
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
@@ -127,34 +122,6 @@ def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
     setup = PageSetup(layout=layout) if layout else DEFAULT_SETUP
     shown = setup.shown(fs_hz, round(RECORD_DURATION_S * fs_hz))
     return np.where(shown, 0.0, np.nan)
-
-
-def _misfit(leads: Sequence[LeadSignal]) -> float:
-    """Mean square of what Einthoven's and Goldberger's relations leave of the limb leads that stand at one time,
-    against the leads' own; 1 where no three of them do."""
-    limb = {lead.place.lead: lead for lead in leads if lead.place.lead in LEAD_ORDERS["standard"][:6]}
-    relations = (
-        {"I": 1, "III": 1, "II": -1},
-        {"aVR": 1, "aVL": 1, "aVF": 1},
-        {"aVL": 1, "aVR": -1, "I": -1.5},
-    )
-    left = power = 0.0
-    for relation in relations:
-        if not relation.keys() <= limb.keys() or len({limb[name].place.start_s for name in relation}) > 1:
-            continue
-        signals = [factor * limb[name].signal_mv for name, factor in relation.items()]
-        length = min(map(len, signals))
-        changes = [np.diff(signal[:length]) for signal in signals]
-        left += float(np.square(sum(changes)).mean())
-        power += float(sum(np.square(change).mean() for change in changes))
-    return left / power if power else 1.0
-
-
-def _doubts(leads: list[LeadSignal]) -> list[str]:
-    faint = [lead.place.label for lead in leads if lead.confidence < MIN_CONFIDENCE]
-    filled = sum(stop - start for lead in leads for start, stop in lead.gaps_s)
-    doubts = [f"little of lead {', '.join(faint)} was found"] if faint else []
-    return [*doubts, f"{filled:.2f} s of the traces were filled in"] if filled > MUCH_FILLED_S else doubts
 
 
 def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
@@ -173,3 +140,17 @@ def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
         write = ~filled_in | np.isnan(column)
         column[write] = lead.signal_mv[: len(column)][write]
     return signal_mv
+
+
+def without_filled(reading: PageReading) -> np.ndarray:
+    """The signals (samples, 12) of a reading without what was drawn from other leads: NaN there."""
+    return put_together([_with_gaps(lead, reading.fs_hz) for lead in reading.leads], reading.fs_hz)
+
+
+def _with_gaps(lead: LeadSignal, fs_hz: float) -> LeadSignal:
+    first = lead.place.samples(fs_hz).start
+    time_s = (first + np.arange(len(lead.signal_mv))) / fs_hz
+    signal_mv = lead.signal_mv.copy()
+    for start, stop in lead.gaps_s:
+        signal_mv[(time_s >= start) & (time_s <= stop)] = np.nan
+    return replace(lead, signal_mv=signal_mv)

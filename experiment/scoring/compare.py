@@ -52,7 +52,7 @@ def was_read(about: Path) -> bool:
         said = json.loads(about.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return True
-    return not isinstance(said, dict) or said.get("read", True) is not False
+    return not isinstance(said, dict) or said.get("status") != "unread"
 
 
 def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:

@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.config import check_config
@@ -46,37 +46,28 @@ def digitize(*arguments):
     return run_here("experiment/digitize.py", *arguments)
 
 
-def test_pages_that_cannot_be_read_become_flat_lines(pages, blind, tmp_path):
+def test_an_unread_page_leaves_its_reason_and_no_signals(pages, blind, tmp_path):
     (pages / "9.png").write_bytes(b"no image")
-    out = tmp_path / "readings"
-    result = digitize(
-        *(
-            "--images",
-            pages,
-            "--checkpoint",
-            blind,
-            "--output-dir",
-            out,
-            "--submission",
-            tmp_path / "s.parquet",
-        ),
-    )
+    out, table = tmp_path / "readings", tmp_path / "s.parquet"
+    out.mkdir()
+    (out / "7-0001.csv").write_text("what an earlier run read")
+    result = digitize("--images", pages, "--checkpoint", blind, "--output-dir", out, "--submission", table)
     assert result.returncode == 1, result.stderr
     for name in ("7-0001", "8-0003", "9"):
         assert f"skipped {name}: " in result.stderr
     assert "9: no train.csv tells its sampling rate; 500 Hz (assumed)" in result.stderr
-    assert "read 0 of 3 pages" in result.stdout
+    assert "read 0 of 3 pages (0 sure, 0 to check, 3 unread)" in result.stdout
+    assert f"{table}: a flat line stands for what was not read: 7-0001, 8-0003, 9" in result.stdout
+    assert not list(out.glob("*.csv"))
     for name, fs_hz in (("7-0001", 250), ("8-0003", 512), ("9", 500)):
-        table = pd.read_csv(out / f"{name}.csv")
-        assert list(table.columns) == list(LEADS)
-        assert len(table) == 10 * fs_hz
-        assert (table["II"] == 0).all()
-        assert table["V6"].notna().sum() == 2.5 * fs_hz
         about = json.loads((out / f"{name}.json").read_text())
-        assert about["fs_hz"] == fs_hz
-        assert not about["read"]
-    submitted = read_submission(tmp_path / "s.parquet")
+        assert (about["fs_hz"], about["status"]) == (fs_hz, "unread")
+        assert about["reasons"][0] in result.stderr
+        assert about["weights_sha256"] == sha256_of(blind.read_bytes())
+        assert f"<h2>{name}: unread</h2>" in (out / "report.html").read_text()
+    submitted = read_submission(table)
     assert set(submitted) == {"7", "8", "9"}
+    assert (submitted["8"][:, :1280] == 0).all()
     assert np.isfinite(submitted["8"]).sum(axis=1).tolist() == [1280, 5120, *[1280] * 10]
 
 

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image
 
-from experiment.labelling.report_html import Gallery, make_pictures, report_html
+from ecg_generator_with_train_src.common.html_report import Gallery
+from experiment.labelling.report_html import goodness, make_pictures, report_html
 from experiment.scoring.page_scores import score_labels
 from experiment.scoring.page_truth import PageTruth
 
@@ -47,7 +48,7 @@ def report_of(lines: list[dict], kinds: dict | None = None, size: int = 30) -> s
     gallery = Gallery(size)
     image = np.full((1500, 2000, 3), 200, np.uint8)
     for line in lines:
-        gallery.add(line["name"], line, make_pictures(image, image))
+        gallery.add(line["name"], goodness(line), make_pictures(image, image))
     return report_html("Report", lines, kinds or {}, gallery.pictures(), {"c.png": "not a readable image"})
 
 

@@ -229,16 +229,16 @@ def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fi
 def test_a_page_whose_limb_leads_do_not_fit_is_turned_over():
     upright = page_of(PageSetup())
     expected = read_page(upright, FS_HZ, ReadingOptions())
-    assert TURNED not in expected.warnings
+    assert TURNED not in expected.verdict.reasons
     taken_for_upright = replace(upright.upside_down(), upright_chance=0.9)
     reading = read_page(taken_for_upright, FS_HZ, ReadingOptions())
     assert np.array_equal(reading.signal_mv, expected.signal_mv, equal_nan=True)
-    assert TURNED in reading.warnings
+    assert TURNED in reading.verdict.reasons
 
 
 def test_a_page_that_certainly_stands_upright_is_not_turned_over():
     over = replace(page_of(PageSetup()).upside_down(), upright_chance=1.0)
-    assert TURNED not in read_page(over, FS_HZ, ReadingOptions()).warnings
+    assert TURNED not in read_page(over, FS_HZ, ReadingOptions()).verdict.reasons
 
 
 def test_cabrera_order_is_told_by_the_limb_leads():

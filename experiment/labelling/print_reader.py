@@ -1,0 +1,130 @@
+"""Read lead names, paper speed and gain on a page with PrintNet, and tell by them which way up the page stands."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import max_pool2d, pad
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from ecg_generator_with_train_src.page.print_crops import PRINTED_NAMES, PRINTED_WORDS
+from experiment.backend.backend import Backend
+from experiment.labelling.page_probability import PageProbability, input_of_upright
+from experiment.labelling.predictor import UNSURE_OF_UP, Predictor
+from experiment.network.checkpoints import read_safetensors
+from experiment.network.print_net import STRIDE, PrintNet
+from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
+
+SHIPPED_READER = Path(__file__).resolve().parents[2] / "runs/pretrained/print_net.safetensors"
+LEAST = 0.35  # a word is read from this probability on
+PEAK_CELLS = 5  # a centre is the hottest cell of a square of this side
+APART_MM = {"name": 2.5, "scale": 6.0}  # of two words that are nearer, the likelier is read
+SAME_BOTH_WAYS = {"I", "II", "III"}  # these names stand on their heads as they stand on their feet
+ENOUGH_NAMES = (
+    3  # so many other names, and twice as many as the other way up, tell which way up a page stands
+)
+CERTAIN = 0.995
+
+
+class PrintReader:
+    """PrintNet on its device. Call it with a page as the network sees it: (H, W, 3) uint8, PX_PER_MM pixels a mm."""
+
+    def __init__(self, model: PrintNet, backend: Backend):
+        self.model, self.backend = backend.prepare(model.eval()), backend
+
+    def __call__(self, image: np.ndarray) -> PrintedText:
+        """All words on the page, in its canvas coordinates."""
+        return text_of(self._heat(image))
+
+    @torch.inference_mode()
+    def _heat(self, image: np.ndarray) -> np.ndarray:
+        """Probabilities (words, rows, columns), STRIDE pixels a cell."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        height, width = image.shape[:2]
+        pixels = pad(pixels.float(), (0, -width % STRIDE, 0, -height % STRIDE), value=255.0)
+        pixels = self.backend.upload({"image": pixels})["image"]
+        with self.backend.autocast():
+            logits = self.model(pixels)
+        self.backend.step()
+        return torch.sigmoid(logits.float())[0].cpu().numpy()
+
+
+def load_print_reader(backend: Backend, path: Path = SHIPPED_READER) -> PrintReader:
+    """The reader with the weights of a file. Raises InputError if it is missing, damaged or none of PrintNet."""
+    tensors, _ = read_safetensors(path)
+    model = PrintNet()
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise InputError(f"{path}: its tensors do not fit the network that reads print") from error
+    return PrintReader(model, backend)
+
+
+def text_of(heat: np.ndarray) -> PrintedText:
+    """The words at the peaks of their maps (words, rows, columns); of words at one place, the likeliest."""
+    maps = torch.from_numpy(heat)
+    peaks = (max_pool2d(maps, PEAK_CELLS, stride=1, padding=PEAK_CELLS // 2) == maps) & (maps > LEAST)
+    found = sorted(((float(heat[at]), *at) for at in map(tuple, peaks.nonzero().tolist())), reverse=True)
+    kept: list[tuple[float, int, float, float]] = []
+    for probability, word, row, column in found:
+        x_px, y_px = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+        apart_px = APART_MM[_kind(word)] * PX_PER_MM
+        if all(
+            np.hypot(x_px - x, y_px - y) > apart_px or _kind(word) != _kind(other) for _, other, x, y in kept
+        ):
+            kept.append((probability, word, x_px, y_px))
+    names, scales = [], []
+    for probability, word, x_px, y_px in kept:
+        if _kind(word) == "name":
+            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
+        else:
+            value, quantity = PRINTED_WORDS[word].split()
+            scales.append(PrintedScale(quantity, float(value), x_px, y_px, probability))
+    return PrintedText(tuple(names), tuple(scales))
+
+
+def _kind(word: int) -> str:
+    return "name" if word < len(PRINTED_NAMES) else "scale"
+
+
+def with_print(page: PageProbability, read: PrintReader) -> PageProbability:
+    """The page with its print; turned over if its names can be read the other way up alone."""
+    text = read(page.image)
+    if _telling(text) >= ENOUGH_NAMES:
+        return _certain(replace(page, text=text))
+    over = page.upside_down()
+    text_over = read(over.image)
+    if _telling(text_over) >= max(ENOUGH_NAMES, 2 * _telling(text)):
+        return _certain(replace(over, text=text_over))
+    return replace(page, text=text, text_over=text_over)
+
+
+def _telling(text: PrintedText) -> int:
+    return sum(name.lead not in SAME_BOTH_WAYS for name in text.names)
+
+
+def _certain(page: PageProbability) -> PageProbability:
+    warnings = tuple(warning for warning in page.warnings if warning != UNSURE_OF_UP)
+    return replace(page, upright_chance=max(page.upright_chance, CERTAIN), warnings=warnings)
+
+
+def as_turned(
+    predictor: Predictor, read: PrintReader, image: np.ndarray, px_per_mm: float | None, rotation_deg: float
+) -> PageProbability:
+    """The page of an image (H, W, 3) uint8 in which it is told to be turned clockwise by about so many degrees."""
+    turns = round(rotation_deg / 90) % 4
+    page = predictor.page_probability(np.ascontiguousarray(np.rot90(image, turns)), px_per_mm)
+    if page.quarter_turns == 2:
+        page = page.upside_down()
+    back = input_of_upright(page.input_shape, image.shape[:2], turns)
+    page = replace(
+        page,
+        to_input=back @ page.to_input,
+        input_shape=image.shape[:2],
+        quarter_turns=(page.quarter_turns + turns) % 4,
+        rotation_deg=(page.rotation_deg + 90 * turns + 180) % 360 - 180,
+        text=read(page.image),
+    )
+    return _certain(page)

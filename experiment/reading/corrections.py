@@ -1,0 +1,93 @@
+"""What a person says of pages that were read wrongly: a table, and how a page is read as told."""
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.layouts import LEAD_ORDERS, parse_layout
+from experiment.reading.find_layout import ReadingOptions
+
+COLUMNS = ("page", "layout", "lead_order", "rotation_deg", "paper_speed_mm_s", "gain_mm_mv", "time_zero_px")
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is told of one page. `rotation_deg` is how far the page is turned clockwise in its image."""
+
+    told: ReadingOptions
+    rotation_deg: float | None = None
+
+    def over(self, known: ReadingOptions) -> ReadingOptions:
+        """What is known of all pages, with what is told of this one in its place."""
+        own = {name: value for name, value in vars(self.told).items() if value is not None}
+        return replace(known, **own)
+
+
+NO_CORRECTION = Correction(ReadingOptions())
+
+
+def read_corrections(path: Path) -> dict[str, Correction]:
+    """The corrections of a table (COLUMNS, of which all but `page` may be missing or empty), by the page's name.
+
+    Raises InputError that names the file, and the line at fault.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            header = [name.strip() for name in rows.fieldnames or ()]
+            unknown = [name for name in header if name not in COLUMNS]
+            if "page" not in header or unknown:
+                raise InputError(
+                    f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(header)}"
+                )
+            rows.fieldnames = header
+            found = [_correction(row, f"{path}, line {rows.line_num}") for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: is no table of corrections ({error})") from error
+    return dict(found)
+
+
+def correction_line(page: str, about: dict) -> str:
+    """The line of such a table that tells what was found on a page, to be changed where it is wrong."""
+    rectified = about.get("rectified", {})
+    values = {"page": page, **about, "time_zero_px": rectified.get("time_zero_x_px", "")}
+    return ",".join(_cell(values.get(name, "")) for name in COLUMNS)
+
+
+def _cell(value) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f'"{text}"' if "," in text else text
+
+
+def _correction(row: dict[str, str | None], where: str) -> tuple[str, Correction]:
+    cells = {name: (value or "").strip() for name, value in row.items() if name in COLUMNS}
+    if not cells.get("page"):
+        raise InputError(f"{where}: names no page")
+    order = cells.get("lead_order") or None
+    if order and order not in LEAD_ORDERS:
+        raise InputError(f"{where}: lead_order {order}: expected {' or '.join(LEAD_ORDERS)}")
+    try:
+        layout = parse_layout(cells["layout"]) if cells.get("layout") else None
+    except InputError as error:
+        raise InputError(f"{where}: layout {error}") from error
+    told = ReadingOptions(
+        layout=layout,
+        lead_order=order,
+        paper_speed_mm_s=_number(cells, "paper_speed_mm_s", where, positive=True),
+        gain_mm_mv=_number(cells, "gain_mm_mv", where, positive=True),
+        time_zero_px=_number(cells, "time_zero_px", where),
+    )
+    return cells["page"], Correction(told, _number(cells, "rotation_deg", where))
+
+
+def _number(cells: dict[str, str], name: str, where: str, positive: bool = False) -> float | None:
+    if not cells.get(name):
+        return None
+    try:
+        value = float(cells[name])
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < 1e6 or (positive and value <= 0):
+        raise InputError(f"{where}: {name} {cells[name]}: expected a {'positive ' * positive}number")
+    return value

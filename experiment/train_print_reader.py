@@ -1,0 +1,57 @@
+"""python experiment/train_print_reader.py --csv-root RECORDS --output WEIGHTS
+
+Train the small network that reads lead names, paper speed and gain on pages, on pictures that are drawn as they are
+needed over traces of the records. An interrupted training continues. One CPU core takes about half an hour.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ecg_generator_with_train_src.common.command_line import (
+    add_seed,
+    available_cores,
+    make_parser,
+    positive_float,
+    positive_int,
+    run,
+)
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.records import find_records, read_record
+
+MOST_RECORDS = 200  # traces of so many records are varied enough
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train the network; returns the exit code."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--csv-root", type=Path, required=True, help="records whose traces stand beside the print"
+    )
+    parser.add_argument("--fs-hz", type=positive_float, default=500.0, help="sampling rate of the records")
+    parser.add_argument("--output", type=Path, required=True, help="the weights to write, .safetensors")
+    parser.add_argument("--steps", type=positive_int, default=4000, help="steps of training in all")
+    parser.add_argument("--batch-size", type=positive_int, default=16, help="pictures a step")
+    parser.add_argument("--lr", type=positive_float, default=2e-3, help="highest learning rate")
+    add_seed(parser)
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(available_cores())
+    from experiment.training.print_training import PrintTraining, train_print_net
+
+    options = PrintTraining(
+        arguments.output, arguments.steps, arguments.batch_size, arguments.lr, arguments.seed
+    )
+    signals_mv = [
+        np.nan_to_num(read_record(path, arguments.fs_hz).signal_mv)
+        for path in [*find_records(arguments.csv_root).values()][:MOST_RECORDS]
+    ]
+    if not signals_mv:
+        raise InputError(f"{arguments.csv_root}: holds no records")
+    train_print_net(signals_mv, arguments.fs_hz, options)
+    print(f"weights of {arguments.steps} steps -> {arguments.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
