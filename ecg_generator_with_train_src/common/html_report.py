@@ -106,7 +106,7 @@ def _left(cell: str) -> str:
     return " class='text'" if " " in cell and not cell[0].isdigit() else ""
 
 
-def side_by_side(pictures: Iterable[bytes], captions: Iterable[str]) -> str:
+def pictures_in_a_row(pictures: Iterable[bytes], captions: Iterable[str]) -> str:
     """JPEG files beside each other, inside the file."""
     shown = (
         f"<img loading='lazy' alt='{caption}' src='data:image/jpeg;base64,{base64.b64encode(picture).decode()}'>"

@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.common.html_report import (
     heading,
     jpeg,
     paragraph,
-    side_by_side,
+    pictures_in_a_row,
     table,
 )
 
@@ -105,7 +105,7 @@ def _cards(lines: list[dict], pictures: dict[str, tuple[bytes, ...]]) -> Iterato
         yield heading(line["name"])
         yield paragraph(_facts(line))
         yield from (paragraph(warning, warning=True) for warning in line["warnings"])
-        yield side_by_side(pictures[line["name"]], ("page", "overlay"))
+        yield pictures_in_a_row(pictures[line["name"]], ("page", "overlay"))
 
 
 def _facts(line: dict) -> str:

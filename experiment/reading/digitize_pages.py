@@ -23,7 +23,7 @@ from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
 from experiment.reading.read_page import PageReading, flat_page, read_page, without_filled
-from experiment.reading.readings_report import goodness, make_pictures, readings_report
+from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
 
@@ -80,7 +80,7 @@ class Readings:
     def add(self, page: SeenPage, outcome: PageOutcome) -> None:
         """Note one page, and say so if it could not be read."""
         self.pages[page.name], self.signals[page.name] = outcome.about, outcome.signal_mv
-        self.gallery.add(page.name, goodness(outcome.about), outcome.pictures)
+        self.gallery.add(page.name, sureness(outcome.about), outcome.pictures)
         if outcome.signal_mv is None:
             self.report.add(page.name, f"{page.path}: {outcome.about['reasons'][0]}", outcome.trace)
         elif outcome.about["status"] == "check":
@@ -203,4 +203,4 @@ def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageRe
     about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
     about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
     signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)
-    return PageOutcome(signal_mv, about, make_pictures(reading)), reading
+    return PageOutcome(signal_mv, about, reading_pictures(reading)), reading

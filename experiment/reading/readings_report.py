@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.common.html_report import (
     heading,
     jpeg,
     paragraph,
-    side_by_side,
+    pictures_in_a_row,
     table,
     to_copy,
 )
@@ -25,13 +25,13 @@ CAPTIONS = ("the page with the traces that were read", "the leads")
 TRACE_PX = 2
 
 
-def goodness(about: dict) -> float:
+def sureness(about: dict) -> float:
     """The value that pages are sorted by: their status, then the confidence of their faintest lead."""
     faintest = min((lead["confidence"] for lead in about.get("leads", ())), default=0.0)
     return STATUSES.index(about["status"]) + faintest
 
 
-def make_pictures(reading: PageReading) -> tuple[bytes, bytes]:
+def reading_pictures(reading: PageReading) -> tuple[bytes, bytes]:
     """The page with the traces over it, and a plot of the leads, as JPEG files."""
     return jpeg(with_traces(reading)), jpeg(plot(reading.signal_mv, PLOT_HEIGHT_PX))
 
@@ -51,7 +51,7 @@ def with_traces(reading: PageReading) -> np.ndarray:
 
 def readings_report(title: str, pages: dict[str, dict], pictures: dict[str, tuple[bytes, ...]]) -> str:
     """The report on pages by name, from what their JSON files say and the pictures of some of them."""
-    order = sorted(pages, key=lambda name: goodness(pages[name]))
+    order = sorted(pages, key=lambda name: sureness(pages[name]))
     counts = [f"{sum(page['status'] == status for page in pages.values())} {status}" for status in STATUSES]
     parts = [
         paragraph(f"{len(pages)} pages: {', '.join(counts)}. Doubtful pages come first."),
@@ -82,4 +82,4 @@ def _card(name: str, about: dict, pictures: tuple[bytes, ...]) -> Iterator[str]:
     yield from (paragraph(reason, warning=True) for reason in about["reasons"])
     yield to_copy(correction_line(name, about))
     if pictures:
-        yield side_by_side(pictures, CAPTIONS)
+        yield pictures_in_a_row(pictures, CAPTIONS)

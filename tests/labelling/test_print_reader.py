@@ -1,0 +1,114 @@
+"""Print is read where it stands, and tells which way up a page stands."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from ecg_generator_with_train_src.page.print_crops import PRINTED_WORDS
+from experiment.backend.backend import LaunchOptions
+from experiment.backend.launch import launch
+from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.predictor import UNSURE_OF_UP
+from experiment.labelling.print_reader import CERTAIN, load_print_reader, text_of, with_print
+from experiment.network.print_net import STRIDE
+from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
+
+NAMES = ("aVR", "V1", "V4", "aVL", "V2", "V5", "aVF", "V3", "V6")
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped reader on the CPU."""
+    readers = []
+
+    def keep(backend) -> int:
+        readers.append(load_print_reader(backend))
+        return 0
+
+    launch(LaunchOptions("cpu", "fp32"), keep)
+    return readers[0]
+
+
+def page_with_names(scale: str = "") -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
+    """A page of 120 x 190 mm with a red grid and nine names, and where these stand."""
+    image = np.full((round(120 * PX_PER_MM), round(190 * PX_PER_MM), 3), 250, np.uint8)
+    for mm in range(0, 190, 5):
+        image[:, round(mm * PX_PER_MM)] = image[round(min(mm, 115) * PX_PER_MM)] = (250, 150, 150)
+    places = {}
+    for number, name in enumerate(NAMES):
+        x, y = 120 + 480 * (number % 3), 150 + 280 * (number // 3)
+        cv2.putText(image, name, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (20, 20, 20), 2, cv2.LINE_AA)
+        (width, height), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.9, 2)
+        places[name] = (x + width / 2, y - height / 2)
+    cv2.putText(image, scale, (500, 900), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 20), 2, cv2.LINE_AA)
+    return image, places
+
+
+def heat_with(*peaks: tuple[str, int, int, float]) -> np.ndarray:
+    heat = np.zeros((len(PRINTED_WORDS), 40, 60), np.float32)
+    for word, row, column, probability in peaks:
+        heat[PRINTED_WORDS.index(word), row, column] = probability
+    return heat
+
+
+def test_a_word_stands_at_the_peak_of_its_map():
+    text = text_of(heat_with(("aVL", 10, 20, 0.9), ("50 mm/s", 30, 40, 0.8)))
+    (name,), (scale,) = text.names, text.scales
+    assert (name.lead, name.x_px, name.y_px) == ("aVL", 20.5 * STRIDE, 10.5 * STRIDE)
+    assert name.probability == pytest.approx(0.9)
+    assert (scale.quantity, scale.value, scale.of) == ("mm/s", 50.0, "all")
+
+
+def test_of_words_at_one_place_the_likeliest_is_read_and_faint_ones_are_not():
+    text = text_of(heat_with(("III", 10, 20, 0.9), ("II", 10, 21, 0.6), ("V1", 30, 50, 0.3)))
+    assert [name.lead for name in text.names] == ["III"]
+
+
+def test_the_shipped_network_reads_names_and_scale_at_their_places(shipped):
+    image, places = page_with_names("25 mm/s 10 mm/mV")
+    text = shipped(image)
+    found = {name.lead: (name.x_px, name.y_px) for name in text.names}
+    right = [
+        name for name in NAMES if name in found and np.hypot(*np.subtract(found[name], places[name])) < 8
+    ]
+    assert len(right) >= 8
+    assert len(found.keys() - places.keys()) <= 1
+    assert {(scale.quantity, scale.value) for scale in text.scales} <= {("mm/s", 25.0), ("mm/mV", 10.0)}
+
+
+def test_it_reads_nothing_on_an_empty_page(shipped):
+    assert shipped(np.full((300, 401, 3), 250, np.uint8)) == NO_TEXT
+
+
+def page_of(image: np.ndarray) -> PageProbability:
+    planes = np.zeros((3, *image.shape[:2]), np.float32)
+    warnings = (UNSURE_OF_UP,)
+    return PageProbability(planes, image, np.eye(3), image.shape[:2], PX_PER_MM, 0, 0.0, 1.0, warnings, 0.6)
+
+
+def test_names_tell_which_way_up_a_page_stands(shipped):
+    image, _ = page_with_names()
+    upright = with_print(page_of(image), shipped)
+    over = with_print(page_of(np.ascontiguousarray(image[::-1, ::-1])), shipped)
+    assert np.array_equal(over.image, image)
+    assert over.rotation_deg == -180 and upright.rotation_deg == 0
+    assert min(over.upright_chance, upright.upright_chance) >= CERTAIN
+    assert over.warnings == upright.warnings == ()
+    assert [name.lead for name in over.text.names] == [name.lead for name in upright.text.names]
+
+
+def test_names_that_read_the_same_both_ways_do_not_tell():
+    text = PrintedText(tuple(PrintedName(lead, 50, 50, 0.9) for lead in ("I", "II", "III", "V1")), ())
+    page = with_print(page_of(np.zeros((80, 80, 3), np.uint8)), lambda image: text)
+    assert (page.upright_chance, page.warnings, page.text) == (0.6, (UNSURE_OF_UP,), text)
+
+
+def test_a_file_of_other_weights_is_refused(tmp_path, shipped):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="do not fit the network that reads print"):
+        load_print_reader(shipped.backend, tmp_path / "other.safetensors")

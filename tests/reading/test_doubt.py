@@ -1,0 +1,64 @@
+"""A reading is sure only if nothing speaks against it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.page.layouts import PageSetup
+from experiment.labelling.page_probability import PageProbability
+from experiment.reading.doubt import limb_misfit_of, verdict_of
+from experiment.reading.find_layout import FoundLayout
+from experiment.reading.read_leads import LeadSignal
+
+SEEN = PageProbability(np.zeros((3, 8, 8), np.float32), None, np.eye(3), (8, 8), 7.9, 0, 0.0, 1.0, ())
+SETUP = PageSetup()
+PLACES = SETUP.placements(SETUP.page_on(SETUP.paper()))
+FOUND = FoundLayout(SETUP, PLACES, np.zeros(4), 0.0, 0.0, 1.0, ())
+TIME = np.arange(250) / 100.0
+LIMB = {"I": np.sin(9 * TIME), "II": np.sin(9 * TIME) + np.cos(5 * TIME)}
+LIMB["III"] = LIMB["II"] - LIMB["I"]
+
+
+def lead(name: str, signal_mv: np.ndarray, confidence: float = 0.9, gaps_s: tuple = ()) -> LeadSignal:
+    place = next(place for place in PLACES if place.lead == name)
+    return LeadSignal(place, signal_mv, signal_mv, confidence, gaps_s)
+
+
+def test_nothing_against_it_is_sure():
+    verdict = verdict_of(SEEN, FOUND, [lead(name, signal) for name, signal in LIMB.items()])
+    assert (verdict.status, verdict.reasons) == ("sure", ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "found", "leads", "said"),
+    [
+        (replace(SEEN, warnings=("no grid found",)), FOUND, [], "no grid found"),
+        (SEEN, replace(FOUND, warnings=("rows are short",)), [], "rows are short"),
+        (SEEN, replace(FOUND, doubts=("it may be 6x2",)), [], "it may be 6x2"),
+        (SEEN, FOUND, [lead("V1", TIME, confidence=0.3)], "little of lead V1 was found"),
+        (
+            SEEN,
+            FOUND,
+            [lead("V1", TIME, gaps_s=((0.1, 0.4), (0.5, 0.9)))],
+            "0.70 s of the traces have no ink",
+        ),
+        (
+            SEEN,
+            FOUND,
+            [lead(name, -LIMB[name] if name == "I" else LIMB[name]) for name in LIMB],
+            "do not fit together",
+        ),
+    ],
+)
+def test_whatever_speaks_against_it_is_a_reason_to_check(seen, found, leads, said):
+    verdict = verdict_of(seen, found, leads)
+    assert verdict.status == "check"
+    assert len(verdict.reasons) == 1 and said in verdict.reasons[0]
+
+
+def test_limb_leads_that_obey_einthoven_leave_nothing():
+    assert limb_misfit_of([lead(name, signal) for name, signal in LIMB.items()]) == pytest.approx(
+        0, abs=1e-12
+    )
+    assert limb_misfit_of([lead("I", LIMB["I"]), lead("V1", TIME)]) is None
