@@ -32,7 +32,10 @@ def test_ink_is_where_a_word_is_said_to_stand(monkeypatch):
     for seed in range(60):
         crop = draw_print_crop(RNG(seed), SIGNALS_MV, 500.0)
         rows, columns = np.nonzero(crop.image.min(axis=2) < 200)
-        for _, x, y in crop.words:
+        whole = (
+            len(rows) and min(rows.min(), columns.min()) > 2 and max(rows.max(), columns.max()) < CROP_PX - 3
+        )
+        for _, x, y in crop.words if whole else ():
             middle = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
             np.testing.assert_allclose((y, x), middle, atol=4)
             found += 1
