@@ -31,7 +31,7 @@ def test_ink_is_where_a_word_is_said_to_stand(monkeypatch):
     found = 0
     for seed in range(60):
         crop = draw_print_crop(RNG(seed), SIGNALS_MV, 500.0)
-        rows, columns = np.nonzero(crop.image.min(axis=2) < 200)
+        rows, columns = np.nonzero(crop.image.min(axis=2) < 240)
         whole = (
             len(rows) and min(rows.min(), columns.min()) > 2 and max(rows.max(), columns.max()) < CROP_PX - 3
         )
