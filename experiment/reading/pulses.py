@@ -19,14 +19,14 @@ SEARCH_MM = 30.0
 OVERLAP_MM = (
     1.5  # a pulse may reach this far into the rows: its last corner is often drawn as part of the trace
 )
-CLEAR = (
-    0.4  # how dark the faintest of a pulse's three lines must be against the traces, if most rows have one
-)
-CLEAR_ALONE = 0.6  # the same for a page on which fewer rows have one
+CLEAR = 0.24  # how dark a pulse's faintest line must be against the traces, if most rows have one
+CLEAR_ALONE = 0.5  # the same for a page on which fewer rows have one
+OUTSTANDING = 1.4  # and how many times as dark as that of the clearest box of another height
+LETTER_MM = 6.0  # letters are lower; of boxes as low as they are, most rows must have one that is so dark:
+CLEAR_LETTERS = 0.45
 SHIFT_PX = 24  # pulses may stand this far above or below their row's zero line
 CORNER_PX = 4  # corners are rounded by the pen: this much of a side is not looked at
 BESIDE_PX = 5  # a line is compared with the paper this far on either side
-UNUSUAL = 0.15  # what a speed or gain that is not the usual one must be clearer by
 
 
 # Widths at 25 mm/s, of which 5 mm is the usual one, though machines also draw 2 to 4 mm; and at 50 mm/s
@@ -59,13 +59,10 @@ def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
                 sizes = [(width_mm * PX_PER_MM, PULSE_MV * gain * PX_PER_MM) for width_mm in widths_mm]
                 clearness = max(boxes.clearness(*size) for size in sizes)
                 found.append(FoundPulse(side, speed, gain, clearness))
-    clearest = max(found, key=_worth)
-    return clearest if _worth(clearest) > CLEAR else NO_PULSE
-
-
-def _worth(pulse: FoundPulse) -> float:
-    unusual = (pulse.paper_speed_mm_s != SPEEDS_MM_S[0]) + (pulse.gain_mm_mv != GAINS_MM_MV[0])
-    return pulse.clearness - UNUSUAL * unusual
+    clearest = max(found, key=lambda pulse: pulse.clearness)
+    rivals = [pulse.clearness for pulse in found if pulse.gain_mm_mv != clearest.gain_mm_mv]
+    stands_out = clearest.clearness > max(CLEAR, OUTSTANDING * max(rivals, default=0.0))
+    return clearest if stands_out else NO_PULSE
 
 
 class Boxes:
@@ -88,10 +85,15 @@ class Boxes:
         if not rows:
             return 0.0
         common = np.median(np.stack([maximum_filter1d(row, 2 * BESIDE_PX) for row in rows]), axis=0).max()
-        if len(rows) > 1 and common > CLEAR:
+        letters = height < LETTER_MM * PX_PER_MM
+        if len(rows) > 1 and common > (CLEAR_LETTERS if letters else CLEAR):
             return float(common)
         alone = max(row.max() for row in rows)
-        return float(alone) if alone > CLEAR_ALONE else 0.0
+        return float(alone) if alone > CLEAR_ALONE and not letters else 0.0
+
+    def _mean_upright(self, top: int, bottom: int) -> np.ndarray:
+        """How dark a line up and down is in each column, on average from one height to the other."""
+        return (self.upright[bottom] - self.upright[top]) / (bottom - top)
 
     def _rows(self, width: int, height: int) -> Iterator[np.ndarray]:
         """For each row, how clear a box is whose left side stands in each column."""
@@ -104,15 +106,15 @@ class Boxes:
                 top = base - height
                 if top < 2 or base + 2 * CORNER_PX >= len(self.upright):
                     continue
-                side = (self.upright[base - CORNER_PX] - self.upright[top + CORNER_PX]) / (
-                    height - 2 * CORNER_PX
-                )
-                side = maximum_filter1d(side, 3)
-                below = (self.upright[base + 2 * CORNER_PX] - self.upright[base + CORNER_PX]) / CORNER_PX
+                middle, ends = base - height // 2, (top + CORNER_PX, base - CORNER_PX)
+                halves = [self._mean_upright(ends[0], middle), self._mean_upright(middle, ends[1])]
+                side = maximum_filter1d(np.minimum(*halves), 3)
+                below = self._mean_upright(base + CORNER_PX, base + 2 * CORNER_PX)
+                below = maximum_filter1d(below, 3)
                 going_on = np.minimum(below[:-width], below[width:])  # the lower part of a higher box
-                ends = self.level[top - 2 : top + 3]
+                level = self.level[top - 2 : top + 3]
                 roof = (
-                    ends[:, width - CORNER_PX :][:, : size - width] - ends[:, CORNER_PX:][:, : size - width]
+                    level[:, width - CORNER_PX :][:, : size - width] - level[:, CORNER_PX:][:, : size - width]
                 )
                 roof = roof.max(axis=0) / (width - 2 * CORNER_PX)
                 lines = np.minimum(np.minimum(side[:-width], side[width:]), roof)
