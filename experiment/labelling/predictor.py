@@ -22,12 +22,14 @@ from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
 from experiment.labelling.page_probability import PageProbability, input_of_upright
+from experiment.labelling.polarity import is_negative
 from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.model import GridWaveNet, scale_for_network
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
 FLIPS = ((), (3,), (2,), (2, 3))  # axes of a batch (N, C, T, T) to flip, for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
+INVERTED = "light lines on dark paper: the page was read as a negative"
 UNSURE_OF_UP = "unsure which way up the page stands"
 ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
     0
@@ -72,7 +74,7 @@ class Predictor:
     def predict(self, image: np.ndarray, px_per_mm: float | None = None) -> Prediction:
         """The labels of an RGB image (H, W, 3) uint8; scale and orientation as page_probability finds them."""
         page = self.page_probability(image, px_per_mm)
-        return Prediction(labels_of(page, image), page)
+        return Prediction(labels_of(page, 255 - image if INVERTED in page.warnings else image), page)
 
     def page_probability(self, image: np.ndarray, px_per_mm: float | None = None) -> PageProbability:
         """Class probabilities of the page in an RGB image (H, W, 3) uint8.
@@ -80,6 +82,8 @@ class Predictor:
         `px_per_mm` is the image's scale if it is known; else it is found from the grid.
         """
         height, width = image.shape[:2]
+        negative = is_negative(image)
+        image = 255 - image if negative else image
         scale = page_scale(image, px_per_mm)
         straight = _straight_at_network_scale(image, scale)
         seen, probability, turns = self._across(straight)
@@ -94,7 +98,7 @@ class Predictor:
             quarter_turns=turns,
             rotation_deg=(90 * turns + scale.slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
-            warnings=scale.warnings,
+            warnings=(*scale.warnings, *((INVERTED,) if negative else ())),
         )
         return _upright(page)
 

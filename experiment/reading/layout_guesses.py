@@ -122,15 +122,12 @@ def _names_of_rows(evidence: Evidence, number: int) -> list[str]:
     best: list[str] = []
     reach_px = 30 * PX_PER_MM
     for above in (True, False):
-        labels, weight = [UNKNOWN_LEAD] * number, np.zeros(number)
-        for name in evidence.text.names:
+        labels = [UNKNOWN_LEAD] * number
+        for name in sorted(evidence.text.names, key=lambda name: -name.probability):
             row = evidence.row_beside(name, above)
-            if (
-                row is not None
-                and abs(name.x_px - evidence.start_px) < reach_px
-                and name.probability > weight[row]
-            ):
-                labels[row], weight[row] = name.lead, name.probability
+            near = abs(name.x_px - evidence.start_px) < reach_px
+            if near and row is not None and labels[row] == UNKNOWN_LEAD and name.lead not in labels:
+                labels[row] = name.lead
         if sum(label != UNKNOWN_LEAD for label in labels) > sum(label != UNKNOWN_LEAD for label in best):
             best = labels
     return best

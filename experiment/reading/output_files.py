@@ -56,10 +56,11 @@ def reading_summary(reading: PageReading) -> dict:
                 "row": lead.place.row,
                 "start_s": lead.place.start_s,
                 "end_s": lead.place.end_s,
-                "confidence": round(lead.confidence, 4),
+                "confidence": round(confidence, 4),
+                "ink_probability": round(lead.confidence, 4),
                 "filled_in_s": [list(gap) for gap in lead.gaps_s],
             }
-            for lead in reading.leads
+            for lead, confidence in zip(reading.leads, reading.verdict.confidences, strict=True)
         ],
         "status": reading.verdict.status,
         "reasons": list(reading.verdict.reasons),

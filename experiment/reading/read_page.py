@@ -70,7 +70,11 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
     in_order = turned.found.setup.lead_order == (options.lead_order or "standard")
     if not in_order or _misfit(turned.leads) > misfit / 2:
         return reading
-    return replace(turned, verdict=Verdict("check", (*turned.verdict.reasons, TURNED)))
+    return replace(turned, verdict=_also(turned.verdict, TURNED))
+
+
+def _also(verdict: Verdict, reason: str) -> Verdict:
+    return replace(verdict, status="check", reasons=(*verdict.reasons, reason))
 
 
 def _misfit(leads: Sequence[LeadSignal]) -> float:
@@ -113,7 +117,7 @@ def read_with_field(
     page = rectify(seen.probability, seen.image, field)
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
     leads = read_leads(page.ink, found, fs_hz)
-    verdict = verdict_of(seen, found, leads)
+    verdict = verdict_of(seen, found, leads, field.residual_mm)
     return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, verdict)
 
 

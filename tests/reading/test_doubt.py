@@ -26,7 +26,7 @@ def lead(name: str, signal_mv: np.ndarray, confidence: float = 0.9, gaps_s: tupl
 
 
 def test_nothing_against_it_is_sure():
-    verdict = verdict_of(SEEN, FOUND, [lead(name, signal) for name, signal in LIMB.items()])
+    verdict = verdict_of(SEEN, FOUND, [lead(name, signal) for name, signal in LIMB.items()], 0.02)
     assert (verdict.status, verdict.reasons) == ("sure", ())
 
 
@@ -36,12 +36,12 @@ def test_nothing_against_it_is_sure():
         (replace(SEEN, warnings=("no grid found",)), FOUND, [], "no grid found"),
         (SEEN, replace(FOUND, warnings=("rows are short",)), [], "rows are short"),
         (SEEN, replace(FOUND, doubts=("it may be 6x2",)), [], "it may be 6x2"),
-        (SEEN, FOUND, [lead("V1", TIME, confidence=0.3)], "little of lead V1 was found"),
+        (SEEN, FOUND, [lead("V1", TIME, confidence=0.4)], "lead V1 is uncertain"),
         (
             SEEN,
             FOUND,
             [lead("V1", TIME, gaps_s=((0.1, 0.4), (0.5, 0.9)))],
-            "0.70 s of the traces have no ink",
+            "much of lead V1 has no ink",
         ),
         (
             SEEN,
@@ -52,7 +52,7 @@ def test_nothing_against_it_is_sure():
     ],
 )
 def test_whatever_speaks_against_it_is_a_reason_to_check(seen, found, leads, said):
-    verdict = verdict_of(seen, found, leads)
+    verdict = verdict_of(seen, found, leads, 0.02)
     assert verdict.status == "check"
     assert len(verdict.reasons) == 1 and said in verdict.reasons[0]
 
@@ -62,3 +62,14 @@ def test_limb_leads_that_obey_einthoven_leave_nothing():
         0, abs=1e-12
     )
     assert limb_misfit_of([lead("I", LIMB["I"]), lead("V1", TIME)]) is None
+
+
+def test_less_ink_more_filled_in_and_bent_paper_make_a_lead_less_certain():
+    def confidence(ink: float, gaps_s: tuple = (), residual_mm: float = 0.025) -> float:
+        return verdict_of(SEEN, FOUND, [lead("V1", TIME, ink, gaps_s)], residual_mm).confidences[0]
+
+    assert confidence(0.85) > 0.95
+    assert confidence(0.85) > confidence(0.75) > confidence(0.55)
+    assert confidence(0.75) > confidence(0.75, ((5.0, 5.4),))
+    assert confidence(0.75) > confidence(0.75, residual_mm=0.05)
+    assert confidence(0.45) < 0.5
