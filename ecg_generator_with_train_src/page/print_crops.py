@@ -27,7 +27,7 @@ PRINTED_SCALES = (
 PRINTED_WORDS = (*PRINTED_NAMES, *PRINTED_SCALES)
 
 WORDS_PER_CROP = (2, 8)
-KINDS, KIND_CHANCES = ("name", "scale", "other"), (0.5, 0.15, 0.35)
+KINDS, KIND_CHANCES = ("name", "scale", "other"), (0.4, 0.35, 0.25)
 SIZES_PX = (12.0, 42.0)  # of a font
 SPACING = (0.0, 0.5)  # between letters, in parts of the font's size, of the words that are spaced
 STRETCH = (0.65, 1.2)

@@ -40,6 +40,7 @@ LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its
 LENGTH_TOLERANCE_MM = 4.0
 LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
+DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so that both its ends are seen
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
 SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
 CLEAR_BARS = 0.4
@@ -47,6 +48,7 @@ DISTANCE_COST = 0.02  # what each millimetre from there costs, in clearness of t
 LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
+DOUBTFUL_WITHOUT_NAMES = 0.97  # the same if no lead names were read
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
 
@@ -136,7 +138,7 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     best, *others = guesses(evidence, known.lead_order)
     certainty = 1 / (1 + sum(math.exp(max(other.odds - best.odds, -50.0)) for other in others))
     doubts = []
-    if certainty < DOUBTFUL:
+    if certainty < (DOUBTFUL if evidence.text.names else DOUBTFUL_WITHOUT_NAMES):
         doubts.append(
             f"the layout may be {_in_words(others[0])} instead of {_in_words(best)}; --layout says which it is"
         )
@@ -229,7 +231,8 @@ def _between_bars(
     candidates = np.concatenate([seen, lines])
     scores = np.array([max(_bars_at(bars, at, length_px, number) for number in columns) for at in candidates])
     away_mm = np.abs(candidates[:, None] - seen).min(axis=1) / PX_PER_MM
-    scores -= DISTANCE_COST * away_mm
+    whole = abs(seen[1] - seen[0]) < TIME_ZERO_MM * PX_PER_MM
+    scores -= (DISTANCE_COST_OF_WHOLE if whole else DISTANCE_COST) * away_mm
     return float(candidates[scores.argmax()]) if scores.max() > CLEAR_BARS else None
 
 

@@ -190,7 +190,8 @@ _SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
 
 
 def _same_lead(label: str, name: str) -> bool:
-    return label.lower() == name.lower()
+    """Whether a name is that of a place; a sign before it is easily overlooked."""
+    return label.removeprefix("-").lower() == name.removeprefix("-").lower()
 
 
 def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:

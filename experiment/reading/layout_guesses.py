@@ -1,5 +1,6 @@
 """The layouts that a page with so many rows may have, and the one that the evidence on it speaks for."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def guesses(evidence: Evidence, order: LeadOrder | None = None) -> list[Guess]:
     number = len(evidence.rows.zero_y_px)
     orders = [order] if order else list(LEAD_ORDERS)
     found = [guess for each in orders for guess in _blocks(evidence, number, each)]
-    found += _rows(evidence, number)
+    found += _rows(evidence, number, [rows_of(guess) for guess in found])
     return sorted(found, key=lambda guess: -guess.odds)
 
 
@@ -100,17 +101,35 @@ def _blocks(evidence: Evidence, number: int, order: LeadOrder) -> list[Guess]:
     return found
 
 
-def _rows(evidence: Evidence, number: int) -> list[Guess]:
+def _rows(evidence: Evidence, number: int, known: list[list[tuple[str, ...]]]) -> list[Guess]:
     """Pages of one lead a row: the usual ones, that which the names beside the rows say, and one without names."""
     usual = {parse_layout(words): odds for words, odds in USUAL_ROWS.items()}
     usual[_of_rows([UNKNOWN_LEAD] * number)] = ROWS_UNKNOWN
-    if names := _names_of_rows(evidence, number):
-        usual.setdefault(_of_rows(names), ROWS_AS_PRINTED)
+    named = _of_rows(_names_of_rows(evidence, number) or [UNKNOWN_LEAD] * number)
+    known = [
+        *known,
+        *(layout.leads_of_rows("standard") for layout in usual if UNKNOWN_LEAD not in layout.row_leads),
+    ]
+    if not any(_agree(named.leads_of_rows("standard"), rows) for rows in known):
+        usual.setdefault(named, ROWS_AS_PRINTED)
     return [
         Guess(layout, "standard", odds + evidence.of(layout, "standard"))
         for layout, odds in usual.items()
         if layout.rows == number
     ]
+
+
+def rows_of(guess: Guess) -> list[tuple[str, ...]]:
+    """The leads of every row of a guess."""
+    return guess.layout.leads_of_rows(guess.lead_order)
+
+
+def _agree(some: list[tuple[str, ...]], others: list[tuple[str, ...]]) -> bool:
+    """Whether rows are the same but for leads that are not known, and for signs."""
+    if [len(row) for row in some] != [len(row) for row in others]:
+        return False
+    pairs = zip(itertools.chain(*some), itertools.chain(*others), strict=True)
+    return all(UNKNOWN_LEAD in pair or pair[0].lstrip("-") == pair[1].lstrip("-") for pair in pairs)
 
 
 def _of_rows(labels: Sequence[str]) -> Layout:

@@ -27,6 +27,7 @@ LIMB_LEADS = {
     "aVF": (-0.5, 1.0),
 }
 LEAST_MM = 0.15  # deviations below this are noise
+LEAST_POWER = 6.0  # traces that have less power than this many times the noise say nothing
 
 
 def row_traces(rows: Rows) -> np.ndarray:
@@ -109,6 +110,8 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float | None:
     if pair is None:
         return None
     floor = pair.size * LEAST_MM**2 / 2
+    if np.square(pair).sum() < LEAST_POWER * floor:
+        return None
     return float((np.square(pair[0] - pair[1]).sum() + floor) / (np.square(pair).sum() + floor))
 
 
