@@ -205,7 +205,8 @@ def separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
     """For each column how much darker a bar across the zero line is than what is beside it."""
     reach = int(SEPARATOR_MM * PX_PER_MM)
     top = max(int(zero_y_px) - reach, 0)
-    band = page.darkness[top : top + 2 * reach] * (1 - page.ink[top : top + 2 * reach])
+    rows = slice(top, top + 2 * reach)
+    band = page.darkness[rows] * (1 - page.ink[rows]) * (1 - page.grid[rows])
     band = np.minimum(band, page.darkness_of_ink)
     level = np.percentile(band, 30, axis=0)  # dark over most of its height
     bar = uniform_filter1d(level, 3)

@@ -127,7 +127,9 @@ def test_a_page_cut_off_on_the_right_keeps_what_is_left():
     page = flattened(PageSetup())
     whole = find_layout(page)
     cut_px = round(whole.start_x_px + 200 * PX_PER_MM)
-    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    cut = replace(
+        page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px], grid=page.grid[:, :cut_px]
+    )
     found = find_layout(cut)
     assert found.setup.layout.name == "3x4+II"
     assert found.start_x_px == pytest.approx(whole.start_x_px, abs=0.5)
@@ -143,7 +145,9 @@ def test_leads_that_a_cut_took_away_are_left_out_and_named():
     page = flattened(PageSetup())
     whole = find_layout(page)
     cut_px = round(whole.start_x_px + 150 * PX_PER_MM)
-    cut = replace(page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px])
+    cut = replace(
+        page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px], grid=page.grid[:, :cut_px]
+    )
     found = find_layout(cut, ReadingOptions(layout=LAYOUTS["3x4+II"]))
     assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
     assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
