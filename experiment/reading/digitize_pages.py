@@ -130,8 +130,9 @@ def _submit(options: DigitizeOptions, readings: Readings, rates: SamplingRates) 
     flat = [name for name, signal_mv in readings.signals.items() if signal_mv is None]
     signals = {}
     for name, signal_mv in readings.signals.items():
-        level_mv = flat_page(readings.pages[name]["fs_hz"], options.known.layout)
-        signals[name] = level_mv if signal_mv is None else _whole(signal_mv, level_mv)
+        fs_hz = readings.pages[name]["fs_hz"]
+        read_mv = flat_page(fs_hz, options.known.layout) if signal_mv is None else signal_mv
+        signals[name] = _whole(read_mv, flat_page(fs_hz, None))
     write_table(options.submission, signals, rates)
     if flat:
         print(f"{options.submission}: a flat line stands for what was not read: {', '.join(sorted(flat))}")
