@@ -178,9 +178,9 @@ def test_an_unread_page_counts_as_nothing_and_an_absent_lead_as_flat(tmp_path, t
     readings = tmp_path / "readings"
     write_csv(readings / "17-0001.csv", with_noise(SHOWN_MV, 0.02))
     (readings / "17-0001.json").write_text('{"read": true}')
-    (readings / "17-0003.json").write_text('{"read": false}')  # no CSV
+    (readings / "17-0003.json").write_text('{"status": "unread"}')  # no CSV
     write_csv(readings / "17-0005.csv", SHOWN_MV * 0)
-    (readings / "17-0005.json").write_text('{"read": false}')
+    (readings / "17-0005.json").write_text('{"status": "unread"}')
     write_csv(readings / "17-0009.csv", SHOWN_MV.assign(V6=np.nan))
     result = score(readings, truth_root, "--out", tmp_path / "scores.csv")
     power = np.nansum(SHOWN_MV.to_numpy() ** 2)
