@@ -7,7 +7,8 @@ which shows the doubtful pages first. A page is sure, to check, or unread: then 
 """
 
 import argparse
-from dataclasses import dataclass
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from experiment.labelling.network_flags import (
 )
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
-from experiment.reading.corrections import read_corrections
+from experiment.reading.corrections import check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
@@ -49,12 +50,16 @@ def main(argv: list[str] | None = None) -> int:
     """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
     arguments = _parse(argv)
     paths = find_images(arguments.images)
+    corrections = read_corrections(arguments.corrections) if arguments.corrections else {}
+    check_pages(corrections, {path.stem for path in paths})
     rates = read_rates(arguments.fs_hz, arguments.train_csv, arguments.test_csv)
     if arguments.submission:
         check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
-    return launch(options, see_and_read, network, _work(arguments, network, len(paths)), paths, rates)
+    work = replace(_work(arguments, network, len(paths)), corrections=corrections)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done stays, as with Ctrl-C
+    return launch(options, see_and_read, network, work, paths, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -96,6 +101,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError(
             f"--submission {arguments.submission}: expected a name that ends in .csv or .parquet"
         )
+    if arguments.submission and arguments.gaps == "empty":
+        raise InputError("--submission needs every value: leave out --gaps empty")
     return arguments
 
 
@@ -112,7 +119,6 @@ def _work(arguments: argparse.Namespace, network: "Network", num_files: int) -> 
         known=known,
         num_workers=workers,
         submission=arguments.submission,
-        corrections=read_corrections(arguments.corrections) if arguments.corrections else {},
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
         made_by={

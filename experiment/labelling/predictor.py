@@ -76,17 +76,20 @@ class Predictor:
         page = self.page_probability(image, px_per_mm)
         return Prediction(labels_of(page, 255 - image if INVERTED in page.warnings else image), page)
 
-    def page_probability(self, image: np.ndarray, px_per_mm: float | None = None) -> PageProbability:
+    def page_probability(
+        self, image: np.ndarray, px_per_mm: float | None = None, stands_upright: bool = False
+    ) -> PageProbability:
         """Class probabilities of the page in an RGB image (H, W, 3) uint8.
 
-        `px_per_mm` is the image's scale if it is known; else it is found from the grid.
+        `px_per_mm` is the image's scale if it is known; else it is found from the grid. A page of which it is known
+        that it stands upright, but for its slant, is not turned.
         """
         height, width = image.shape[:2]
         negative = is_negative(image)
         image = 255 - image if negative else image
         scale = page_scale(image, px_per_mm)
         straight = _straight_at_network_scale(image, scale)
-        seen, probability, turns = self._across(straight)
+        seen, probability, turns = self._across(straight, stands_upright)
         to_input = input_of_upright(_scaled_shape(image, scale.pitch_px), (height, width), 0)
         to_straight = input_of_upright(seen.shape[:2], straight.image.shape[:2], turns)
         page = PageProbability(
@@ -100,12 +103,12 @@ class Predictor:
             confidence=_confidence(probability),
             warnings=(*scale.warnings, *((INVERTED,) if negative else ())),
         )
-        return _upright(page)
+        return _upright(page, stands_upright)
 
-    def _across(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
+    def _across(self, page: Straight, stands_upright: bool) -> tuple[np.ndarray, np.ndarray, int]:
         """The page with its traces running across, its probabilities, and the quarter turns taken."""
         probability = self._probability(page.image, page.inside)
-        if not runs_down(
+        if stands_upright or not runs_down(
             probability[WAVEFORM]
         ):  # what is found on a page that lies down is good enough to tell, but no more
             return page.image, probability, 0
@@ -133,10 +136,12 @@ class Predictor:
             return (total / len(self.flips)).cpu().numpy()
 
 
-def _upright(page: PageProbability) -> PageProbability:
+def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:
     """A page whose traces run across, the right way up."""
     if not (page.probability[WAVEFORM] >= 0.5).any():
         return replace(page, warnings=(*page.warnings, "no waveform found"))
+    if stands_upright:
+        return page
     chance = 1 - upside_down(page.image, page.probability, turned=page.quarter_turns > 0)
     page = replace(page, upright_chance=chance)
     page = page.upside_down() if chance < 0.5 else page

@@ -115,15 +115,14 @@ def as_turned(
 ) -> PageProbability:
     """The page of an image (H, W, 3) uint8 in which it is told to be turned clockwise by about so many degrees."""
     turns = round(rotation_deg / 90) % 4
-    page = predictor.page_probability(np.ascontiguousarray(np.rot90(image, turns)), px_per_mm)
-    if page.quarter_turns == 2:
-        page = page.upside_down()
+    turned = np.ascontiguousarray(np.rot90(image, turns))
+    page = predictor.page_probability(turned, px_per_mm, stands_upright=True)
     back = input_of_upright(page.input_shape, image.shape[:2], turns)
     page = replace(
         page,
         to_input=back @ page.to_input,
         input_shape=image.shape[:2],
-        quarter_turns=(page.quarter_turns + turns) % 4,
+        quarter_turns=turns,
         rotation_deg=(page.rotation_deg + 90 * turns + 180) % 360 - 180,
         text=read(page.image),
     )

@@ -1,7 +1,9 @@
 """What a person says of pages that were read wrongly: a table, and how a page is read as told."""
 
 import csv
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
@@ -17,6 +19,7 @@ class Correction:
 
     told: ReadingOptions
     rotation_deg: float | None = None
+    where: str = field(default="", compare=False)  # file and line that tell it
 
     def over(self, known: ReadingOptions) -> ReadingOptions:
         """What is known of all pages, with what is told of this one in its place."""
@@ -42,10 +45,28 @@ def read_corrections(path: Path) -> dict[str, Correction]:
                     f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(header)}"
                 )
             rows.fieldnames = header
-            found = [_correction(row, f"{path}, line {rows.line_num}") for row in rows]
+            found: dict[str, Correction] = {}
+            for row in rows:
+                page, correction = _correction(row, f"{path}, line {rows.line_num}")
+                if page in found:
+                    raise InputError(
+                        f"{correction.where}: {page} stands above already; keep one of its lines"
+                    )
+                found[page] = correction
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: is no table of corrections ({error})") from error
-    return dict(found)
+    return found
+
+
+def check_pages(corrections: dict[str, Correction], stems: Collection[str]) -> None:
+    """Raise InputError that names file and line if a correction is of no page of the files with these stems."""
+    for page, correction in corrections.items():
+        several = re.fullmatch(r"(.+)-p\d+", page)
+        if page not in stems and not (several and several[1] in stems):
+            raise InputError(
+                f"{correction.where}: no image is called {page}; pages have their files' names without the ending, "
+                "and those of a PDF -p1 and so on after it"
+            )
 
 
 def correction_line(page: str, about: dict) -> str:
@@ -78,7 +99,7 @@ def _correction(row: dict[str, str | None], where: str) -> tuple[str, Correction
         gain_mm_mv=_number(cells, "gain_mm_mv", where, positive=True),
         time_zero_px=_number(cells, "time_zero_px", where),
     )
-    return cells["page"], Correction(told, _number(cells, "rotation_deg", where))
+    return cells["page"], Correction(told, _number(cells, "rotation_deg", where), where)
 
 
 def _number(cells: dict[str, str], name: str, where: str, positive: bool = False) -> float | None:

@@ -128,15 +128,19 @@ def digitize_pages(see: See, options: DigitizeOptions, paths: list[Path], rates:
 def _submit(options: DigitizeOptions, readings: Readings, rates: SamplingRates) -> None:
     """Write the competition's table, which needs a value for every page."""
     flat = [name for name, signal_mv in readings.signals.items() if signal_mv is None]
-    signals = {
-        name: flat_page(readings.pages[name]["fs_hz"], options.known.layout)
-        if signal_mv is None
-        else signal_mv
-        for name, signal_mv in readings.signals.items()
-    }
+    signals = {}
+    for name, signal_mv in readings.signals.items():
+        fs_hz = readings.pages[name]["fs_hz"]
+        read_mv = flat_page(fs_hz, options.known.layout) if signal_mv is None else signal_mv
+        signals[name] = _whole(read_mv, flat_page(fs_hz, None))
     write_table(options.submission, signals, rates)
     if flat:
         print(f"{options.submission}: a flat line stands for what was not read: {', '.join(sorted(flat))}")
+
+
+def _whole(signal_mv: np.ndarray, level_mv: np.ndarray) -> np.ndarray:
+    """Signals (samples, 12) with a flat line for each lead that the page does not show."""
+    return np.where(np.isfinite(signal_mv).any(axis=0), signal_mv, level_mv)
 
 
 def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float) -> None:
@@ -202,5 +206,7 @@ def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageRe
         return PageOutcome(None, about, pictures, reading.trace), None
     about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
     about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
+    if page.fs_from == "assumed":
+        about["assumed"] = {**about["assumed"], "fs_hz": page.fs_hz}
     signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)
     return PageOutcome(signal_mv, about, reading_pictures(reading)), reading

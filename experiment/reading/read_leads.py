@@ -63,7 +63,7 @@ def read_leads(
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
     tracks = tracks or _track(ink, found, pen_px)
-    places = found.placements
+    places = [_on_page(place, ink.shape[1]) for place in found.placements]
     nodes = [_nodes(place, fs_hz) for place in places]
     starts = [_start(tracks[place.row], node) for place, node in zip(places, nodes, strict=True)]
     if found.setup.pulse == "left":
@@ -78,6 +78,17 @@ def read_leads(
         for place, node, y_px in zip(places, nodes, heights, strict=True)
     ]
     return _without_gaps(leads, tracks, found, fs_hz)
+
+
+def _on_page(place: Placement, width_px: int) -> Placement:
+    """The part of a place that is on the page: nothing is known of the rest, so it is left out."""
+    first_s, last_s = (float(place.s_of_x_px(np.float64(x_px))) for x_px in (0, width_px))
+    start_s, end_s = max(place.start_s, first_s), min(place.end_s, last_s)
+    if end_s <= start_s:
+        raise InputError(
+            "a lead would lie beyond the page's edge: the start of the rows was not found rightly"
+        )
+    return replace(place, start_s=start_s, end_s=end_s, x0_px=float(place.x_px_of_s(np.float64(start_s))))
 
 
 def _without_gaps(

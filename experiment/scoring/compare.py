@@ -1,7 +1,7 @@
 """Compare signals that were read from pages with the records that the pages show.
 
 Nothing counts as missing. A page that was not read (digitize.py says so in the JSON beside its signals) counts as a
-ratio of 0 and as 0 dB, and a lead without any value as a flat line.
+ratio of 0 and as 0 dB; a lead without any value, and a stretch that a reading left out, as a flat line.
 """
 
 import functools
@@ -86,8 +86,8 @@ def read_truth(path: Path) -> np.ndarray:
 def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageScore:
     """Compare the signals of the file `path` with the truth; both are (12, samples) over the record's 10 s.
 
-    A lead without any value counts as a flat line. Raises InputError that names the file if the number of samples
-    differs, or if a lead lacks some of the values that its truth has.
+    What a lead lacks of the values that its truth has counts as 0 mV. Raises InputError that names the file if the
+    number of samples differs, or if a value is infinite.
     """
     if truth_mv.shape != predicted_mv.shape:
         wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
@@ -98,11 +98,10 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
     wanted = np.isfinite(truth_mv)
     if (wanted.mean(axis=1) > 0.5).all():  # this is a full record, and the page may show only a part of it
         wanted &= shown_part(path, predicted_mv)
-    absent = ~np.isfinite(predicted_mv).any(axis=1)
-    predicted_mv = np.where(absent[:, None], 0.0, predicted_mv)
-    for lead, missing in zip(LEADS, wanted & ~np.isfinite(predicted_mv), strict=True):
-        if missing.any():
-            raise InputError(f"{path}: lead {lead}, row {int(np.argmax(missing)) + 1}: no finite value")
+    for lead, infinite in zip(LEADS, np.isinf(predicted_mv), strict=True):
+        if infinite.any():
+            raise InputError(f"{path}: lead {lead}, row {int(np.argmax(infinite)) + 1}: no finite value")
+    predicted_mv = np.nan_to_num(predicted_mv)
     fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
     return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
 

@@ -4,7 +4,7 @@ import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.reading.corrections import COLUMNS, correction_line, read_corrections
+from experiment.reading.corrections import COLUMNS, check_pages, correction_line, read_corrections
 from experiment.reading.find_layout import ReadingOptions
 
 
@@ -48,6 +48,7 @@ def test_the_line_of_a_reading_tells_the_same_reading(tmp_path):
         ("page,time_zero_px\na,left\n", "line 2: time_zero_px left: expected a number"),
         ("page,lead_order\na,usual\n", "line 2: lead_order usual: expected standard or cabrera"),
         ("page,layout\n,3x4\n", "line 2: names no page"),
+        ("page,gain_mm_mv\na,5\na,10\n", "line 3: a stands above already"),
     ],
 )
 def test_bad_tables_are_refused_with_file_and_line(tmp_path, text, said):
@@ -59,3 +60,12 @@ def test_bad_tables_are_refused_with_file_and_line(tmp_path, text, said):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv: is no table of corrections"):
         read_corrections(tmp_path / "none.csv")
+
+
+def test_a_correction_of_no_page_is_named_with_file_and_line(tmp_path):
+    found = read_corrections(table(tmp_path, "page,gain_mm_mv\na,5\nbook-p2,5\nb-0005.jpg,5\n"))
+    check_pages(found, ("a", "book", "b-0005.jpg"))
+    with pytest.raises(
+        InputError, match=r"corrections\.csv, line 4: no image is called b-0005\.jpg; .* without"
+    ):
+        check_pages(found, ("a", "book", "b-0005"))

@@ -35,7 +35,6 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/labelling/page_probability.py": "commands/test_predict.py",
     "experiment/labelling/predictor.py": "commands/test_predict.py",
     "experiment/labelling/predict_pages.py": "commands/test_predict.py",
-    "experiment/reading/digitize_pages.py": "commands/test_digitize.py",
     f"{GENERATOR}/common/html_report.py": "labelling/test_report_html.py",
     "experiment/network/print_net.py": "training/test_print_training.py",
     "experiment/train_print_reader.py": "training/test_print_training.py",
