@@ -10,13 +10,14 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
-from experiment.reading.doubt import DOUBTFUL_MISFIT, Verdict, limb_misfit_of, verdict_of
+from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
 from experiment.reading.paper_field import PaperField, fit_paper
 from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
+TURN_FROM_MISFIT = 0.2  # limb leads that fit together worse may be those of a page that stands upside down
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
 CERTAINLY_UPRIGHT = (
@@ -61,7 +62,7 @@ def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> P
         return _better_of_both_ways(seen, fs_hz, options)
     reading = _read_as_it_stands(seen, fs_hz, options)
     misfit = _misfit(reading.leads)
-    if misfit < DOUBTFUL_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
+    if misfit < TURN_FROM_MISFIT or seen.upright_chance > CERTAINLY_UPRIGHT:
         return reading
     try:
         turned = _read_as_it_stands(seen.upside_down(), fs_hz, options)
