@@ -26,6 +26,7 @@ from ecg_generator_with_train_src.page.layouts import (
 )
 from ecg_generator_with_train_src.page.records import RECORD_DURATION_S
 from experiment.reading.calibration import Told, calibration
+from experiment.reading.column_times import ColumnTimes, column_times
 from experiment.reading.layout_evidence import Evidence, separator_profile, standing_out
 from experiment.reading.layout_guesses import CABRERA, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
@@ -91,8 +92,12 @@ def find_layout(
     scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text)
     evidence = Evidence(page, rows, start_px, length_px, text)
     layout, order, certainty, doubts = _likeliest(evidence, known)
+    times = column_times(
+        evidence.traces[: layout.rows], evidence.traces[layout.rows :], start_px, length_px, layout.columns
+    )
     setup = PageSetup(
         layout=layout,
+        simultaneous=times.simultaneous,
         lead_order=order,
         separators=_bars_at(bars, start_px, length_px, layout.columns) > CLEAR_BARS,
         pulse=pulse.side,
@@ -112,7 +117,7 @@ def find_layout(
         pulse_clearness=pulse.clearness,
         warnings=(*_odd_length(end_px - start_px, length_px), *_missing(missing)),
         certainty=certainty,
-        doubts=(*doubts, *scale.doubts),
+        doubts=(*doubts, *scale.doubts, *_doubts_of_times(times)),
         speed_from=scale.speed_from,
         gain_from=scale.gain_from,
     )
@@ -150,6 +155,14 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     elif best.layout.row_leads and best.layout.rows < FEW_ROWS and not evidence.text.names:
         doubts.append("no lead names were read beside the rows: whose they are is a guess; --layout says it")
     return best.layout, best.lead_order, certainty, tuple(doubts)
+
+
+def _doubts_of_times(times: ColumnTimes) -> list[str]:
+    if not times.uncertain:
+        return []
+    if times.simultaneous:
+        return ["all columns seem to show the same moments: their times begin at 0; look whether they do"]
+    return ["all columns may show the same moments: their beats stand at the same places"]
 
 
 def _in_words(guess: Guess) -> str:

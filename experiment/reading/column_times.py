@@ -1,0 +1,80 @@
+"""Whether the columns of a page go on one where the other ends, or all show the same moments.
+
+In all leads, beats stand at the same moments. Columns that go on keep the rhythm where one meets the next, and have
+their beats where a strip below has them; columns that show the same moments have their beats at the same places. A
+rhythm may by chance do both: then columns go on, as they do on nearly all pages, and it is said.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.row_traces import STEP_PX, stretch
+
+BEAT_WIDTH_STEPS = 2.0  # about half the width of a QRS complex
+LEAST_APART_MM = 6.0  # two beats are at least so far apart: 250 a minute at 25 mm/s
+HIGH = 0.35  # a beat's activity is at least this share of the highest
+ALIKE_BELOW = 0.5  # and of a strip below columns that go on
+ALIKE = 0.8  # correlation of the activity of columns that show the same moments
+OFF_BEAT = 0.15  # beats that keep their rhythm are off by no more than this share of their distance
+FEWEST_BEATS = 4
+
+
+@dataclass(frozen=True)
+class ColumnTimes:
+    """How the columns show time, and whether that is uncertain."""
+
+    simultaneous: bool
+    uncertain: bool
+
+
+GOING_ON = ColumnTimes(simultaneous=False, uncertain=False)
+
+
+def column_times(
+    block: np.ndarray, strips: np.ndarray, start_px: float, length_px: float, columns: int
+) -> ColumnTimes:
+    """How `columns` show time on a page whose block and strips have these traces (rows, steps) in mm."""
+    if columns == 1:
+        return GOING_ON
+    edges_px = start_px + np.arange(columns + 1) * length_px / columns
+    windows = list(itertools.pairwise(edges_px))
+    activity = [_activity(stretch(block, *window)) for window in windows]
+    if not min(itertools.starmap(_alike, itertools.pairwise(activity))) > ALIKE:
+        return GOING_ON
+    below = [_activity(stretch(strips, *window)) for window in windows] if len(strips) else []
+    if below and min(map(_alike, activity, below)) > ALIKE_BELOW:
+        return GOING_ON
+    return ColumnTimes(simultaneous=not _keeps_rhythm(activity), uncertain=True)
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> float:
+    size = min(len(one), len(other))
+    return float(np.corrcoef(one[:size], other[:size])[0, 1])
+
+
+def _activity(traces: np.ndarray) -> np.ndarray:
+    """How much all rows move at each step, so that beats stand out."""
+    moves = np.abs(np.diff(traces, axis=1, prepend=traces[:, :1]))
+    return gaussian_filter1d(np.nan_to_num(moves).mean(axis=0), BEAT_WIDTH_STEPS)
+
+
+def _keeps_rhythm(activity: list[np.ndarray]) -> bool:
+    """Whether beats are as far apart across the columns' edges as within the columns."""
+    whole = np.concatenate(activity)
+    edges = np.cumsum([len(column) for column in activity])[:-1]
+    apart = round(LEAST_APART_MM * PX_PER_MM / STEP_PX)
+    beats, _ = find_peaks(whole, height=HIGH * whole.max(), distance=apart)
+    if len(beats) < FEWEST_BEATS:
+        return True
+    intervals = np.diff(beats)
+    across = ((beats[:-1, None] < edges) & (beats[1:, None] >= edges)).any(axis=1)
+    if across.all() or not across.any():
+        return True
+    usual = np.median(intervals[~across])
+    off = np.abs(intervals[across] / usual - np.rint(intervals[across] / usual))
+    return bool(np.median(off) <= OFF_BEAT)

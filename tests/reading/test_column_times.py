@@ -1,0 +1,52 @@
+"""Columns that go on keep the rhythm; columns that show the same moments repeat it."""
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.column_times import GOING_ON, ColumnTimes, column_times
+from experiment.reading.row_traces import STEP_PX
+
+LENGTH_PX = 250 * PX_PER_MM
+NO_STRIPS = np.zeros((0, 1))
+STEPS = round(LENGTH_PX / STEP_PX)
+
+
+def rows_with_beats(at_mm: np.ndarray) -> np.ndarray:
+    """Three rows whose beats have heights of their own."""
+    x_mm = np.arange(STEPS) * STEP_PX / PX_PER_MM
+    beat = np.exp(-np.square((x_mm[:, None] - at_mm) / 0.8)).sum(axis=1)
+    return np.stack([height * beat for height in (8.0, -5.0, 11.0)])
+
+
+def times(at_mm: np.ndarray, columns: int) -> ColumnTimes:
+    return column_times(rows_with_beats(at_mm), NO_STRIPS, 0.0, LENGTH_PX, columns)
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+@pytest.mark.parametrize("distance_mm", [17.0, 23.3, 29.0])
+def test_beats_that_keep_their_distance_go_on(columns, distance_mm):
+    assert times(np.arange(7.0, 250, distance_mm), columns) == GOING_ON
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+def test_beats_at_the_same_places_of_all_columns_are_the_same_beats(columns):
+    width_mm = 250 / columns
+    own = np.array([12.0, 24.0, 36.0])
+    at_mm = np.concatenate([own + column * width_mm for column in range(columns)])
+    assert times(at_mm, columns) == ColumnTimes(simultaneous=True, uncertain=True)
+
+
+def test_a_rhythm_that_fits_both_goes_on_and_is_uncertain():
+    assert times(np.arange(5.0, 250, 12.5), 4) == ColumnTimes(simultaneous=False, uncertain=True)
+
+
+def test_a_single_column_goes_on():
+    assert times(np.arange(5.0, 250, 12.5), 1) == GOING_ON
+
+
+def test_a_strip_with_the_same_beats_below_tells_that_columns_go_on():
+    block = rows_with_beats(np.arange(5.0, 250, 12.5))
+    assert column_times(block, block[:1] / 2, 0.0, LENGTH_PX, 4) == GOING_ON
+    elsewhere = rows_with_beats(np.arange(11.0, 250, 12.5))[:1]
+    assert column_times(block, elsewhere, 0.0, LENGTH_PX, 4).uncertain
