@@ -22,7 +22,7 @@ from experiment.labelling.page_probability import PageProbability
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import PageReading, flat_page, read_page, without_filled
+from experiment.reading.read_page import PageReading, flat_page, further_leads, read_page, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
@@ -188,7 +188,7 @@ def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
         traces.unlink(missing_ok=True)
     else:
         write_bytes(traces, encode_rgb(picture(reading)))
-        write_text(table, signals_csv(outcome.signal_mv))
+        write_text(table, signals_csv(outcome.signal_mv, further_leads(reading)))
     write_json(options.output_dir / f"{page.name}.json", outcome.about)
     return outcome
 

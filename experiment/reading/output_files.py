@@ -19,12 +19,14 @@ PLOT_MV = 3.0  # height of each lead's plot
 SUBPIXEL_BITS = 4  # curves are drawn in sixteenths of a pixel
 
 
-def signals_csv(signal_mv: np.ndarray) -> str:
-    """The competition's table of a record: one column per lead, in mV, empty where the page shows nothing."""
+def signals_csv(signal_mv: np.ndarray, further_mv: dict[str, np.ndarray] | None = None) -> str:
+    """The competition's table of a record: one column per lead, in mV, empty where the page shows nothing.
+
+    Leads that records do not have, such as V3R, follow if the page shows them.
+    """
+    columns = pd.DataFrame(signal_mv, columns=LEADS).assign(**(further_mv or {}))
     table = io.StringIO()
-    pd.DataFrame(signal_mv, columns=LEADS).to_csv(
-        table, index=False, float_format="%.4f", lineterminator="\n"
-    )
+    columns.to_csv(table, index=False, float_format="%.4f", lineterminator="\n")
     return table.getvalue()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, Layout, PageSetup
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, FURTHER_LEADS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
@@ -145,6 +145,18 @@ def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
         write = ~filled_in | np.isnan(column)
         column[write] = lead.signal_mv[: len(column)][write]
     return signal_mv
+
+
+def further_leads(reading: PageReading) -> dict[str, np.ndarray]:
+    """The signals in mV (samples,) of leads such as V3R, which records do not have; NaN where the page shows nothing."""
+    found: dict[str, np.ndarray] = {}
+    for lead in reading.leads:
+        if lead.place.lead in FURTHER_LEADS:
+            signal_mv = np.full(len(reading.signal_mv), np.nan)
+            samples = lead.place.samples(reading.fs_hz)
+            signal_mv[samples] = lead.signal_mv[: len(signal_mv[samples])]
+            found[lead.place.lead] = signal_mv
+    return found
 
 
 def without_filled(reading: PageReading) -> np.ndarray:

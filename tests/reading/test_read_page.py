@@ -8,13 +8,14 @@ import pytest
 from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup
+from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup, parse_layout
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.find_layout import ReadingOptions, find_layout
+from experiment.reading.output_files import signals_csv
 from experiment.reading.paper_field import fit_paper
 from experiment.reading.read_leads import read_leads
-from experiment.reading.read_page import TURNED, flat_page, read_page
+from experiment.reading.read_page import TURNED, flat_page, further_leads, read_page
 from experiment.reading.rectify import rectify
 from experiment.scoring.signal_metric import score_db, score_signals
 from known_pages import FS_HZ, heart_mv, page_of
@@ -237,3 +238,19 @@ def test_a_page_without_grid_is_refused_and_a_flat_one_has_the_right_form():
     assert flat.shape == (2500, 12)
     assert np.isfinite(flat).sum(axis=0).tolist() == [625, 2500, *[625] * 10]
     assert np.nanmax(np.abs(flat)) == 0
+
+
+def test_leads_that_records_do_not_have_are_written_beside_the_twelve():
+    drawn = page_of(PageSetup(layout=parse_layout("rows:II,V4,V5")))
+    reading = read_page(drawn, FS_HZ, ReadingOptions(layout=parse_layout("rows:V3R,?,V5")))
+    shown = [
+        lead
+        for lead, signal_mv in zip(LEADS, reading.signal_mv.T, strict=True)
+        if np.isfinite(signal_mv).any()
+    ]
+    assert shown == ["V5"]
+    ((name, signal_mv),) = further_leads(reading).items()
+    noise_mv = signal_mv - heart_mv()["II"].to_numpy()
+    assert name == "V3R" and np.abs(noise_mv - np.median(noise_mv)).max() < 0.1
+    header = signals_csv(reading.signal_mv, further_leads(reading)).splitlines()[0]
+    assert header == ",".join([*LEADS, "V3R"])
