@@ -148,7 +148,7 @@ def put_together(leads: list[LeadSignal], fs_hz: float) -> np.ndarray:
 
 
 def further_leads(reading: PageReading) -> dict[str, np.ndarray]:
-    """The signals in mV (samples,) of leads such as V3R, which records do not have; NaN where the page shows nothing."""
+    """The signals in mV (samples,) of leads that records do not have, such as V3R; NaN where the page shows nothing."""
     found: dict[str, np.ndarray] = {}
     for lead in reading.leads:
         if lead.place.lead in FURTHER_LEADS:
