@@ -7,6 +7,7 @@ from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, SPEEDS_MM_S
 from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
+LIKELY_PER_MIN = (42.0, 180.0)  # beats a minute
 SURE_PRINT = 0.5  # a printed scale of this probability is believed
 
 Told = Literal["given", "print", "pulse", "assumed"]
@@ -28,12 +29,20 @@ class Calibration:
 
 
 def calibration(
-    speed_mm_s: float | None, gain_mm_mv: float | None, pulse: FoundPulse, text: PrintedText
+    speed_mm_s: float | None,
+    gain_mm_mv: float | None,
+    pulse: FoundPulse,
+    text: PrintedText,
+    beats_mm: float | None = None,
 ) -> Calibration:
-    """The scale of a page. What is given comes first, then print, then pulses, then the usual values."""
+    """The scale of a page. What is given comes first, then print, then pulses, then the usual values.
+
+    The usual speed is the first at which beats that are `beats_mm` apart are those of a heart.
+    """
+    usual_speed = next((speed for speed in SPEEDS_MM_S if _is_likely(beats_mm, speed)), SPEEDS_MM_S[0])
     printed_speed, printed_gain = _printed(text, "mm/s"), _printed(text, "mm/mV")
     speed, speed_from, speed_doubts = _chosen(
-        speed_mm_s, printed_speed, pulse.paper_speed_mm_s if pulse.clearness else None, SPEEDS_MM_S[0]
+        speed_mm_s, printed_speed, pulse.paper_speed_mm_s if pulse.clearness else None, usual_speed
     )
     gain, gain_from, gain_doubts = _chosen(
         gain_mm_mv, printed_gain, pulse.gain_mm_mv if pulse.clearness else None, GAINS_MM_MV[0]
@@ -49,6 +58,10 @@ def calibration(
     if gain_from == "assumed":
         doubts.append(f"nothing tells the gain: {gain:g} mm/mV is assumed; --gain-mm-mv says it")
     return Calibration(speed, gain, None if chest == gain else chest, speed_from, gain_from, tuple(doubts))
+
+
+def _is_likely(beats_mm: float | None, speed_mm_s: float) -> bool:
+    return beats_mm is None or LIKELY_PER_MIN[0] <= 60 * speed_mm_s / beats_mm <= LIKELY_PER_MIN[1]
 
 
 def _printed(text: PrintedText, quantity: str, of: str = "limb") -> float | None:

@@ -1,4 +1,4 @@
-"""Whether the columns of a page go on one where the other ends, or all show the same moments.
+"""What beats tell of time: how far apart they are, and whether columns go on or all show the same moments.
 
 In all leads, beats stand at the same moments. Columns that go on keep the rhythm where one meets the next, and have
 their beats where a strip below has them; columns that show the same moments have their beats at the same places. A
@@ -63,12 +63,24 @@ def _activity(traces: np.ndarray) -> np.ndarray:
     return gaussian_filter1d(np.nan_to_num(moves).mean(axis=0), BEAT_WIDTH_STEPS)
 
 
+def beats_apart_mm(traces: np.ndarray, start_px: float, length_px: float) -> float | None:
+    """The usual distance of beats on rows with these traces (rows, steps) in mm; None if too few beats are seen."""
+    beats = _beats(_activity(stretch(traces, start_px, start_px + length_px)))
+    if len(beats) < FEWEST_BEATS:
+        return None
+    return float(np.median(np.diff(beats))) * STEP_PX / PX_PER_MM
+
+
+def _beats(activity: np.ndarray) -> np.ndarray:
+    apart = round(LEAST_APART_MM * PX_PER_MM / STEP_PX)
+    return find_peaks(activity, height=HIGH * activity.max(initial=0.0), distance=apart)[0]
+
+
 def _keeps_rhythm(activity: list[np.ndarray]) -> bool:
     """Whether beats are as far apart across the columns' edges as within the columns."""
     whole = np.concatenate(activity)
     edges = np.cumsum([len(column) for column in activity])[:-1]
-    apart = round(LEAST_APART_MM * PX_PER_MM / STEP_PX)
-    beats, _ = find_peaks(whole, height=HIGH * whole.max(), distance=apart)
+    beats = _beats(whole)
     if len(beats) < FEWEST_BEATS:
         return True
     intervals = np.diff(beats)

@@ -26,7 +26,7 @@ from ecg_generator_with_train_src.page.layouts import (
 )
 from ecg_generator_with_train_src.page.records import RECORD_DURATION_S
 from experiment.reading.calibration import Told, calibration
-from experiment.reading.column_times import ColumnTimes, column_times
+from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
 from experiment.reading.layout_evidence import Evidence, separator_profile, standing_out
 from experiment.reading.layout_guesses import CABRERA, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
@@ -89,8 +89,9 @@ def find_layout(
     bars = _bars(page, rows.zero_y_px)
     start_px, end_px, length_px = _span(page, rows, bars, known)
     pulse = find_pulse(page, rows.zero_y_px, start_px, min(end_px, start_px + length_px))
-    scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text)
     evidence = Evidence(page, rows, start_px, length_px, text)
+    beats_mm = beats_apart_mm(evidence.traces, start_px, length_px)
+    scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text, beats_mm)
     layout, order, certainty, doubts = _likeliest(evidence, known)
     times = column_times(
         evidence.traces[: layout.rows], evidence.traces[layout.rows :], start_px, length_px, layout.columns

@@ -28,6 +28,7 @@ COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
 CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.25  # values that speak neither for nor against
 BAR_ODDS = 3.0  # what clear separators at all places of a layout say
+MISSING_NAME, FEW_NAMES = 0.3, 3  # what a lead without a name says against it, if more than a few were read
 NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
 # A name stands from this far before its lead's start to this share of the lead's length behind it
 NAME_BEFORE_MM, NAME_BEHIND = 7.0, 0.6
@@ -70,15 +71,13 @@ class Evidence:
         """How much speaks for a layout's block in this order of leads, and less what speaks against it."""
         places = places_of(layout, order, self.start_px, self.length_px)
         block = [place for place in places if place.row < layout.rows]
-        return (
-            self.relations(block) + self.beats(layout, places) + self.bars(layout) + self.names(block, layout)
-        )
+        return self.relations(block) + self.beats(layout, places) + self.bars(layout) + self.names(block)
 
     def strip(self, layout: Layout, order: LeadOrder, row: int, lead: str) -> float:
         """How much speaks for a rhythm strip's being of a lead that the block shows too."""
         places = places_of(layout, order, self.start_px, self.length_px)
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
-        odds = self.names([whole], layout)
+        odds = self.names([whole])
         for place in places:
             if place.row < layout.rows and place.label.removeprefix("-") == lead:
                 strip, shown = self._seen(place, row), self._seen(place, place.row)
@@ -124,21 +123,22 @@ class Evidence:
         elsewhere = np.where(starts, 0, self._boundaries).max(axis=1).mean()
         return BAR_ODDS * float(inside - elsewhere)
 
-    def names(self, places: Sequence[Place], layout: Layout) -> float:
+    def names(self, places: Sequence[Place]) -> float:
         """Whether lead names stand beside their leads: all above their rows, or all below."""
         if not self.text.names:
             return 0.0
-        return max(
-            sum(self._name(name, places, layout, above) for name in self.text.names)
-            for above in (True, False)
-        )
+        return max(sum(self._name(place, above) for place in places) for above in (True, False))
 
-    def _name(self, name: PrintedName, places: Sequence[Place], layout: Layout, above: bool) -> float:
-        beside = [place for place in places if self._stands_at(name, place, above)]
-        if not beside:
-            return 0.0
-        agrees = any(_same_lead(place.label, name.lead) for place in beside)
-        return NAME_ODDS * name.probability * (1 if agrees else -1)
+    def _name(self, place: Place, above: bool) -> float:
+        """What the names beside a place say: the clearest of its own lead, against the clearest of another; a little
+        against it if there is none."""
+        clearest = {True: 0.0, False: 0.0}
+        for name in self.text.names:
+            if self._stands_at(name, place, above):
+                agrees = _same_lead(place.label, name.lead)
+                clearest[agrees] = max(clearest[agrees], name.probability)
+        missing = MISSING_NAME if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
+        return NAME_ODDS * (clearest[True] - clearest[False]) - missing
 
     def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
         return self.row_beside(name, above) == place.row and (

@@ -52,3 +52,13 @@ def test_limb_and_chest_leads_have_gains_of_their_own():
         None, None, NO_PULSE, printed(("mm/mV", 10.0, 0.9, "limb"), ("mm/mV", 5.0, 0.9, "chest"))
     )
     assert (found.gain_mm_mv, found.chest_gain_mm_mv, found.gain_from) == (10, 5, "print")
+
+
+@pytest.mark.parametrize(
+    ("beats_mm", "speed"), [(20.8, 25), (42.0, 50), (34.0, 25), (5.0, 12.5), (None, 25), (200.0, 25)]
+)
+def test_where_nothing_tells_the_speed_the_first_is_assumed_that_a_heart_can_have(beats_mm, speed):
+    found = calibration(None, None, NO_PULSE, NO_TEXT, beats_mm)
+    assert (found.paper_speed_mm_s, found.speed_from) == (speed, "assumed")
+    assert any("paper speed" in doubt for doubt in found.doubts)
+    assert calibration(None, None, PULSE, NO_TEXT, beats_mm).paper_speed_mm_s == 25

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from experiment.reading.column_times import GOING_ON, ColumnTimes, column_times
+from experiment.reading.column_times import GOING_ON, ColumnTimes, beats_apart_mm, column_times
 from experiment.reading.row_traces import STEP_PX
 
 LENGTH_PX = 250 * PX_PER_MM
@@ -50,3 +50,10 @@ def test_a_strip_with_the_same_beats_below_tells_that_columns_go_on():
     assert column_times(block, block[:1] / 2, 0.0, LENGTH_PX, 4) == GOING_ON
     elsewhere = rows_with_beats(np.arange(11.0, 250, 12.5))[:1]
     assert column_times(block, elsewhere, 0.0, LENGTH_PX, 4).uncertain
+
+
+@pytest.mark.parametrize("distance_mm", [15.0, 42.0])
+def test_the_distance_of_beats(distance_mm):
+    rows = rows_with_beats(np.arange(7.0, 250, distance_mm))
+    assert beats_apart_mm(rows, 0.0, LENGTH_PX) == pytest.approx(distance_mm, abs=0.3)
+    assert beats_apart_mm(rows_with_beats(np.array([50.0])), 0.0, LENGTH_PX) is None
