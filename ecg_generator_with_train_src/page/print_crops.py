@@ -1,38 +1,32 @@
-"""Small pictures of print on ECG paper, to learn to read it from: names of leads and scales, at known places.
+"""Pieces of rectified pages, drawn in some milliseconds, whose printed words are known: for a reader to learn from.
 
-Each picture has a grid of some colour, traces of a record, and words in many fonts, sizes and states; some are names of
-leads or scales, others are what else stands on such pages. Everything is drawn from one random generator. Scale is that
-of a rectified page, PX_PER_MM pixels a millimetre.
+A piece has paper, grid, traces of real records, pulses, and print in many fonts; then what printers, cameras, scanners
+and JPEG do to it. Everything derives from the random stream that is given.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ecg_generator_with_train_src.degrade.crop_wear import with_wear
 from ecg_generator_with_train_src.page.furniture import font_folder
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.layouts import FURTHER_LEADS, GAINS_MM_MV, SPEEDS_MM_S
-from ecg_generator_with_train_src.page.records import LEADS
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS, Line, drawn_line
+from ecg_generator_with_train_src.page.style import GRID_COLOURS, PAPER_TINTS
 
-CROP_PX = 256
-PRINTED_NAMES = (*LEADS, "-aVR", *FURTHER_LEADS)
-PRINTED_SCALES = (
-    *(f"{value:g} mm/s" for value in SPEEDS_MM_S),
-    *(f"{value:g} mm/mV" for value in GAINS_MM_MV),
-)
-PRINTED_WORDS = (*PRINTED_NAMES, *PRINTED_SCALES)
-
-WORDS_PER_CROP = (2, 8)
-KINDS, KIND_CHANCES = ("name", "scale", "other"), (0.4, 0.35, 0.25)
-SIZES_PX = (12.0, 42.0)  # of a font
-SPACING = (0.0, 0.5)  # between letters, in parts of the font's size, of the words that are spaced
-STRETCH = (0.65, 1.2)
-SLANT_DEG, SCALES = 6.0, (0.85, 1.2)  # of some pictures
-FONTS = (
+HEIGHT_PX, WIDTH_PX = 192, 320
+PX_PER_S = 25 * PX_PER_MM
+TRACE_FS_HZ = 250.0  # samples a second that are enough for a trace
+CAP_PER_SIZE = 0.72  # the height of capitals, relative to a font's size
+SAMPLES = 600  # of a trace, which cross a picture at the usual speed
+BARRED = 0.15  # share of the words that have a separator to their left
+SHORT = 6  # a line of more letters is printed in smaller ones
+OWN_FONTS = (
     *(
         "DejaVuSans",
         "DejaVuSans-Bold",
@@ -41,325 +35,271 @@ FONTS = (
         "DejaVuSerif",
         "DejaVuSerif-Bold",
     ),
-    *(
-        "STIXGeneral",
-        "STIXGeneralBol",
-        "STIXGeneralItalic",
-        "cmss10",
-        "cmr10",
-        "cmb10",
-        "cmtt10",
-        "DejaVuSans-Oblique",
-    ),
+    *("DejaVuSans-Oblique", "STIXGeneral", "STIXGeneralBol", "cmr10", "cmss10", "cmtt10", "cmb10"),
 )
-STROKE_FONTS = (
+HERSHEY = (
     cv2.FONT_HERSHEY_SIMPLEX,
-    cv2.FONT_HERSHEY_DUPLEX,
     cv2.FONT_HERSHEY_PLAIN,
-    cv2.FONT_HERSHEY_COMPLEX_SMALL,
-)
-STROKE_CHANCE = 0.2
-GRIDS_RGB = (
-    *((255, 120, 120), (240, 160, 160), (255, 190, 200), (230, 150, 110), (150, 190, 230), (140, 200, 150)),
-    *((150, 150, 150), (90, 90, 90), (225, 120, 90)),
-)
-OTHER_WORDS = (
-    *(
-        "PR 160 ms",
-        "QRS",
-        "QT/QTc",
-        "412 ms",
-        "72 bpm",
-        "HR 98",
-        "Vent. rate",
-        "V-rate",
-        "P-R-T",
-        "0.05-150 Hz",
-    ),
-    *(
-        "AC 50Hz",
-        "Name:",
-        "ID",
-        "Age: 57",
-        "Sex: M",
-        "12-Lead",
-        "Sinus rhythm",
-        "Normal ECG",
-        "Unconfirmed",
-        "IV",
-    ),
-    *(
-        "VI",
-        "IX",
-        "LVH",
-        "AVN",
-        "LAD",
-        "RHYTHM",
-        "STRIP",
-        "Filter",
-        "Date",
-        "12:39:12",
-        "2021-04-03",
-        "mm",
-        "mV",
-    ),
-    *(
-        "a",
-        "F",
-        "L",
-        "R",
-        "V",
-        "1",
-        "2",
-        "3",
-        "4",
-        "5",
-        "6",
-        "11",
-        "111",
-        "l",
-        "i",
-        "|",
-        "||",
-        "7",
-        "VR",
-        "T",
-        "P",
-    ),
-    *(
-        "STJ",
-        "Lead",
-        "Limb",
-        "Chest",
-        "Speed",
-        "Gain",
-        "F 40",
-        "F 60",
-        "x1.0",
-        "Page 1",
-        "kg",
-        "cm",
-        "years",
-        "Dr.",
-    ),
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
 )
 
 
 @dataclass(frozen=True)
+class PrintMaterial:
+    """What pieces are made of."""
+
+    fonts: tuple[Path, ...]
+    signals_mv: tuple[np.ndarray, ...]  # single leads, one sample per `px_step` pixels
+    px_step: float
+
+
+def print_material(
+    signals_mv: Sequence[np.ndarray], fs_hz: float, fonts: Sequence[Path] = ()
+) -> PrintMaterial:
+    """Records (samples, leads) in mV to draw traces of, and fonts (ttf, otf) besides those of matplotlib."""
+    step = max(1, round(fs_hz / TRACE_FS_HZ))
+    leads = [
+        np.nan_to_num(lead[::step]).astype(np.float32) for signal_mv in signals_mv for lead in signal_mv.T
+    ]
+    own = [font_folder() / f"{name}.ttf" for name in OWN_FONTS]
+    return PrintMaterial((*own, *fonts), tuple(leads), PX_PER_S * step / fs_hz)
+
+
+@dataclass(frozen=True)
 class PrintCrop:
-    """A picture (CROP_PX, CROP_PX, 3) uint8, and what is printed on it: (index in PRINTED_WORDS, centre x, y in px)."""
+    """A piece of a page and its words."""
 
-    image: np.ndarray
-    words: tuple[tuple[int, float, float], ...]
+    image: np.ndarray  # (HEIGHT_PX, WIDTH_PX, 3) uint8 RGB
+    words: tuple[tuple[int, float, float], ...]  # index in PRINTED_WORDS, and centre in canvas coordinates
 
 
-def draw_print_crop(rng: np.random.Generator, signals_mv: Sequence[np.ndarray], fs_hz: float) -> PrintCrop:
-    """Draw one picture; traces are taken from records (samples, leads) in mV."""
+def draw_print_crop(material: PrintMaterial, rng: np.random.Generator) -> PrintCrop:
+    """Draw a piece of a page."""
     image = _paper(rng)
-    for _ in range(rng.integers(0, 4)):
-        _draw_trace(rng, image, signals_mv[rng.integers(len(signals_mv))], fs_hz)
-    _draw_bars(rng, image)
-    words, taken = [], np.zeros((CROP_PX, CROP_PX), bool)
-    for _ in range(rng.integers(*WORDS_PER_CROP)):
-        index, text = _word(rng)
-        if (centre := _print(rng, image, taken, text)) and index is not None:
-            words.append((index, *centre))
-    image, words = _turned(rng, image, words)
-    return PrintCrop(_worn(rng, image), tuple(words))
+    ink = _ink(rng)
+    _blend(image, _traces(material, rng), ink)
+    if rng.random() < 0.12:
+        _edge(image, rng)
+    text_ink = ink if rng.random() < 0.5 else _ink(rng)
+    print_cover, words = _print(material, image, rng)
+    _blend(image, print_cover, text_ink)
+    image, words = with_wear(image, words, rng)
+    return PrintCrop(image, tuple(words))
+
+
+def _ink(rng: np.random.Generator) -> np.ndarray:
+    """Black mostly, or grey, blue, or any dark colour."""
+    kind = rng.random()
+    if kind < 0.6:
+        return np.full(3, rng.uniform(0, 60))
+    if kind < 0.8:
+        return np.full(3, rng.uniform(60, 130))
+    return np.array([rng.uniform(0, 90), rng.uniform(0, 90), rng.uniform(60, 190)])[rng.permutation(3)]
 
 
 def _paper(rng: np.random.Generator) -> np.ndarray:
-    image = np.empty((CROP_PX, CROP_PX, 3), np.float32)
-    image[:] = np.minimum(rng.uniform(200, 255) + rng.uniform(-20, 8, 3), 255)
-    if rng.random() < 0.1:
+    """Paper with or without a grid: (HEIGHT_PX, WIDTH_PX, 3) float32."""
+    paper = np.array(PAPER_TINTS[rng.integers(len(PAPER_TINTS))], np.float32)
+    image = np.tile(paper, (HEIGHT_PX, WIDTH_PX, 1))
+    if rng.random() < 0.06:
         return image
-    colour = np.array(GRIDS_RGB[rng.integers(len(GRIDS_RGB))]) + rng.uniform(-25, 25, 3)
-    shift, kind = rng.uniform(0, 5 * PX_PER_MM, 2), rng.integers(3)
-    strengths = {1: rng.uniform(0.1, 0.7) * (kind > 0), 5: rng.uniform(0.4, 1.0)}
-    for every_mm, strength in strengths.items():
-        lines = np.zeros((CROP_PX, CROP_PX), np.float32)
-        pitch_px = every_mm * PX_PER_MM
-        for axis in (0, 1):
-            at = np.arange(shift[axis] % pitch_px, CROP_PX, pitch_px).astype(int)
-            lines[(slice(None), at) if axis else (at, slice(None))] = 1
-        if every_mm == 1 and kind == 2:  # rows of dots
-            lines *= (np.indices(lines.shape).sum(axis=0) % 4 < 1) | (rng.random(lines.shape) < 0.2)
-        image += (strength * lines)[..., None] * (colour - image)
+    minor, major = GRID_COLOURS[str(rng.choice(list(GRID_COLOURS)))]
+    strength = rng.uniform(0.5, 1.5)
+    first_x, first_y = rng.uniform(0, 5 * PX_PER_MM, 2)
+    dotted = rng.random() < 0.25
+    for colour, pitch_px, width_px in (
+        (minor, PX_PER_MM, rng.uniform(0.6, 1.6)),
+        (major, 5 * PX_PER_MM, rng.uniform(0.7, 2.5)),
+    ):
+        x, y = _lines(WIDTH_PX, first_x, pitch_px, width_px), _lines(HEIGHT_PX, first_y, pitch_px, width_px)
+        if dotted and pitch_px < 10:
+            cover = np.maximum(
+                x[None] * _lines(HEIGHT_PX, first_y, pitch_px / 4, 1)[:, None],
+                y[:, None] * _lines(WIDTH_PX, first_x, pitch_px / 4, 1)[None],
+            )
+        else:
+            cover = np.maximum(x[None], y[:, None])
+        colour = np.clip(paper - (255 - np.array(colour, np.float32)) * strength, 0, 255)
+        _blend(image, cover, colour)
     return image
 
 
-def _draw_trace(rng: np.random.Generator, image: np.ndarray, signal_mv: np.ndarray, fs_hz: float) -> None:
-    px_per_s, px_per_mv = (value * PX_PER_MM * rng.choice([1, 1, 1, 2]) for value in (25.0, 10.0))
-    samples = int(CROP_PX / px_per_s * fs_hz) + 2
-    start, lead = rng.integers(0, len(signal_mv) - samples), rng.integers(signal_mv.shape[1])
-    part = signal_mv[start : start + samples, lead]
-    x = np.arange(samples) / fs_hz * px_per_s
-    y = rng.uniform(-20, CROP_PX + 20) - (part - np.median(part)) * px_per_mv
-    first = rng.choice([0, 0, rng.integers(0, CROP_PX)])  # rows begin and end somewhere
-    points = np.rint(np.stack([x + first, y], axis=1) * 16).astype(np.int32)
-    cv2.polylines(image, [points], False, _ink(rng), int(rng.integers(1, 4)), cv2.LINE_AA, 4)
+def _lines(length: int, first_px: float, pitch_px: float, width_px: float) -> np.ndarray:
+    """Coverage of lines across an axis, at first_px and every pitch_px from there."""
+    place = np.arange(length, dtype=np.float32) + 0.5
+    away = np.abs((place - first_px + pitch_px / 2) % pitch_px - pitch_px / 2)
+    return np.clip(width_px / 2 + 0.5 - away, 0, min(1, width_px))
 
 
-def _draw_bars(rng: np.random.Generator, image: np.ndarray) -> None:
-    """Separators, and calibration pulses."""
-    if rng.random() < 0.4:
-        x, y = rng.integers(0, CROP_PX, 2)
-        half = int(rng.uniform(2, 12) * PX_PER_MM)
-        cv2.line(image, (int(x), int(y) - half), (int(x), int(y) + half), _ink(rng), int(rng.integers(1, 4)))
-    if rng.random() < 0.2:
-        x, y = (int(value) for value in rng.integers(0, CROP_PX, 2))
-        width, height = int(rng.choice([2.5, 5]) * PX_PER_MM), int(10 * PX_PER_MM)
-        corners = [
-            (x - 12, y),
-            (x, y),
-            (x, y - height),
-            (x + width, y - height),
-            (x + width, y),
-            (x + width + 12, y),
-        ]
-        cv2.polylines(
-            image, [np.array(corners, np.int32)], False, _ink(rng), int(rng.integers(1, 3)), cv2.LINE_AA
+def _blend(image: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
+    image += cover[..., None] * (colour.astype(np.float32) - image)
+
+
+def _edge(image: np.ndarray, rng: np.random.Generator) -> None:
+    """A side where the page ends: a rectified page repeats its last pixels there, or shows a desk."""
+    turned = [image, image[::-1], image[:, ::-1].swapaxes(0, 1), image.swapaxes(0, 1)][rng.integers(4)]
+    first = int(rng.uniform(0.5, 0.95) * len(turned))
+    if rng.random() < 0.6:
+        turned[first:] = turned[first]
+    else:
+        grain = rng.normal(0, rng.uniform(2, 25), (12, 20, 3)) + rng.uniform(20, 220, 3)
+        turned[first:] = cv2.resize(grain.astype(np.float32), (turned.shape[1], len(turned) - first))
+
+
+def _traces(material: PrintMaterial, rng: np.random.Generator) -> np.ndarray:
+    """Coverage of some rows of traces, separators and pulses; faint ones are less than 1."""
+    cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    pen = int(rng.integers(1, 4))
+    spacing = rng.uniform(50, 200)
+    for zero_y in np.arange(rng.uniform(-40, spacing), HEIGHT_PX + 40, spacing):
+        signal = material.signals_mv[rng.integers(len(material.signals_mv))]
+        start = rng.integers(0, max(1, len(signal) - SAMPLES))
+        part = signal[start : start + SAMPLES]
+        px_per_mv = rng.choice([0.25, 0.5, 1, 1, 1, 1.5, 2]) * 10 * PX_PER_MM
+        first = rng.uniform(-30, 80) * (rng.random() < 0.4)
+        x = first + np.arange(len(part)) * material.px_step * rng.choice([0.5, 1, 1, 1, 2])
+        _polyline(cover, x, zero_y - (part - np.median(part)) * px_per_mv, pen)
+        if rng.random() < 0.4:
+            _mark(cover, zero_y, pen, rng)
+        if rng.random() < 0.3:
+            _spikes(cover, zero_y, pen, rng)
+    return cover.astype(np.float32) / 255 * (rng.uniform(0.4, 1) if rng.random() < 0.4 else 1)
+
+
+def _spikes(cover: np.ndarray, zero_y: float, pen: int, rng: np.random.Generator) -> None:
+    """Narrow beats, which are easily taken for the name I."""
+    height, width = rng.normal(0, 5) * PX_PER_MM, rng.uniform(1, 5)
+    for x in np.arange(rng.uniform(0, 80), WIDTH_PX, rng.uniform(40, 160)):
+        y = zero_y - np.array([0, rng.uniform(0.8, 1.2) * height, -rng.uniform(0, 0.6) * height, 0])
+        _polyline(cover, x + width * np.arange(4), y, pen)
+
+
+def _mark(cover: np.ndarray, zero_y: float, pen: int, rng: np.random.Generator) -> None:
+    """A separator between two leads, a tick or a calibration pulse."""
+    x, kind = rng.uniform(0, WIDTH_PX), rng.random()
+    if kind < 0.6:
+        half, middle = rng.uniform(1, 6) * PX_PER_MM / 2, zero_y + rng.normal(0, 12) * (rng.random() < 0.5)
+        for shift in (0, rng.uniform(4, 9))[: 1 + (rng.random() < 0.2)]:
+            _polyline(
+                cover,
+                np.array([x, x]) + shift,
+                np.array([middle - half, middle + half]),
+                pen + int(rng.integers(0, 3)),
+            )
+    else:
+        width, top = rng.choice([0.1, 0.2]) * PX_PER_S, zero_y - rng.choice([5, 10, 10, 20]) * PX_PER_MM
+        lead = rng.uniform(0, 12)
+        _polyline(
+            cover,
+            x + np.array([-lead, 0, 0, width, width, width + lead]),
+            np.array([zero_y, zero_y, top, top, zero_y, zero_y]),
+            pen,
         )
 
 
-def _ink(rng: np.random.Generator) -> tuple[float, ...]:
-    """Mostly dark grey, at times coloured."""
-    if rng.random() < 0.15:
-        return tuple(rng.uniform(0, 150, 3))
-    return (float(rng.uniform(0, 110)),) * 3
+def _polyline(cover: np.ndarray, x: np.ndarray, y: np.ndarray, pen: int) -> None:
+    points = np.rint(np.stack([x - 0.5, y - 0.5], axis=1) * 16).astype(np.int32)
+    cv2.polylines(cover, [points], False, 255, pen, cv2.LINE_AA, 4)
 
 
-def _word(rng: np.random.Generator) -> tuple[int | None, str]:
-    """The index in PRINTED_WORDS, None for any other, and the text as it is printed."""
-    kind = rng.choice(KINDS, p=KIND_CHANCES)
-    if kind == "name":
-        name = PRINTED_NAMES[rng.integers(len(LEADS) if rng.random() < 0.85 else len(PRINTED_NAMES))]
-        return PRINTED_WORDS.index(name), _spelled(rng, name)
-    if kind == "scale":
-        scale = PRINTED_SCALES[rng.integers(len(PRINTED_SCALES))]
-        return PRINTED_WORDS.index(scale), _scale_text(rng, scale)
-    if rng.random() < 0.3:
-        letters = "abcdefghijklmnoprstuvxyzABCDEFGHLMNOPRSTUVI0123456789/.-: "
-        return None, "".join(rng.choice(list(letters), rng.integers(2, 10)))
-    return None, OTHER_WORDS[rng.integers(len(OTHER_WORDS))]
+def _print(material: PrintMaterial, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list]:
+    """Coverage of lines of print that do not touch one another, and the words in them."""
+    cover, words = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32), []
+    taken = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
+    same_font = rng.random() < 0.6
+    font = _drawn_font(material, rng)
+    for _ in range(rng.integers(3, 16)):
+        line = drawn_line(rng)
+        glyphs, centres = _line_of(line, font if same_font else _drawn_font(material, rng), rng)
+        height, width = glyphs.shape
+        overhang = 0 if any(word for _, word in line) else width // 2
+        if height >= HEIGHT_PX or width >= WIDTH_PX + overhang:
+            continue
+        top, left = (
+            int(rng.integers(0, HEIGHT_PX - height)),
+            int(rng.integers(-overhang, WIDTH_PX - width + overhang + 1)),
+        )
+        cut = max(0, -left)
+        glyphs = glyphs[:, cut : cut + WIDTH_PX - max(left, 0)]
+        place = np.s_[top : top + height, left + cut : left + cut + glyphs.shape[1]]
+        margin = np.s_[max(0, top - 4) : top + height + 4, max(0, left - 12) : max(0, left + width + 12)]
+        if taken[margin].any() or not glyphs.size:
+            continue
+        taken[place] = True
+        if rng.random() < 0.06:
+            image[place] = image[place].reshape(-1, 3).max(axis=0)  # a label with its own white ground
+        cover[place] = np.maximum(cover[place], glyphs)
+        if centres and rng.random() < BARRED:
+            x, above, below = left - int(rng.integers(3, 12)), *(rng.uniform(0, 1, 2) * height).astype(int)
+            cv2.line(cover, (x, top - above), (x, top + height + below), 1.0, int(rng.integers(1, 4)))
+        words += [(kind, left + x, top + height / 2) for kind, x in centres]
+    return cover, words
 
 
-def _spelled(rng: np.random.Generator, name: str) -> str:
-    drawn = rng.random()
-    if "a" in name and drawn < 0.3:
-        return name.upper() if drawn < 0.2 else name[:-1] + name[-1].lower()
-    if name.endswith("R") and name.startswith("V") and drawn < 0.5:
-        return name[:-1] + "r"
-    return name
-
-
-def _scale_text(rng: np.random.Generator, scale: str) -> str:
-    value, unit = scale.split()
-    if scale == "10 mm/mV" and rng.random() < 0.15:
-        return rng.choice(["1 cm/mV", "1cm/mV", "1.0 cm/mV"])
-    if "." not in value and rng.random() < 0.25:
-        value += ".0"
-    if unit == "mm/s" and rng.random() < 0.35:
-        unit = "mm/sec"
-    return value + rng.choice(["", " "]) + unit
-
-
-def _print(
-    rng: np.random.Generator, image: np.ndarray, taken: np.ndarray, text: str
-) -> tuple[float, float] | None:
-    """Print a word where there is room; returns its centre, or None if there is none."""
-    glyphs = _glyphs(rng, text)
-    height, width = glyphs.shape
-    if height >= CROP_PX or width >= CROP_PX:
-        return None
-    top, left = int(rng.integers(CROP_PX - height)), int(rng.integers(CROP_PX - width))
-    around = (slice(max(top - 4, 0), top + height + 4), slice(max(left - 10, 0), left + width + 10))
-    if taken[around].any():
-        return None
-    taken[top : top + height, left : left + width] = True
-    window = image[top : top + height, left : left + width]
-    window += glyphs[..., None] * (np.array(_ink(rng), np.float32) - window)
-    return left + width / 2, top + height / 2
-
-
-def _glyphs(rng: np.random.Generator, text: str) -> np.ndarray:
-    """The coverage (H, W) of a text, 0 to 1, cut to its ink."""
-    size_px = float(np.exp(rng.uniform(*np.log(SIZES_PX))))
-    spacing_px = round(rng.uniform(*SPACING) * size_px) if rng.random() < 0.2 else 0
-    if rng.random() < STROKE_CHANCE:
-        drawn = _stroked(rng, text, size_px)
-    else:
-        drawn = _typeset(text, FONTS[rng.integers(len(FONTS))], round(size_px), spacing_px)
-    width = max(round(drawn.shape[1] * rng.uniform(*STRETCH)), 2) if rng.random() < 0.5 else drawn.shape[1]
-    if width != drawn.shape[1]:
-        drawn = cv2.resize(drawn, (width, drawn.shape[0]), interpolation=cv2.INTER_AREA)
-    return drawn
-
-
-@lru_cache(maxsize=512)
-def _font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_folder() / f"{name}.ttf"), size_px)
-
-
-def _typeset(text: str, name: str, size_px: int, spacing_px: int) -> np.ndarray:
-    font = _font(name, size_px)
-    advance = [font.getlength(letter) + spacing_px for letter in text]
-    image = Image.new("L", (int(sum(advance)) + size_px, 2 * size_px))
-    draw, x = ImageDraw.Draw(image), size_px / 4
-    if spacing_px:
-        for letter, step in zip(text, advance, strict=True):
-            draw.text((x, size_px / 4), letter, font=font, fill=255)
-            x += step
-    else:
-        draw.text((x, size_px / 4), text, font=font, fill=255)
-    return _cut_to_ink(np.asarray(image, np.float32) / 255)
-
-
-def _stroked(rng: np.random.Generator, text: str, size_px: float) -> np.ndarray:
-    face, scale = STROKE_FONTS[rng.integers(len(STROKE_FONTS))], size_px / 30
-    thickness = int(rng.integers(1, 3))
-    (width, height), below = cv2.getTextSize(text, face, scale, thickness)
-    canvas = np.zeros((height + below + 12, width + 12), np.uint8)
-    cv2.putText(canvas, text, (6, height + 6), face, scale, 255, thickness, cv2.LINE_AA)
-    return _cut_to_ink(canvas.astype(np.float32) / 255)
-
-
-def _cut_to_ink(glyphs: np.ndarray) -> np.ndarray:
-    rows, columns = (np.flatnonzero(glyphs.max(axis=axis) > 0.1) for axis in (1, 0))
-    if not len(rows):
-        return np.zeros((2, 2), np.float32)
-    return glyphs[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _turned(
-    rng: np.random.Generator, image: np.ndarray, words: list[tuple[int, float, float]]
-) -> tuple[np.ndarray, list[tuple[int, float, float]]]:
-    """Picture and words as on a page that slants, or is seen at another scale; words outside are left out."""
-    if rng.random() < 0.3:
-        return image, words
-    middle = CROP_PX / 2
-    turn = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-SLANT_DEG, SLANT_DEG), rng.uniform(*SCALES))
-    image = cv2.warpAffine(
-        image, turn, (CROP_PX, CROP_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+def _drawn_font(material: PrintMaterial, rng: np.random.Generator) -> tuple:
+    """A font, the height of its capitals in px, its width relative to the usual one, and its weight."""
+    face = (
+        HERSHEY[rng.integers(len(HERSHEY))]
+        if rng.random() < 0.12
+        else material.fonts[rng.integers(len(material.fonts))]
     )
-    moved = [(index, *(turn @ (x, y, 1.0))) for index, x, y in words]
-    return image, [word for word in moved if min(word[1:]) > 0 and max(word[1:]) < CROP_PX - 1]
+    cap_px = rng.uniform(1.4, 4.0) * PX_PER_MM if rng.random() < 0.85 else rng.uniform(3, 5.2) * PX_PER_MM
+    return face, cap_px, rng.uniform(0.75, 1.2), rng.random()
 
 
-def _worn(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """The picture as a scanner or phone sees it: fewer pixels, blur, light, noise, JPEG."""
-    if rng.random() < 0.5:
-        small = round(CROP_PX * rng.uniform(0.4, 1.0))
-        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.4))
-    ramp = np.linspace(-1, 1, CROP_PX, dtype=np.float32)
-    light = 1 + rng.uniform(-0.25, 0.25) * ramp[:, None] + rng.uniform(-0.25, 0.25) * ramp
-    image = image * (rng.uniform(0.45, 1.0) * light)[..., None] * rng.uniform(0.9, 1.1, 3)
-    image = image + rng.standard_normal(image.shape, np.float32) * rng.uniform(0, 8)
-    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))]
-        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
-    return image
+def _line_of(line: Line, font: tuple, rng: np.random.Generator) -> tuple[np.ndarray, list]:
+    """Coverage of a line of print, cut to its ink, and index in PRINTED_WORDS and x of the centre of each word."""
+    face, cap_px, stretch, weight = font
+    letters = sum(len(text) for text, _ in line)
+    if letters > SHORT:
+        cap_px = min(cap_px, rng.uniform(1.5, 3.2) * PX_PER_MM, 1.2 * WIDTH_PX / letters)
+    parts = [text for text, _ in line]
+    if isinstance(face, Path):
+        glyphs, edges = _typeset(parts, face, round(cap_px / CAP_PER_SIZE))
+    else:
+        glyphs, edges = _plotted(parts, face, cap_px, 1 + int(weight * 3))
+    if isinstance(face, Path) and weight > 0.85:
+        glyphs = cv2.dilate(glyphs, np.ones((2, 2), np.uint8))
+    glyphs = cv2.resize(
+        glyphs, (max(2, round(glyphs.shape[1] * stretch)), glyphs.shape[0]), interpolation=cv2.INTER_AREA
+    )
+    rows, columns = glyphs.max(axis=1) > 60, glyphs.max(axis=0) > 60
+    if not rows.any():
+        return np.zeros((1, 1), np.float32), []
+    top, bottom = np.flatnonzero(rows)[[0, -1]]
+    left, right = np.flatnonzero(columns)[[0, -1]]
+    centres = [
+        (PRINTED_WORDS.index(word), (start + end) / 2 * stretch - left)
+        for (_, word), start, end in zip(line, edges[:-1], edges[1:], strict=True)
+        if word
+    ]
+    return glyphs[top : bottom + 1, left : right + 1].astype(np.float32) / 255, centres
+
+
+@lru_cache(maxsize=1024)
+def _font(path: Path, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(path), size)
+
+
+def _typeset(parts: list[str], path: Path, size: int) -> tuple[np.ndarray, list[float]]:
+    """A line in a font's glyphs (uint8), and the x where each part starts and the last one ends."""
+    font = _font(path, size)
+    text, pad = "".join(parts), 4
+    edges = [pad + font.getlength("".join(parts[:count])) for count in range(len(parts) + 1)]
+    image = Image.new("L", (int(edges[-1]) + 2 * pad, round(1.6 * size)))
+    ImageDraw.Draw(image).text((pad, round(1.15 * size)), text, font=font, fill=255, anchor="ls")
+    return np.array(image), edges
+
+
+def _plotted(parts: list[str], face: int, cap_px: float, pen: int) -> tuple[np.ndarray, list[float]]:
+    """The same in the strokes of a plotter."""
+    text, pad = "".join(parts), 4
+    scale = cv2.getFontScaleFromHeight(face, round(cap_px), pen)
+    edges = [
+        pad + cv2.getTextSize("".join(parts[:count]), face, scale, pen)[0][0]
+        for count in range(len(parts) + 1)
+    ]
+    image = np.zeros((round(2 * cap_px) + 8, edges[-1] + 2 * pad), np.uint8)
+    cv2.putText(image, text, (pad, round(1.4 * cap_px)), face, scale, 255, pen, cv2.LINE_AA)
+    return image, edges

@@ -9,17 +9,18 @@ from torch.nn.functional import max_pool2d, pad
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.print_crops import PRINTED_NAMES, PRINTED_WORDS
+from ecg_generator_with_train_src.page.print_words import PRINTED_NAMES, PRINTED_WORDS
 from experiment.backend.backend import Backend
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import UNSURE_OF_UP, Predictor
 from experiment.network.checkpoints import read_safetensors
-from experiment.network.print_net import STRIDE, PrintNet
+from experiment.network.print_net import MULTIPLE, STRIDE, PrintNet
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
 
 SHIPPED_READER = Path(__file__).resolve().parents[2] / "runs/pretrained/print_net.safetensors"
-LEAST = 0.35  # a word is read from this probability on
-PEAK_CELLS = 5  # a centre is the hottest cell of a square of this side
+LEAST, LEAST_OF_I = 0.5, 0.8  # a word is read from this probability on; beats and separators look like I
+CONTRADICTS = 0.4  # a scale is not believed where another value of it has this probability
+PEAK_CELLS = 3  # a centre is the hottest cell of a square of this side
 APART_MM = {"name": 2.5, "scale": 6.0}  # of two words that are nearer, the likelier is read
 SAME_BOTH_WAYS = {"I", "II", "III"}  # these names stand on their heads as they stand on their feet
 ENOUGH_NAMES = (
@@ -43,12 +44,12 @@ class PrintReader:
         """Probabilities (words, rows, columns), STRIDE pixels a cell."""
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
         height, width = image.shape[:2]
-        pixels = pad(pixels.float(), (0, -width % STRIDE, 0, -height % STRIDE), value=255.0)
+        pixels = pad(pixels.float(), (0, -width % MULTIPLE, 0, -height % MULTIPLE), value=255.0)
         pixels = self.backend.upload({"image": pixels})["image"]
         with self.backend.autocast():
             logits = self.model(pixels)
         self.backend.step()
-        return torch.sigmoid(logits.float())[0].cpu().numpy()
+        return torch.softmax(logits.float(), dim=1)[0, 1:].cpu().numpy()
 
 
 def load_print_reader(backend: Backend, path: Path = SHIPPED_READER) -> PrintReader:
@@ -63,26 +64,53 @@ def load_print_reader(backend: Backend, path: Path = SHIPPED_READER) -> PrintRea
 
 
 def text_of(heat: np.ndarray) -> PrintedText:
-    """The words at the peaks of their maps (words, rows, columns); of words at one place, the likeliest."""
+    """The words at the peaks of their maps (words, rows, columns); of words at one place, the likeliest.
+
+    Values of the paper speed, or of the gain of the same leads, that contradict one another are all left out.
+    """
+    names, scales = [], []
+    for probability, word, x_px, y_px in _apart(heat):
+        if _kind(word) == "name":
+            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
+        else:
+            value, quantity, *part = PRINTED_WORDS[word].split()
+            scales.append(PrintedScale(quantity, float(value), x_px, y_px, probability, *part))
+    sure_names = (name for name in names if name.probability > (LEAST_OF_I if name.lead == "I" else LEAST))
+    sure_scales = (
+        scale
+        for scale in scales
+        if scale.probability > LEAST and not any(_contradict(scale, other) for other in scales)
+    )
+    return PrintedText(tuple(sure_names), tuple(sure_scales))
+
+
+def _apart(heat: np.ndarray) -> list[tuple[float, int, float, float]]:
+    """Probability, word and place in canvas pixels of all peaks, the likeliest first, that stand by themselves."""
     maps = torch.from_numpy(heat)
-    peaks = (max_pool2d(maps, PEAK_CELLS, stride=1, padding=PEAK_CELLS // 2) == maps) & (maps > LEAST)
+    peaks = max_pool2d(maps, PEAK_CELLS, stride=1, padding=PEAK_CELLS // 2) == maps
+    peaks &= maps > CONTRADICTS
     found = sorted(((float(heat[at]), *at) for at in map(tuple, peaks.nonzero().tolist())), reverse=True)
     kept: list[tuple[float, int, float, float]] = []
     for probability, word, row, column in found:
-        x_px, y_px = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+        x_px, y_px = _centre(heat[word], row, column)
         apart_px = APART_MM[_kind(word)] * PX_PER_MM
         if all(
             np.hypot(x_px - x, y_px - y) > apart_px or _kind(word) != _kind(other) for _, other, x, y in kept
         ):
             kept.append((probability, word, x_px, y_px))
-    names, scales = [], []
-    for probability, word, x_px, y_px in kept:
-        if _kind(word) == "name":
-            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
-        else:
-            value, quantity = PRINTED_WORDS[word].split()
-            scales.append(PrintedScale(quantity, float(value), x_px, y_px, probability))
-    return PrintedText(tuple(names), tuple(scales))
+    return kept
+
+
+def _contradict(one: PrintedScale, other: PrintedScale) -> bool:
+    return (one.quantity, one.of) == (other.quantity, other.of) and one.value != other.value
+
+
+def _centre(heat: np.ndarray, row: int, column: int) -> tuple[float, float]:
+    """The centre of mass, in canvas pixels, of a map's heat about a peak."""
+    around = heat[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+    y, x = np.indices(around.shape)
+    rows, columns = (float((index * around).sum() / around.sum()) for index in (y, x))
+    return (max(column - 1, 0) + columns + 0.5) * STRIDE, (max(row - 1, 0) + rows + 0.5) * STRIDE
 
 
 def _kind(word: int) -> str:

@@ -1,47 +1,61 @@
-"""PrintNet: a small network that finds words of a known list on a page, as one map of heat for each word.
+"""PrintNet: a small network that marks the centres of printed lead names and scales on a page.
 
-A word's map is hot at the word's centre. Print is larger than traces are thick, so that the network works on a quarter
-of the resolution from its third convolution on; dilated convolutions there see as far as the longest word reaches. It
-has no normalisation and only plain operations.
+Blocks of BLOCK x BLOCK pixels become channels; the levels below, each of half the resolution of the one above, see some
+25 mm around a point, which a phrase such as "10.0 mm/mV" needs. The maps have a cell every STRIDE pixels: a softmax
+over nothing (class 0) and PRINTED_WORDS. All operations are plain ones, so that the network can be exported anywhere.
 """
 
 import torch
 from torch import nn
+from torch.nn.functional import pixel_unshuffle
 
-from ecg_generator_with_train_src.page.print_crops import PRINTED_WORDS
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 
-STRIDE = 4  # pixels a cell of the maps
-WIDTHS = (16, 24, 48)
-DILATIONS = (1, 2, 4, 8, 1)  # with the stem, a cell sees some 80 pixels to each side
-RARE = -4.0  # the first guess of all maps, in logits: words are rare
+BLOCK, STRIDE, MULTIPLE = (
+    4,
+    8,
+    32,
+)  # pixels a channel block, pixels a cell of the maps, and what sides divide by
+WIDTHS = (32, 48, 72, 96)
+
+
+class Convolution(nn.Sequential):
+    """3x3 convolution, batch normalisation, ReLU: (N, inputs, H, W) to (N, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int = 1):
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
 
 
 class PrintNet(nn.Module):
-    """Logits (N, words, H / 4, W / 4) of RGB images (N, 3, H, W) with values from 0 to 255."""
+    """The network; the sides of its input are multiples of MULTIPLE."""
 
     def __init__(self):
         super().__init__()
-        first, second, width = WIDTHS
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, first, 3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(first, second, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(second, width, 3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
+        fine, middle, coarse, coarsest = WIDTHS
+        self.fine = nn.Sequential(Convolution(3 * BLOCK**2, fine), Convolution(fine, fine))
+        self.middle = nn.Sequential(
+            nn.Conv2d(fine, middle, 2, stride=2), Convolution(middle, middle), Convolution(middle, middle)
         )
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation), nn.ReLU(inplace=True)
-            )
-            for dilation in DILATIONS
+        self.coarse = nn.Sequential(
+            nn.Conv2d(middle, coarse, 2, stride=2), Convolution(coarse, coarse), Convolution(coarse, coarse)
         )
-        self.head = nn.Conv2d(width, len(PRINTED_WORDS), 1)
-        nn.init.constant_(self.head.bias, RARE)
+        self.coarsest = nn.Sequential(
+            nn.Conv2d(coarse, coarsest, 2, stride=2), Convolution(coarsest, coarsest)
+        )
+        self.up_coarse = nn.ConvTranspose2d(coarsest, coarse, 2, stride=2)
+        self.up_middle = nn.ConvTranspose2d(coarse, middle, 2, stride=2)
+        self.joined_coarse = Convolution(2 * coarse, coarse)
+        self.joined_middle = Convolution(2 * middle, middle)
+        self.head = nn.Conv2d(middle, 1 + len(PRINTED_WORDS), 1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of every word's map."""
-        x = self.stem(image.float() / 128 - 1)
-        for block in self.blocks:
-            x = x + block(x)
-        return self.head(x)
+        """Logits (N, 1 + words, H / STRIDE, W / STRIDE) of RGB images (N, 3, H, W) from 0 to 255, uint8 or float."""
+        middle = self.middle(self.fine(pixel_unshuffle(image.float() / 64 - 2.5, BLOCK)))
+        coarse = self.coarse(middle)
+        below = self.up_coarse(self.coarsest(coarse))
+        coarse = self.joined_coarse(torch.cat([below, coarse], dim=1))
+        return self.head(self.joined_middle(torch.cat([self.up_middle(coarse), middle], dim=1)))

@@ -1,27 +1,34 @@
-"""Training PrintNet on pictures that are drawn as they are needed."""
+"""Training PrintNet on pieces of pages that are drawn as they are needed."""
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch.utils.data import DataLoader, IterableDataset
 
 from ecg_generator_with_train_src.common.files import write_bytes
-from ecg_generator_with_train_src.page.print_crops import CROP_PX, PRINTED_WORDS, PrintCrop, draw_print_crop
+from ecg_generator_with_train_src.page.print_crops import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    PrintCrop,
+    PrintMaterial,
+    draw_print_crop,
+)
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.print_net import STRIDE, PrintNet
 
-SPREAD_CELLS = 1.0  # standard deviation of the heat about a word's centre
-FOCUS = (
-    2.0  # exponents of the focal loss (Lin et al., 2017), and of its weight near a centre (Zhou et al., 2019)
-)
-NEAR_CENTRE = 4.0
-SAVE_EVERY, LOG_EVERY = 200, 50
-LAST_SHARE = 0.02  # the learning rate ends at this share of its highest
+SPREAD_CELLS = 1.0  # standard deviation of a word's target about its centre
+WORD_WEIGHT = 3.0  # of a cell at a word's centre in the loss, beside one where nothing is
+SAVE_EVERY, LOG_EVERY = 100, 50
+WARM_UP, LAST_SHARE = (
+    0.05,
+    0.01,
+)  # share of the steps in which the rate rises, and share of it that is left at the end
+AVERAGED = 0.995  # how much of the running mean of the weights, which is what is kept, each step leaves
 
 
 @dataclass(frozen=True)
@@ -29,105 +36,129 @@ class PrintTraining:
     """How PrintNet is trained."""
 
     output: Path  # the weights; the state of the training is kept beside them
-    steps: int
-    batch_size: int
-    lr: float
-    seed: int
+    steps: int = 8000
+    batch_size: int = 8
+    new_crops: int = 3  # of a batch are drawn afresh, the others again from the pool of the latest ones
+    pool: int = 1200
+    lr: float = 2e-3
+    seed: int = 0
 
 
-class PrintCrops(IterableDataset):
-    """Batches from a step on: the same for a seed, wherever the training was broken off."""
+def target_of(words: tuple[tuple[int, float, float], ...]) -> np.ndarray:
+    """What the network should say of a piece: (1 + words, rows, columns), which sums to 1 over the first axis.
 
-    def __init__(
-        self, signals_mv: Sequence[np.ndarray], fs_hz: float, options: PrintTraining, first_step: int
-    ):
-        self.signals_mv, self.fs_hz = signals_mv, fs_hz
-        self.options, self.first_step = options, first_step
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for step in range(self.first_step, self.options.steps):
-            rng = np.random.default_rng([self.options.seed, step])
-            crops = [
-                draw_print_crop(rng, self.signals_mv, self.fs_hz) for _ in range(self.options.batch_size)
-            ]
-            images = np.stack([crop.image.transpose(2, 0, 1) for crop in crops])
-            yield torch.from_numpy(images), torch.from_numpy(np.stack([heat_of(crop) for crop in crops]))
-
-
-def heat_of(crop: PrintCrop) -> np.ndarray:
-    """The maps (words, cells, cells) that a network should see on a picture: 1 at a word's centre, less around it."""
-    cells = CROP_PX // STRIDE
-    heat = np.zeros((len(PRINTED_WORDS), cells, cells), np.float32)
-    y, x = np.indices((cells, cells))
-    for index, x_px, y_px in crop.words:
-        centre_x, centre_y = int(x_px / STRIDE), int(y_px / STRIDE)
-        around = np.exp(-(np.square(x - centre_x) + np.square(y - centre_y)) / (2 * SPREAD_CELLS**2))
-        heat[index] = np.maximum(heat[index], around)
-    return heat
+    A cell at a word's centre belongs to the word, and less so a few cells away; what is left is class 0.
+    """
+    rows, columns = HEIGHT_PX // STRIDE, WIDTH_PX // STRIDE
+    target = np.zeros((1 + len(PRINTED_WORDS), rows, columns), np.float32)
+    x, y = (np.arange(columns) + 0.5) * STRIDE, (np.arange(rows) + 0.5) * STRIDE
+    for word, x_px, y_px in words:
+        across, down = (
+            np.exp(-np.square((p - at) / (SPREAD_CELLS * STRIDE)) / 2) for p, at in ((x, x_px), (y, y_px))
+        )
+        target[1 + word] = np.maximum(target[1 + word], down[:, None] * across)
+    target[1:] /= np.maximum(target[1:].sum(axis=0), 1)
+    target[0] = 1 - target[1:].sum(axis=0)
+    return target
 
 
-def focal_loss(logits: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
-    """The focal loss of maps of heat, per word in the batch (Zhou et al., Objects as Points, 2019)."""
-    probability = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
-    centre = heat == 1
-    found = -((1 - probability) ** FOCUS) * probability.log()
-    rest = -((1 - heat) ** NEAR_CENTRE) * probability**FOCUS * (1 - probability).log()
-    return torch.where(centre, found, rest).sum() / centre.sum().clamp(min=1)
+def loss_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy with soft targets, words weighing more than nothing; the mean over all cells."""
+    weight = 1 + WORD_WEIGHT * (1 - target[:, 0])
+    entropy = -(target * torch.log_softmax(logits.float(), dim=1)).sum(dim=1)
+    return (weight * entropy).mean()
 
 
-def train_print_net(signals_mv: Sequence[np.ndarray], fs_hz: float, options: PrintTraining) -> None:
+def batches(
+    material: PrintMaterial, options: PrintTraining, first_step: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images (N, 3, H, W) uint8 and targets. Drawing a piece takes longer than learning from it: each is used again."""
+    pool: list[PrintCrop] = []
+    for step in range(first_step, options.steps):
+        rng = np.random.default_rng([options.seed, step])
+        new = (
+            min(options.new_crops, options.batch_size)
+            if len(pool) >= options.batch_size
+            else options.batch_size
+        )
+        crops = [draw_print_crop(material, rng) for _ in range(new)]
+        crops_again = [pool[k] for k in rng.integers(0, max(len(pool), 1), options.batch_size - new)]
+        pool = [*pool, *crops][-options.pool :]
+        images = np.stack([_tinted(crop.image, rng) for crop in crops + crops_again])
+        targets = np.stack([target_of(crop.words) for crop in crops + crops_again])
+        yield torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.from_numpy(targets)
+
+
+def _tinted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another brightness and order of colours, so that no piece is seen twice alike."""
+    lighter = np.clip(np.arange(256) * rng.uniform(0.8, 1.15) + rng.uniform(-15, 15), 0, 255).astype(np.uint8)
+    return lighter[image[..., rng.permutation(3)] if rng.random() < 0.5 else image]
+
+
+def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
     """Train to the last step, from where an earlier run of the same output stands, and write the weights."""
-    model = PrintNet()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr)
-    state_path = options.output.with_suffix(".state.pt.safetensors")
-    first = _resume(model, optimizer, state_path)
-    batches = DataLoader(PrintCrops(signals_mv, fs_hz, options, first), batch_size=None, num_workers=0)
+    torch.manual_seed(options.seed)
+    model, mean = PrintNet(), PrintNet()
+    mean.load_state_dict(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-2)
+    state_path = options.output.with_name(options.output.stem + "_state.safetensors")
+    first = _resume(model, mean, optimizer, state_path)
     started, losses = time.perf_counter(), []
-    for step, (images, heat) in enumerate(batches, start=first + 1):
+    for step, (images, targets) in enumerate(batches(material, options, first), start=first + 1):
         for group in optimizer.param_groups:
             group["lr"] = options.lr * _rate(step / options.steps)
-        loss = focal_loss(model(images), heat)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(images)
+        loss = loss_of(logits, targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         optimizer.step()
+        _follow(mean, model, min(AVERAGED, step / (step + 10)))
         losses.append(float(loss.detach()))
         if step % LOG_EVERY == 0:
             speed = (step - first) * options.batch_size / (time.perf_counter() - started)
             print(
-                f"step {step}/{options.steps}: loss {np.mean(losses[-LOG_EVERY:]):.3f}, {speed:.0f} pictures/s",
+                f"step {step}/{options.steps}: loss {np.mean(losses[-LOG_EVERY:]):.4f}, {speed:.0f} pieces/s",
                 flush=True,
             )
         if step % SAVE_EVERY == 0 or step == options.steps:
-            _save(model, optimizer, state_path, step)
-    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    write_bytes(options.output, save(half))
+            _save(model, mean, optimizer, state_path, step)
+            write_bytes(
+                options.output, save({name: tensor.half() for name, tensor in mean.state_dict().items()})
+            )
+
+
+@torch.no_grad()
+def _follow(mean: PrintNet, model: PrintNet, kept: float) -> None:
+    for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.dtype.is_floating_point:
+            old.lerp_(new, 1 - kept)
 
 
 def _rate(share: float) -> float:
     """The learning rate, relative to its highest, after a share of all steps: a short rise, then half a cosine."""
-    rise = min(share / 0.03, 1.0)
-    return rise * (LAST_SHARE + (1 - LAST_SHARE) * (1 + math.cos(math.pi * share)) / 2)
+    return min(share / WARM_UP, 1.0) * (LAST_SHARE + (1 - LAST_SHARE) * (1 + math.cos(math.pi * share)) / 2)
 
 
-def _save(model: PrintNet, optimizer: torch.optim.AdamW, path: Path, step: int) -> None:
+def _save(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: Path, step: int) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"mean.{name}": tensor for name, tensor in mean.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-    tensors["step"] = torch.tensor(step)
-    write_bytes(path, save(tensors))
+    write_bytes(path, save(tensors | {"step": torch.tensor(step)}))
 
 
-def _resume(model: PrintNet, optimizer: torch.optim.AdamW, path: Path) -> int:
+def _resume(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: Path) -> int:
     """Load the state of an earlier run, if there is one; returns the steps that it has made."""
     if not path.is_file():
         return 0
     tensors = load_file(path)
-    model.load_state_dict(
-        {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-    )
+    for prefix, network in (("model.", model), ("mean.", mean)):
+        network.load_state_dict(
+            {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        )
     state = optimizer.state_dict()
-    state["state"] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, number, what = name.split(".")

@@ -7,7 +7,7 @@ import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.print_crops import PRINTED_WORDS
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
 from experiment.labelling.page_probability import PageProbability
@@ -60,6 +60,31 @@ def test_a_word_stands_at_the_peak_of_its_map():
     assert (name.lead, name.x_px, name.y_px) == ("aVL", 20.5 * STRIDE, 10.5 * STRIDE)
     assert name.probability == pytest.approx(0.9)
     assert (scale.quantity, scale.value, scale.of) == ("mm/s", 50.0, "all")
+
+
+def test_the_place_is_the_centre_of_the_heat():
+    heat = heat_with(("V1", 10, 20, 0.6))
+    heat[PRINTED_WORDS.index("V1"), 10, 21] = 0.6
+    assert [(name.lead, name.x_px, name.y_px) for name in text_of(heat).names] == [
+        ("V1", pytest.approx(21 * STRIDE), 10.5 * STRIDE)
+    ]
+
+
+def test_gains_of_limb_and_chest_leads_are_told_apart():
+    text = text_of(heat_with(("10 mm/mV limb", 10, 20, 0.9), ("5 mm/mV chest", 10, 40, 0.8)))
+    assert [(scale.value, scale.of) for scale in text.scales] == [(10.0, "limb"), (5.0, "chest")]
+
+
+def test_values_that_contradict_one_another_are_not_believed():
+    speeds = ("25 mm/s", 10, 20, 0.9), ("50 mm/s", 30, 40, 0.45)
+    assert text_of(heat_with(*speeds, ("10 mm/mV", 10, 40, 0.8))).scales[0].quantity == "mm/mV"
+    assert text_of(heat_with(*speeds)).scales == ()
+    assert [scale.value for scale in text_of(heat_with(speeds[0])).scales] == [25.0]
+
+
+def test_bars_are_easily_taken_for_the_name_i():
+    text = text_of(heat_with(("I", 10, 20, 0.7), ("I", 30, 20, 0.85), ("II", 10, 40, 0.7)))
+    assert [(name.lead, name.y_px) for name in text.names] == [("I", 30.5 * STRIDE), ("II", 10.5 * STRIDE)]
 
 
 def test_of_words_at_one_place_the_likeliest_is_read_and_faint_ones_are_not():

@@ -1,50 +1,77 @@
 """PrintNet learns from drawn pictures, and goes on where it was broken off."""
 
+import cv2
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from ecg_generator_with_train_src.page.print_crops import CROP_PX, PRINTED_WORDS, PrintCrop
+from ecg_generator_with_train_src.page.print_crops import HEIGHT_PX, WIDTH_PX, PrintCrop, print_material
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.print_net import STRIDE, PrintNet
-from experiment.training.print_training import PrintTraining, focal_loss, heat_of, train_print_net
+from experiment.training import print_training
+from experiment.training.print_training import PrintTraining, loss_of, target_of, train_print_net
 
-SIGNALS_MV = [np.sin(np.arange(5000) / 30)[:, None] * np.ones(12)]
+V1 = PRINTED_WORDS.index("V1")
 
 
-def test_heat_is_highest_in_the_cell_of_a_words_centre():
-    crop = PrintCrop(np.zeros((CROP_PX, CROP_PX, 3), np.uint8), ((3, 41.0, 90.0), (3, 200.0, 90.0)))
-    heat = heat_of(crop)
-    assert heat.shape == (len(PRINTED_WORDS), CROP_PX // STRIDE, CROP_PX // STRIDE)
-    assert np.argwhere(heat == 1).tolist() == [[3, 22, 10], [3, 22, 50]]
-    assert heat[3, 22, 11] == np.float32(np.exp(-0.5))
-    assert not np.delete(heat, 3, axis=0).any()
+@pytest.fixture(scope="module")
+def material():
+    return print_material([np.sin(np.arange(5000) / 30)[:, None] * np.ones(12)], 500.0)
+
+
+def test_a_target_belongs_to_the_word_at_its_centre_and_to_nothing_elsewhere():
+    target = target_of(((V1, 4.5 * STRIDE, 10.5 * STRIDE), (2, 20.5 * STRIDE, 10.5 * STRIDE)))
+    assert target.shape == (1 + len(PRINTED_WORDS), HEIGHT_PX // STRIDE, WIDTH_PX // STRIDE)
+    np.testing.assert_allclose(target.sum(axis=0), 1, atol=1e-6)
+    assert target[1 + V1, 10, 4] == target[3, 10, 20] == 1
+    assert target[1 + V1, 10, 5] == pytest.approx(np.exp(-0.5), abs=1e-6)
+    assert target[0, 10, 4] == 0 and target[0, 20, 30] == 1
 
 
 def test_the_loss_is_least_where_maps_are_as_they_should_be():
-    heat = torch.zeros(1, 2, 8, 8)
-    heat[0, 1, 4, 4] = 1.0
-    right = torch.full_like(heat, -9.0)
-    right[0, 1, 4, 4] = 9.0
-    beside = torch.full_like(heat, -9.0)
-    beside[0, 0, 4, 4] = 9.0
-    assert focal_loss(right, heat) < 0.01
-    assert focal_loss(beside, heat) > 5
+    target = torch.from_numpy(target_of(((V1, 44.0, 84.0),)))[None]
+    right, other = (target + 1e-6).log(), (target.roll(1, dims=1) + 1e-6).log()
+    assert loss_of(right, target) < 0.1 * loss_of(other, target)
+    assert loss_of(right, target) < loss_of(right.roll(1, dims=3), target)
 
 
 def test_maps_have_a_cell_for_every_few_pixels():
-    assert PrintNet()(torch.zeros(2, 3, 64, 96)).shape == (2, len(PRINTED_WORDS), 16, 24)
+    assert PrintNet()(torch.zeros(2, 3, 64, 96)).shape == (2, 1 + len(PRINTED_WORDS), 8, 12)
 
 
-def test_a_training_that_was_broken_off_ends_with_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiment.training.print_training.SAVE_EVERY", 2)
-    weights = []
-    for name, stops in (("whole", (4,)), ("parts", (2, 4))):
-        output = tmp_path / f"{name}.safetensors"
-        for steps in stops:
-            torch.manual_seed(0)
-            # the rate depends on the number of steps in all, so that it is held constant here
-            monkeypatch.setattr("experiment.training.print_training._rate", lambda share: 1.0)
-            train_print_net(SIGNALS_MV, 500.0, PrintTraining(output, steps, batch_size=2, lr=1e-3, seed=0))
-        weights.append(load_file(output))
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+def picture_of_v1(_, rng: np.random.Generator) -> PrintCrop:
+    """A white picture with one name somewhere."""
+    image = np.full((HEIGHT_PX, WIDTH_PX, 3), 255, np.uint8)
+    x, y = int(rng.integers(10, WIDTH_PX - 60)), int(rng.integers(40, HEIGHT_PX - 10))
+    cv2.putText(image, "V1", (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (0, 0, 0), 2, cv2.LINE_AA)
+    return PrintCrop(image, ((V1, x + 20.0, y - 11.0),))
+
+
+def test_a_short_training_learns_one_name(tmp_path, material, monkeypatch):
+    monkeypatch.setattr(print_training, "draw_print_crop", picture_of_v1)
+    output = tmp_path / "w.safetensors"
+    train_print_net(material, PrintTraining(output, 60, batch_size=4, lr=5e-3))
+    model = PrintNet().eval()
+    model.load_state_dict({name: tensor.float() for name, tensor in load_file(output).items()})
+    for seed in range(5):
+        crop = picture_of_v1(None, np.random.default_rng(1000 + seed))
+        with torch.inference_mode():
+            maps = torch.softmax(model(torch.from_numpy(crop.image.transpose(2, 0, 1).copy())[None]), dim=1)[
+                0
+            ]
+        assert maps[1 + V1].max() == maps[1:].max() > 0.4
+        row, column = divmod(int(maps[1 + V1].argmax()), maps.shape[2])
+        _, x, y = crop.words[0]
+        assert np.hypot((column + 0.5) * STRIDE - x, (row + 0.5) * STRIDE - y) < 1.5 * STRIDE
+
+
+def test_a_training_that_was_broken_off_goes_on(tmp_path, material, capsys, monkeypatch):
+    monkeypatch.setattr(print_training, "LOG_EVERY", 1)
+    output = tmp_path / "w.safetensors"
+    train_print_net(material, PrintTraining(output, 2, batch_size=2))
+    half_way = load_file(output)
+    train_print_net(material, PrintTraining(output, 3, batch_size=2))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["step 1/2", "step 2/2", "step 3/3"]
+    assert not torch.equal(half_way["head.weight"], load_file(output)["head.weight"])
