@@ -8,7 +8,7 @@ from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
 LIKELY_PER_MIN = (42.0, 180.0)  # beats a minute
-SURE_PRINT = 0.5  # a printed scale of this probability is believed
+SURE_PRINT = 0.75  # a printed scale of this probability is believed
 
 Told = Literal["given", "print", "pulse", "assumed"]
 

@@ -28,7 +28,7 @@ from ecg_generator_with_train_src.page.records import RECORD_DURATION_S
 from experiment.reading.calibration import Told, calibration
 from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
 from experiment.reading.layout_evidence import Evidence, separator_profile, standing_out
-from experiment.reading.layout_guesses import CABRERA, Guess, guesses, possible_columns
+from experiment.reading.layout_guesses import CABRERA, USUAL_ROWS, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
 from experiment.reading.pulses import find_pulse
 from experiment.reading.rectify import INKED, RectifiedPage
@@ -50,6 +50,7 @@ LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is l
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
 DOUBTFUL_WITHOUT_NAMES = 0.97  # the same if no lead names were read
+CLEAR_NAME = 0.7  # a name of this probability was read clearly
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
 
@@ -153,6 +154,14 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
         doubts.append(
             f"whose lead {leads.count(UNKNOWN_LEAD)} of the rows show is not known; --layout says it, as in 3x4+II"
         )
+    elif (
+        best.layout.row_leads
+        and best.layout.name not in USUAL_ROWS
+        and not _clearly_named(leads, evidence.text)
+    ):
+        doubts.append(
+            "the lead names beside the rows were not read clearly: compare them; --layout says them"
+        )
     elif best.layout.row_leads and best.layout.rows < FEW_ROWS and not evidence.text.names:
         doubts.append("no lead names were read beside the rows: whose they are is a guess; --layout says it")
     return best.layout, best.lead_order, certainty, tuple(doubts)
@@ -164,6 +173,12 @@ def _doubts_of_times(times: ColumnTimes) -> list[str]:
     if times.simultaneous:
         return ["all columns seem to show the same moments: their times begin at 0; look whether they do"]
     return ["all columns may show the same moments: their beats stand at the same places"]
+
+
+def _clearly_named(leads: list[str], text: PrintedText) -> bool:
+    """Whether the name of each lead that has a row of its own was read clearly."""
+    clearest = {lead: [name.probability for name in text.names if name.lead == lead] for lead in leads}
+    return all(max(found, default=0.0) > CLEAR_NAME for found in clearest.values())
 
 
 def _in_words(guess: Guess) -> str:

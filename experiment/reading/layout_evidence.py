@@ -77,7 +77,7 @@ class Evidence:
         """How much speaks for a rhythm strip's being of a lead that the block shows too."""
         places = places_of(layout, order, self.start_px, self.length_px)
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
-        odds = self.names([whole])
+        odds = self.names([whole], missing_name=0.0)
         for place in places:
             if place.row < layout.rows and place.label.removeprefix("-") == lead:
                 strip, shown = self._seen(place, row), self._seen(place, place.row)
@@ -123,13 +123,13 @@ class Evidence:
         elsewhere = np.where(starts, 0, self._boundaries).max(axis=1).mean()
         return BAR_ODDS * float(inside - elsewhere)
 
-    def names(self, places: Sequence[Place]) -> float:
+    def names(self, places: Sequence[Place], missing_name: float = MISSING_NAME) -> float:
         """Whether lead names stand beside their leads: all above their rows, or all below."""
         if not self.text.names:
             return 0.0
-        return max(sum(self._name(place, above) for place in places) for above in (True, False))
+        return max(sum(self._name(place, above, missing_name) for place in places) for above in (True, False))
 
-    def _name(self, place: Place, above: bool) -> float:
+    def _name(self, place: Place, above: bool, missing_name: float) -> float:
         """What the names beside a place say: the clearest of its own lead, against the clearest of another; a little
         against it if there is none."""
         clearest = {True: 0.0, False: 0.0}
@@ -137,7 +137,7 @@ class Evidence:
             if self._stands_at(name, place, above):
                 agrees = _same_lead(place.label, name.lead)
                 clearest[agrees] = max(clearest[agrees], name.probability)
-        missing = MISSING_NAME if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
+        missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
 
     def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:

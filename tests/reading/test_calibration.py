@@ -36,7 +36,7 @@ def test_print_is_believed_before_pulses_which_are_named():
     assert found.doubts == ("the calibration pulses look like 5 mm/mV, but 20 is printed",)
 
 
-@pytest.mark.parametrize("sure", [0.2, 0.5])
+@pytest.mark.parametrize("sure", [0.2, 0.7])
 def test_faint_print_is_not_believed(sure):
     assert calibration(None, None, PULSE, printed(("mm/mV", 20.0, sure, "all"))).gain_mm_mv == 5
 
