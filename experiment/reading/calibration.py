@@ -8,7 +8,10 @@ from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
 LIKELY_PER_MIN = (42.0, 180.0)  # beats a minute
-SURE_PRINT = 0.75  # a printed scale of this probability is believed
+SURE_PRINT = 0.8  # a printed scale of this probability is believed
+UNUSUAL, SURE_UNUSUAL = (2.5, 12.5, 15.0), 0.93  # these values are rare, and easily read where others stand
+CERTAIN_PRINT = 0.9  # print of this probability is believed before pulses
+WORDS = {"print": "print", "pulse": "calibration pulse"}
 
 Told = Literal["given", "print", "pulse", "assumed"]
 
@@ -48,28 +51,33 @@ def calibration(
         gain_mm_mv, printed_gain, pulse.gain_mm_mv if pulse.clearness else None, GAINS_MM_MV[0]
     )
     chest = _printed(text, "mm/mV", "chest") if gain_mm_mv is None else None
+    chest_gain = chest.value if chest and chest.value != gain else None
     contradictions = [*((pair, "mm/s") for pair in speed_doubts), *((pair, "mm/mV") for pair in gain_doubts)]
     doubts = [
-        f"the calibration pulses look like {seen:g} {unit}, but {used:g} is printed"
-        for (used, seen), unit in contradictions
+        f"the {WORDS[source]} says {used:g} {unit}, the {WORDS[name]} {other:g}: look which is right"
+        for (used, source, other, name), unit in contradictions
     ]
     if speed_from == "assumed":
         doubts.append(f"nothing tells the paper speed: {speed:g} mm/s is assumed; --paper-speed-mm-s says it")
     if gain_from == "assumed":
         doubts.append(f"nothing tells the gain: {gain:g} mm/mV is assumed; --gain-mm-mv says it")
-    return Calibration(speed, gain, None if chest == gain else chest, speed_from, gain_from, tuple(doubts))
+    return Calibration(speed, gain, chest_gain, speed_from, gain_from, tuple(doubts))
 
 
 def _is_likely(beats_mm: float | None, speed_mm_s: float) -> bool:
     return beats_mm is None or LIKELY_PER_MIN[0] <= 60 * speed_mm_s / beats_mm <= LIKELY_PER_MIN[1]
 
 
-def _printed(text: PrintedText, quantity: str, of: str = "limb") -> float | None:
-    """The value that is printed most clearly for limb leads, or for chest leads alone; None if none is."""
+def _printed(text: PrintedText, quantity: str, of: str = "limb") -> PrintedScale | None:
+    """The scale that is printed most clearly for limb leads, or for chest leads alone; None if none is clear."""
     fitting = [
-        scale for scale in text.scales if _fits(scale, quantity, of) and scale.probability > SURE_PRINT
+        scale for scale in text.scales if _fits(scale, quantity, of) and scale.probability > _least(scale)
     ]
-    return max(fitting, key=lambda scale: scale.probability).value if fitting else None
+    return max(fitting, key=lambda scale: scale.probability, default=None)
+
+
+def _least(scale: PrintedScale) -> float:
+    return SURE_UNUSUAL if scale.value in UNUSUAL else SURE_PRINT
 
 
 def _fits(scale: PrintedScale, quantity: str, of: str) -> bool:
@@ -77,13 +85,17 @@ def _fits(scale: PrintedScale, quantity: str, of: str) -> bool:
 
 
 def _chosen(
-    given: float | None, printed: float | None, pulse: float | None, usual: float
-) -> tuple[float, Told, list[tuple[float, float]]]:
-    """The value to take, where it is from, and the pairs (taken, seen) in which pulses contradict print."""
+    given: float | None, printed: PrintedScale | None, pulse: float | None, usual: float
+) -> tuple[float, Told, list[tuple[float, str, float, str]]]:
+    """The value to take, where it is from, and what contradicts it: (taken, its source, other, its source)."""
     if given is not None:
         return given, "given", []
+    told: list[tuple[float, Told]] = []
     if printed is not None:
-        return printed, "print", [(printed, pulse)] if pulse not in (None, printed) else []
+        told.append((printed.value, "print"))
     if pulse is not None:
-        return pulse, "pulse", []
-    return usual, "assumed", []
+        told.insert(len(told) if printed and printed.probability > CERTAIN_PRINT else 0, (pulse, "pulse"))
+    if not told:
+        return usual, "assumed", []
+    (value, source), *others = told
+    return value, source, [(value, source, other, name) for other, name in others if other != value]

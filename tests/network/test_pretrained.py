@@ -44,7 +44,7 @@ def test_without_a_checkpoint_simulated_pages_are_labelled_and_read_alike_by_one
         words = ("--num-workers", workers, "--output-dir", folder)
         result = run("experiment/digitize.py", *given, *words)
         assert result.returncode == 0, result.stderr
-        assert f"read 2 of 2 pages -> {folder}" in result.stdout
+        assert "read 2 of 2 pages (" in result.stdout and f" -> {folder}" in result.stdout
         assert f"{workers} workers)" in result.stdout
     for image in images:
         tables = [pd.read_csv(folder / f"{image.stem}.csv") for folder in (one, two)]

@@ -30,10 +30,21 @@ def test_pulses_tell_both():
     assert (found.gain_mm_mv, found.gain_from, found.speed_from, found.doubts) == (5, "pulse", "pulse", ())
 
 
-def test_print_is_believed_before_pulses_which_are_named():
-    found = calibration(None, None, PULSE, printed(("mm/mV", 20.0, 0.9, "all"), ("mm/s", 25.0, 0.8, "all")))
-    assert (found.gain_mm_mv, found.gain_from, found.speed_from) == (20, "print", "print")
-    assert found.doubts == ("the calibration pulses look like 5 mm/mV, but 20 is printed",)
+def test_certain_print_is_believed_before_pulses_and_these_before_other_print():
+    certain = calibration(
+        None, None, PULSE, printed(("mm/mV", 20.0, 0.95, "all"), ("mm/s", 25.0, 0.95, "all"))
+    )
+    assert (certain.gain_mm_mv, certain.gain_from, certain.speed_from) == (20, "print", "print")
+    assert certain.doubts == ("the print says 20 mm/mV, the calibration pulse 5: look which is right",)
+    fainter = calibration(None, None, PULSE, printed(("mm/mV", 20.0, 0.85, "all")))
+    assert (fainter.gain_mm_mv, fainter.gain_from) == (5, "pulse")
+    assert fainter.doubts == ("the calibration pulse says 5 mm/mV, the print 20: look which is right",)
+
+
+def test_rare_values_must_be_printed_more_clearly():
+    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 2.5, 0.9, "all"))).gain_from == "assumed"
+    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 2.5, 0.95, "all"))).gain_mm_mv == 2.5
+    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 5.0, 0.85, "all"))).gain_mm_mv == 5
 
 
 @pytest.mark.parametrize("sure", [0.2, 0.7])
