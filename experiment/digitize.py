@@ -8,7 +8,7 @@ which shows the doubtful pages first. A page is sure, to check, or unread: then 
 
 import argparse
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ from experiment.labelling.network_flags import (
 )
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
-from experiment.reading.corrections import check_pages, read_corrections
+from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
-    work = replace(_work(arguments, network, len(paths)), corrections=corrections)
+    work = _work(arguments, network, corrections, len(paths))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done stays, as with Ctrl-C
     return launch(options, see_and_read, network, work, paths, rates)
 
@@ -106,7 +106,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _work(arguments: argparse.Namespace, network: "Network", num_files: int) -> DigitizeOptions:
+def _work(
+    arguments: argparse.Namespace, network: "Network", corrections: dict[str, Correction], num_files: int
+) -> DigitizeOptions:
     known = ReadingOptions(
         layout=None if arguments.layout == AUTO else parse_layout(arguments.layout),
         lead_order=None if arguments.lead_order == AUTO else arguments.lead_order,
@@ -119,6 +121,7 @@ def _work(arguments: argparse.Namespace, network: "Network", num_files: int) -> 
         known=known,
         num_workers=workers,
         submission=arguments.submission,
+        corrections=corrections,
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
         made_by={

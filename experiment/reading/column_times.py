@@ -18,8 +18,8 @@ from experiment.reading.row_traces import STEP_PX, stretch
 BEAT_WIDTH_STEPS = 2.0  # about half the width of a QRS complex
 LEAST_APART_MM = 6.0  # two beats are at least so far apart: 250 a minute at 25 mm/s
 HIGH = 0.35  # a beat's activity is at least this share of the highest
-ALIKE_BELOW = 0.5  # and of a strip below columns that go on
 ALIKE = 0.8  # correlation of the activity of columns that show the same moments
+ALIKE_BELOW = 0.5  # and of a strip below columns that go on
 OFF_BEAT = 0.15  # beats that keep their rhythm are off by no more than this share of their distance
 FEWEST_BEATS = 4
 

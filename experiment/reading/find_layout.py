@@ -27,7 +27,7 @@ from ecg_generator_with_train_src.page.layouts import (
 from ecg_generator_with_train_src.page.records import RECORD_DURATION_S
 from experiment.reading.calibration import Told, calibration
 from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
-from experiment.reading.layout_evidence import Evidence, separator_profile, standing_out
+from experiment.reading.layout_evidence import Evidence, bars_of_rows
 from experiment.reading.layout_guesses import CABRERA, USUAL_ROWS, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
 from experiment.reading.pulses import find_pulse
@@ -41,11 +41,11 @@ LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its
 LENGTH_TOLERANCE_MM = 4.0
 LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
-DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so that both its ends are seen
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
 SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
 CLEAR_BARS = 0.4
 DISTANCE_COST = 0.02  # what each millimetre from there costs, in clearness of the separators
+DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so that both its ends are seen
 LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
@@ -87,10 +87,11 @@ def find_layout(
 ) -> FoundLayout:
     """The likeliest layout, or where the given one stands. Raises InputError if the page does not show one."""
     rows = _find_rows(page.ink, known.layout)
-    bars = _bars(page, rows.zero_y_px)
+    row_bars = bars_of_rows(page, rows)
+    bars = row_bars.mean(axis=0)
     start_px, end_px, length_px = _span(page, rows, bars, known)
     pulse = find_pulse(page, rows.zero_y_px, start_px, min(end_px, start_px + length_px))
-    evidence = Evidence(page, rows, start_px, length_px, text)
+    evidence = Evidence(row_bars, rows, start_px, length_px, text)
     beats_mm = beats_apart_mm(evidence.traces, start_px, length_px)
     scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text, beats_mm)
     layout, order, certainty, doubts = _likeliest(evidence, known)
@@ -278,11 +279,6 @@ def _without_bars(
         return float(seen[np.argmax(clear)])
     cut = end_px > page.ink.shape[1] - length_px / 10
     return float(start_px if cut else seen[1])
-
-
-def _bars(page: RectifiedPage, zero_y_px: np.ndarray) -> np.ndarray:
-    """How clear a separator stands at each column, 0 to 1, over all rows."""
-    return np.mean([standing_out(separator_profile(page, zero)) for zero in zero_y_px], axis=0)
 
 
 def _bars_at(bars: np.ndarray, start_px: float, length_px: float, columns: int) -> float:

@@ -60,9 +60,9 @@ class Evidence:
     """What a page with these rows, which start at `start_px` and are `length_px` long, says of any layout."""
 
     def __init__(
-        self, page: RectifiedPage, rows: Rows, start_px: float, length_px: float, text: PrintedText = NO_TEXT
+        self, bars: np.ndarray, rows: Rows, start_px: float, length_px: float, text: PrintedText = NO_TEXT
     ):
-        self.page, self.rows, self.text = page, rows, text
+        self.row_bars, self.rows, self.text = bars, rows, text
         self.start_px, self.length_px = start_px, length_px
         self.traces = row_traces(rows)
         self._changes: dict[tuple, float | None] = {}
@@ -135,7 +135,7 @@ class Evidence:
         clearest = {True: 0.0, False: 0.0}
         for name in self.text.names:
             if self._stands_at(name, place, above):
-                agrees = _same_lead(place.label, name.lead)
+                agrees = same_lead(place.label, name.lead)
                 clearest[agrees] = max(clearest[agrees], name.probability)
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
@@ -175,9 +175,8 @@ class Evidence:
     def _boundaries(self) -> np.ndarray:
         """How much it looks as if a lead started, (rows, shares): 0 where none does, 1 where one does."""
         found = np.zeros((len(self.rows.zero_y_px), len(_SHARES)))
-        for row, zero in enumerate(self.rows.zero_y_px):
-            bars = standing_out(separator_profile(self.page, zero))
-            leaps = standing_out(_leaps(self.rows, row))
+        for row, bars in enumerate(self.row_bars):
+            leaps = _standing_out(_leaps(self.rows, row))
             for k, share in enumerate(_SHARES):
                 at = round(self.start_px + share * self.length_px)
                 near = slice(max(at - 2, 0), at + 3)
@@ -189,7 +188,7 @@ class Evidence:
 _SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
 
 
-def _same_lead(label: str, name: str) -> bool:
+def same_lead(label: str, name: str) -> bool:
     """Whether a name is that of a place; a sign before it is easily overlooked."""
     return label.removeprefix("-").lower() == name.removeprefix("-").lower()
 
@@ -201,7 +200,12 @@ def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:
     return float(np.clip(math.log(chance / max(difference, 1e-6)), -most, most))
 
 
-def separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
+def bars_of_rows(page: RectifiedPage, rows: Rows) -> np.ndarray:
+    """How clear a separator stands at each column of each row (rows, columns), 0 to 1."""
+    return np.stack([_standing_out(_separator_profile(page, zero)) for zero in rows.zero_y_px])
+
+
+def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
     """For each column how much darker a bar across the zero line is than what is beside it."""
     reach = int(SEPARATOR_MM * PX_PER_MM)
     top = max(int(zero_y_px) - reach, 0)
@@ -219,7 +223,7 @@ def _leaps(rows: Rows, row: int) -> np.ndarray:
     return np.nan_to_num(np.abs(np.roll(height, -2) - np.roll(height, 2)))
 
 
-def standing_out(profile: np.ndarray) -> np.ndarray:
+def _standing_out(profile: np.ndarray) -> np.ndarray:
     """Values against what is rare in the profile, 0 to 1."""
     usual, rare = np.percentile(profile, [50, 99.7])
     return np.clip((profile - usual) / max(rare - usual, 1e-6), 0, 1)

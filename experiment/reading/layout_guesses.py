@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.page.layouts import (
     parse_layout,
 )
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.reading.layout_evidence import Evidence
+from experiment.reading.layout_evidence import Evidence, same_lead
 
 # How usual blocks are, as logarithms of odds, by their size and number of strips
 USUAL_BLOCKS = {
@@ -40,7 +40,6 @@ CABRERA = -1.5
 USUAL_STRIPS = {"II": 1.0, "V1": 0.3, "V5": 0.3, "V6": 0.0, "I": 0.0}
 UNUSUAL_STRIP = -1.0
 STRIP_UNKNOWN = 1.5  # what must speak for a strip's lead for it to be named
-MOST_STRIPS = 3
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _agree(some: list[tuple[str, ...]], others: list[tuple[str, ...]]) -> bool:
     if [len(row) for row in some] != [len(row) for row in others]:
         return False
     pairs = zip(itertools.chain(*some), itertools.chain(*others), strict=True)
-    return all(UNKNOWN_LEAD in pair or pair[0].lstrip("-") == pair[1].lstrip("-") for pair in pairs)
+    return all(UNKNOWN_LEAD in pair or same_lead(*pair) for pair in pairs)
 
 
 def _of_rows(labels: Sequence[str]) -> Layout:

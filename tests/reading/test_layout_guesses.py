@@ -5,7 +5,7 @@ import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.reading.layout_evidence import Evidence, places_of
+from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of
 from experiment.reading.layout_guesses import guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
@@ -57,7 +57,8 @@ def page_of(words: str, order: str = "standard") -> RectifiedPage:
 
 
 def likeliest(page: RectifiedPage, text: PrintedText = NO_TEXT):
-    return guesses(Evidence(page, find_rows(page.ink, range(1, 15)), START_PX, LENGTH_PX, text))[0]
+    rows = find_rows(page.ink, range(1, 15))
+    return guesses(Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, text))[0]
 
 
 def names(words: str, order: str = "standard", above_px: float = 70) -> PrintedText:
