@@ -204,5 +204,5 @@ def test_no_manifest_names_a_file_outside_the_dataset_to_remove(tmp_path, place,
     try:
         build(root, "b", "2", overwrite=overwrite)
     except InputError as error:
-        assert "'../precious.txt' is no path inside the dataset's folder" in str(error)
+        assert "'../precious.txt' is no path inside its folder" in str(error)
     assert precious.read_text() == "mine"
