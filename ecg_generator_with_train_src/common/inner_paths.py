@@ -24,5 +24,5 @@ def inside(root: Path, path: str) -> Path:
     """The place of an inner path below `root`. Raises InputError naming it if a link leads out of the folder."""
     place = root / path
     if not place.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{place}: a link leads out of {root}; put the folder itself in the link's place")
+        raise InputError(f"{place}: a link leads out of {root}; remove the link")
     return place

@@ -12,9 +12,9 @@ Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.inner_paths import InnerPath
@@ -24,6 +24,7 @@ BUILD_IT = "build the dataset with scripts/build_dataset.py --overwrite"
 REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
 FILE_FOLDERS = ("images", "masks", "coverage", "truth")  # in each split
+Count = Annotated[int, Field(ge=0, lt=2**53)]  # sums of them stay exact
 Split = Literal["train", "val"]
 
 
@@ -51,9 +52,9 @@ class Sample(BaseModel):
     style: dict[str, Any]
     digests: dict[str, str]  # SHA-256 of image, mask, coverage and truth
     inputs_sha256: str  # digest of everything that the sample was made from
-    class_pixels: tuple[int, int, int]
-    rgb_sum: tuple[int, int, int]  # over all pixels, each channel from 0 to 255
-    rgb_square_sum: tuple[int, int, int]
+    class_pixels: tuple[Count, Count, Count]
+    rgb_sum: tuple[Count, Count, Count]  # over all pixels, each channel from 0 to 255
+    rgb_square_sum: tuple[Count, Count, Count]
 
     @model_validator(mode="after")
     def _files_bear_its_name(self) -> "Sample":
