@@ -11,6 +11,7 @@ from ecg_generator_with_train_src.common.files import (
     write_text,
 )
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_ink
+from ecg_generator_with_train_src.common.names import is_text
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid_file import GridFile, GridSidecar, sidecar_path
 from ecg_generator_with_train_src.page.page import (
@@ -91,6 +92,8 @@ def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
 
 def _expected_page(options: RenderOptions, task: RenderTask) -> PageDescription:
     """The page that is asked for; of the record only the file's bytes are read."""
+    if not is_text(task.record_id):
+        raise InputError(f"{task.csv_path}: its name holds characters that are no text; rename the file")
     fs_hz = task.fs_hz if task.fs_hz is not None else fs_from_row_count(task.csv_path)
     check_fs(fs_hz, task.csv_path)
     record_sha256 = sha256_of(task.csv_path.read_bytes())
