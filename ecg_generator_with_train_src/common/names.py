@@ -1,7 +1,7 @@
 """Names of files in messages, tables and reports, whatever they are made of.
 
-Characters that are no text, such as tabs, newlines and bytes that are not UTF-8, are written as escapes: a name stays in
-its line and its column. In tables that spreadsheets open, a cell that they would take for a formula begins with an
+Characters that are no text, such as tabs, newlines and bytes that are not UTF-8, are written as escapes: a name stays
+in its line and its column. In tables that spreadsheets open, a cell that they would take for a formula begins with an
 apostrophe, by which they know it is text.
 """
 

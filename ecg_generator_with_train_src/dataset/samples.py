@@ -1,6 +1,5 @@
 """One sample of a dataset: a page as rendered, degraded, or real, with its labels, and the files it becomes."""
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
+from ecg_generator_with_train_src.dataset.truth_file import encode_truth
 from ecg_generator_with_train_src.degrade.apply import degrade, place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
 from ecg_generator_with_train_src.degrade.profiles import CLEAN, PROFILES
@@ -241,7 +241,7 @@ def _write_sample(
         "image": (f"{task.split}/images/{name}{suffix}", image),
         "mask": (f"{task.split}/masks/{name}.png", encode_classes(made.classes)),
         "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(made.coverage)),
-        "truth": (f"{task.split}/truth/{name}.npz", _encode_truth(made.points)),
+        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(made.points)),
     }
     for path, data in files.values():
         write_bytes(options.output_root / path, data)
@@ -264,10 +264,3 @@ def _write_sample(
         inputs_sha256=inputs_sha256,
         **count_pixels(made.image, made.classes),
     )
-
-
-def _encode_truth(points: TracePoints) -> bytes:
-    """The .npz of a sample's ideal trace."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **vars(points))
-    return buffer.getvalue()
