@@ -2,7 +2,8 @@
 
 dataset   <root>/manifest.jsonl lists masks and ideal traces; pages have the names of its samples
 masks     <root>/masks/<name>.png or <root>/<name>.png hold the classes alone
-records   <root>/<id>/<id>.csv or <root>/<id>.csv; the page `<id>-<type>` is found in its image and labelled
+records   <root>/<id>/<id>.csv, <root>/<id>.csv or WFDB headers;
+          the page `<id>-<type>` is found in its image and labelled
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
     find_records,
-    fs_from_row_count,
+    holds_records,
     read_record,
     read_record_table,
 )
@@ -58,12 +59,12 @@ def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
         samples = {Path(sample.image).stem: sample for sample in read_manifest(root)}
         return lambda name: _reader(_of_sample, root, samples.get(name))
     folder = root / "masks" if (root / "masks").is_dir() else root
-    if any(path for pattern in ("*.csv", "*/*.csv") for path in root.glob(pattern)):
+    if holds_records(root):
         records, rates_hz = find_records(root), read_record_table(root).fs_hz
         return lambda name: _of_real_page(name, records, rates_hz)
     masks = {path.stem.removesuffix("_mask"): path for path in sorted(folder.glob("*.png"))}
     if not masks:
-        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv)")
+        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv, *.hea)")
     return lambda name: _reader(_of_mask, masks.get(name))
 
 
@@ -91,7 +92,7 @@ def _of_real_page(name: str, records: dict[str, Path], rates_hz: dict[str, float
     path = records[page.record]
 
     def read(image: np.ndarray) -> PageTruth:
-        record = read_record(path, rates_hz.get(page.record) or fs_from_row_count(path))
+        record = read_record(path, rates_hz.get(page.record))
         registration = register_page(image, record)
         labels = label_page(registration, record)
         curve = _inside(curve_of(labels.points), labels.classes)
