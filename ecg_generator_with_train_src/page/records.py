@@ -118,14 +118,18 @@ def holds_records(root: Path) -> bool:
     )
 
 
+def files_of_record(path: Path) -> list[Path]:
+    """All files of a record: its CSV, or its WFDB header and what that lists."""
+    return wfdb_files(path) if path.suffix == HEADER_SUFFIX else [path]
+
+
 def record_sha256(path: Path) -> str:
     """SHA-256 of all files of a record. Raises InputError if there is none."""
     try:
-        if path.suffix != HEADER_SUFFIX:
-            return sha256_of(path.read_bytes())
-        return sha256_of("".join(sha256_of(file.read_bytes()) for file in wfdb_files(path)).encode())
+        first, *others = [sha256_of(file.read_bytes()) for file in files_of_record(path)] or [""]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
+    return sha256_of("".join([first, *others]).encode()) if others else first
 
 
 def read_record(path: Path, fs_hz: float | None = None, options: RecordOptions = AS_THEY_ARE) -> Record:
