@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     f"{GENERATOR}/degrade/screen.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/strengths.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/textures.py": "degrade/test_draw_strengths.py",
+    f"{GENERATOR}/record_files/signals.py": "record_files/test_text_tables.py",
     "experiment/benchmarks/commands.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/network.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/pages.py": "benchmarks/test_benchmark.py",
