@@ -1,11 +1,12 @@
 """The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
-from collections import Counter
+import os
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import IMAGE_SUFFIXES, PDF_SUFFIX
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
@@ -15,7 +16,12 @@ from experiment.network.checkpoints import load_model
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
+OWN_OUTPUT = (
+    "_mask.png",
+    "_overlay.png",
+    "_traces.png",
+    *PICTURE_ENDINGS,
+)  # of predict.py and digitize.py: no pages
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +39,11 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="do all pages again, also those that an earlier run did with the same weights and options",
+    )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
         "--precision",
@@ -45,7 +56,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 def find_images(paths: list[Path]) -> list[Path]:
     """List the files, and the images and PDFs in the folders and below.
 
-    Raises InputError if one is missing, or if two have the same name without suffix.
+    Raises InputError if one is missing.
     """
     found: list[Path] = []
     for path in paths:
@@ -58,13 +69,7 @@ def find_images(paths: list[Path]) -> list[Path]:
             found.append(path)
         else:
             raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(
-            f"{number} images are called {stem}; rename them, or results would overwrite each other"
-        )
-    return found
+    return list({os.path.normpath(path.absolute()): path for path in found}.values())
 
 
 def _is_image(path: Path) -> bool:
