@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: several commands run side by side
     # These modules load all that the commands need, which --help does not.
-    from experiment.fuzzing.campaign import fuzz, table
+    from experiment.fuzzing.campaign import fuzz, harm_table
     from experiment.fuzzing.children import Limits
     from experiment.fuzzing.material import make_material
     from experiment.fuzzing.targets import load_commands
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     numbers = args.only or range(args.inputs)
     limits = Limits(args.limit_s, args.limit_mib)
     verdicts = fuzz(numbers, args.seed, args.output_dir, limits, args.num_workers)
-    print("\n".join(table(verdicts)))
+    print("\n".join(harm_table(verdicts)))
     bad = sum(verdict.is_bad for verdict in verdicts)
     seconds = time.perf_counter() - started
     print(f"tried {len(verdicts)} inputs, {bad} did harm -> {args.output_dir / 'cases'} in {seconds:.0f} s")

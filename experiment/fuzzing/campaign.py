@@ -49,7 +49,7 @@ class Damaged:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What became of an input; `outside` are the paths that were written or deleted outside of the output."""
 
     damaged: Damaged
@@ -111,7 +111,7 @@ class Case:
         reader = self.target.reader
         return Child(command(reader.script, reader.arguments(self.damaged.victim)), self.work, limits)
 
-    def judge(self, ended: Ended) -> Verdict:
+    def judge(self, ended: Ended) -> Judged:
         """What the command did."""
         said = (self.work.parent / STDERR).read_text(errors="replace")
         crashed = ended.code not in range(EXIT_NOT_FINITE + 1) and not (ended.over_time or ended.over_memory)
@@ -120,7 +120,7 @@ class Case:
             path for path in self._before.keys() | after.keys() if self._before.get(path) != after.get(path)
         }
         outside |= {ABSOLUTE_PRECIOUS} if touched_absolute() else set()
-        return Verdict(
+        return Judged(
             self.damaged,
             ended,
             traceback=crashed or "Traceback (most recent call last)" in said,
@@ -184,7 +184,7 @@ def touched_absolute() -> bool:
 
 def run_inputs(
     numbers: Iterable[int], seed: int, folder: Path, limits: Limits, at_once: int
-) -> Iterator[Verdict]:
+) -> Iterator[Judged]:
     """Damage and run the inputs of these numbers, some at a time, on the material in `folder`/material/work.
 
     The folders of inputs that did no harm are removed.
@@ -211,7 +211,7 @@ def run_inputs(
             child.kill()
 
 
-def fuzz(numbers: range | list[int], seed: int, folder: Path, limits: Limits, at_once: int) -> list[Verdict]:
+def fuzz(numbers: range | list[int], seed: int, folder: Path, limits: Limits, at_once: int) -> list[Judged]:
     """Run inputs with progress on a terminal; each that did harm is named at once on stderr."""
     verdicts = []
     outcomes = run_inputs(numbers, seed, folder, limits, at_once)
@@ -222,7 +222,7 @@ def fuzz(numbers: range | list[int], seed: int, folder: Path, limits: Limits, at
     return verdicts
 
 
-def describe(verdict: Verdict, folder: Path) -> str:
+def describe(verdict: Judged, folder: Path) -> str:
     """One line on an input that did harm."""
     damaged, ended = verdict.damaged, verdict.ended
     said = (folder / "cases" / str(damaged.number) / "a/b" / STDERR).read_text(errors="replace").strip()
@@ -241,7 +241,7 @@ def _last_problem(said: str) -> str:
     return lines[-1][:200] if lines else "said nothing"
 
 
-def table(verdicts: list[Verdict]) -> list[str]:
+def harm_table(verdicts: list[Judged]) -> list[str]:
     """Lines of a table: a row for each kind of file, and one for all."""
     rows: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     for verdict in verdicts:

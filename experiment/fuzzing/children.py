@@ -104,9 +104,7 @@ def _become(work: Callable[[], None], cwd: Path) -> None:
     try:
         os.setsid()
         _die_with_parent()
-        for number, name in ((1, STDOUT), (2, STDERR)):
-            os.dup2(os.open(cwd.parent / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        _redirect(cwd.parent)
         os.chdir(cwd)
         work()
         code = command_line.EXIT_DONE
@@ -119,6 +117,16 @@ def _become(work: Callable[[], None], cwd: Path) -> None:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+def _redirect(folder: Path) -> None:
+    """Standard output and error go to files of a folder, encoded as Python does it; there is nothing to read."""
+    for number, name in ((1, STDOUT), (2, STDERR)):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _die_with_parent() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from experiment.fuzzing.mutate_bytes import Mutation, flip_bits
 
 SIZES_PX = ((1, 1), (1, 20_000), (20_000, 1), (2, 2), (7, 300), (300, 7), (5000, 40), (33, 4000))
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F")
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F")
 LARGE_PX = ((10_900, 11_000), (30_000, 30_000), (2**31 - 1, 1), (65_500, 1800))
 NUMBERS_OF_PDF = ("0", "-1", "0.01", "1e9", "99999999", "9" * 400, "nan", "2147483648", "(a)", "/Name")
 
@@ -34,11 +34,8 @@ def other_mode(data: bytes, rng: np.random.Generator) -> bytes:
         return _encoded(Image.fromarray(floats), "TIFF")
     if mode.startswith("I"):
         return _encoded(Image.fromarray(grey.astype(np.uint16 if mode == "I;16" else np.int32) * 257), "TIFF")
-    picture = Image.fromarray(grey)
-    for step in {"PA": ("P", "PA"), "RGBa": ("RGBA", "RGBa"), "LAB": ("RGB",), "HSV": ("RGB", "HSV")}.get(
-        mode, (mode,)
-    ):
-        picture = picture.convert(step)
+    picture, bands = Image.fromarray(grey), Image.getmodebands(mode)
+    picture = picture.convert(mode) if bands == 1 else Image.merge(mode, [picture] * bands)
     return _encoded(picture, "PNG" if mode in ("1", "L", "LA", "P", "RGB", "RGBA") else "TIFF")
 
 

@@ -34,15 +34,17 @@ def hostile_column(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def other_columns(data: bytes, rng: np.random.Generator) -> bytes:
-    """A column is lost, doubled or without a name, or there are very many."""
+    """A column is lost, doubled or has another's name, or there are very many."""
     rows = [line.split(",") for line in _text(data).split("\n")]
     column, kind = int(rng.integers(len(rows[0]))), int(rng.integers(4))
     if kind == 3:
         rows[0] += [f"c{k}" for k in range(20_000)]
         return _joined(rows)
+    if kind == 2:
+        rows[0][column] = rows[0][0] if column else ""
+        return _joined(rows)
     for row in rows:
-        cell = row[column : column + 1]
-        row[column : column + 1] = (cell * (kind - 1)) if kind else []
+        row[column : column + 1] = row[column : column + 1] * 2 * kind
     return _joined(rows)
 
 

@@ -136,8 +136,12 @@ def _holders(tree: Any) -> list[tuple[Any, Any]]:
     found, waiting = [], [tree]
     while waiting:
         holder = waiting.pop()
-        pairs = holder.items() if isinstance(holder, dict) else enumerate(holder)
-        for key, value in pairs if isinstance(holder, dict | list) else ():
+        pairs = (
+            holder.items()
+            if isinstance(holder, dict)
+            else enumerate(holder if isinstance(holder, list) else ())
+        )
+        for key, value in pairs:
             found.append((holder, key))
             waiting.append(value)
     return found
