@@ -12,8 +12,8 @@ DEEPEST = 15  # forms within forms that are looked into
 
 
 class PdfObject(NamedTuple):
-    """One object: its handle, its kind (FPDF_PAGEOBJ_…), and the map (3, 3) from the coordinates of the form that it
-    stands in to the page's points, from its lower left corner."""
+    """One object: its handle, its kind (FPDF_PAGEOBJ_…), and the map (3, 3) from what matrix_of leads to on to the
+    page's coordinates, in points from its lower left corner."""
 
     handle: ctypes._Pointer
     kind: int
@@ -38,7 +38,7 @@ def _objects(handles: list, to_page: np.ndarray, levels: int) -> Iterator[PdfObj
 
 
 def matrix_of(handle: ctypes._Pointer) -> np.ndarray:
-    """The map (3, 3) from an object's own coordinates to those of what it stands in."""
+    """The map (3, 3) from an object's own coordinates to those of the form that it stands in, or of the page."""
     found = pdfium.FS_MATRIX()
     pdfium.FPDFPageObj_GetMatrix(handle, found)
     return np.array([[found.a, found.c, found.e], [found.b, found.d, found.f], [0.0, 0.0, 1.0]])
