@@ -13,10 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from pi_heif import register_heif_opener
 from PIL import Image, UnidentifiedImageError
 
 from ecg_generator_with_train_src.common.errors import InputError
 
+register_heif_opener()  # Pillow has a reader of its own for every other format that phones make
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
 _MASK_PALETTE = {0: (255, 255, 255), 1: (255, 160, 160), 2: (20, 20, 20), 255: (90, 140, 220)}

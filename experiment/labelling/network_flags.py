@@ -1,12 +1,13 @@
 """The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
+import sys
 from collections import Counter
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.page_files import IMAGE_SUFFIXES, PDF_SUFFIX
+from ecg_generator_with_train_src.common.page_files import files_of_folder
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
@@ -16,6 +17,7 @@ SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE = 512
 OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
+MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,14 +45,14 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def find_images(paths: list[Path]) -> list[Path]:
-    """List the files, and the images and PDFs in the folders and below.
+    """List the files, and all that calls itself a page in the folders and below; say which files are passed over.
 
     Raises InputError if one is missing, or if two have the same name without suffix.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            images = sorted(entry for entry in path.rglob("*") if _is_image(entry))
+            images = _images_of(path)
             if not images:
                 raise InputError(f"{path}: holds no images")
             found += images
@@ -67,9 +69,19 @@ def find_images(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _is_image(path: Path) -> bool:
-    known = path.suffix.lower() in (*IMAGE_SUFFIXES, PDF_SUFFIX)
-    return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
+def _images_of(folder: Path) -> list[Path]:
+    found = files_of_folder(folder)
+    images = [path for path in found.pages if not path.name.endswith(OWN_OUTPUT)]
+    if own := len(found.pages) - len(images):
+        print(f"{folder}: passed over {own} pictures of earlier results", file=sys.stderr)
+    if found.others:
+        names = [str(path.relative_to(folder)) for path in found.others[:MOST_NAMED]]
+        more = f" and {len(found.others) - MOST_NAMED} more" if len(found.others) > MOST_NAMED else ""
+        print(
+            f"{folder}: passed over {len(found.others)} files that are no pictures: {', '.join(names)}{more}",
+            file=sys.stderr,
+        )
+    return images
 
 
 def checkpoint_of(given: Path | None) -> Path:

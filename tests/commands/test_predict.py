@@ -239,6 +239,16 @@ def test_the_overlay_shows_the_classes_over_the_page():
     assert tuple(found[0, 2]) == WAVEFORM_RGB
 
 
+def test_a_folder_passes_over_nothing_in_silence(tmp_path, capsys):
+    for name in ("a.PNG", "b.svg", "a_mask.png", *(f"{k:02}.csv" for k in range(12)), "._a.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_images([tmp_path])] == ["a.PNG", "b.svg"]
+    own, others = capsys.readouterr().err.splitlines()
+    assert own == f"{tmp_path}: passed over 1 pictures of earlier results"
+    named = ", ".join(f"{k:02}.csv" for k in range(10))
+    assert others == f"{tmp_path}: passed over 12 files that are no pictures: {named} and 2 more"
+
+
 def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
     images = tmp_path / "in"
     images.mkdir()

@@ -1,0 +1,57 @@
+"""Pixel values of any depth as the 8 bits that everything here works with."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+# White in a page whose values go up to 1, or of 8, 10, 12, 14 or 16 bits
+WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
+_PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
+_BITS_PER_SAMPLE = 258
+
+
+def eight_bits(values: np.ndarray) -> np.ndarray:
+    """Whole numbers or fractions of any shape as uint8.
+
+    White is the least of WHITE_LEVELS that no value exceeds: cameras and scanners store 10 or 12 bits in files of 16
+    bits. Values that are negative, or beyond all levels, are scaled by their own range. What is not finite is white.
+
+    >>> eight_bits(np.uint16([0, 2048, 4095])).tolist(), eight_bits(np.float32([0, 0.5, np.nan])).tolist()
+    ([0, 128, 255], [0, 128, 255])
+    """
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    black = min(low, 0.0)
+    white = high if black < 0 else next((level for level in WHITE_LEVELS if high <= level), high)
+    shares = (values - np.float32(black)) / np.float32(max(white - black, 1e-30))
+    return np.rint(np.nan_to_num(shares, nan=1.0, posinf=1.0, neginf=1.0) * 255).astype(np.uint8)
+
+
+def read_deep_colour(path: Path) -> np.ndarray | None:
+    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel; None for any other file.
+
+    Pillow would keep the upper 8 bits alone, which of 12 in 16 leaves 4, and does not read colours as fractions.
+    """
+    if not _is_deep_colour(path):
+        return None
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.ndim != 3:
+        return None
+    return cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _is_deep_colour(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head.startswith(_PNG):
+        return head[24:26] in (b"\x10\x02", b"\x10\x06")  # 16 bits; with colours, with colours and opacity
+    if not head.startswith(_TIFF):
+        return False
+    try:
+        with Image.open(path) as image:
+            bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
+            return image.n_frames == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
+    except UnidentifiedImageError:
+        return True
