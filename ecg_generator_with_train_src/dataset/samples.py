@@ -18,6 +18,7 @@ from ecg_generator_with_train_src.common.image_files import (
     encode_rgb,
     read_ink_alpha,
 )
+from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.dataset.format import Sample
@@ -222,7 +223,7 @@ def _paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray,
     paper = page.geometry.paper
     if page.grid is None:
         return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
-    grid_path = options.wave_root / page.grid.file
+    grid_path = inside(options.wave_root, page.grid.file)
     grid_rgb = read_known_grid(grid_path, page.grid.sha256)
     if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
         raise InputError(f"{grid_path}: does not have the page's size; render the page again")
