@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ecg_generator_with_train_src.common.bounds import regular_file
+
+_PART_BYTES = 2**20
 _TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
@@ -79,3 +82,12 @@ def is_temporary(path: Path) -> bool:
 def sha256_of(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file."""
+    digest = hashlib.sha256()
+    with regular_file(path).open("rb") as file:
+        while part := file.read(_PART_BYTES):
+            digest.update(part)
+    return digest.hexdigest()

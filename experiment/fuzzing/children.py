@@ -61,7 +61,7 @@ class Child:
             return None
         _kill_group(self._pid)  # what it may have left behind
         peak_mib = usage.ru_maxrss * 1024 / MIB
-        over_memory = peak_mib > self._limits.memory_mib
+        over_memory = peak_mib > self._limits.memory_mib or self._stopped_for == "memory"
         cpu_s, over_time = usage.ru_utime + usage.ru_stime, self._stopped_for == "time"
         return Ended(os.waitstatus_to_exitcode(status), cpu_s, peak_mib, over_time, over_memory)
 

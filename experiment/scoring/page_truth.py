@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes
@@ -73,7 +74,7 @@ def _reader(read: Callable[..., PageTruth], *known) -> ReadTruth | None:
 
 def _of_sample(root: Path, sample: Sample, image: np.ndarray) -> PageTruth:
     classes = _read_classes(root / sample.mask, image.shape[:2])
-    with np.load(root / sample.truth) as stored:
+    with np.load(regular_file(root / sample.truth)) as stored:
         points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
     return PageTruth(sample.profile, classes, _inside(curve_of(points), classes))
 
