@@ -33,6 +33,7 @@ from experiment.labelling.network_flags import (
     checkpoint_of,
     find_images,
     load_predictor,
+    picture_sizes,
 )
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
@@ -118,6 +119,7 @@ def _work(
     workers = 1 if num_files == 1 else arguments.num_workers
     return DigitizeOptions(
         output_dir=arguments.output_dir,
+        sizes=picture_sizes(arguments),
         known=known,
         num_workers=workers,
         submission=arguments.submission,
@@ -148,10 +150,11 @@ def see_and_read(
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
     read_print = load_print_reader(backend)
 
-    def see(image: np.ndarray, rotation_deg: float | None = None) -> PageProbability:
+    def see(image: np.ndarray, shrunk: int, rotation_deg: float | None = None) -> PageProbability:
+        px_per_mm = network.px_per_mm and network.px_per_mm / shrunk
         if rotation_deg is not None:
-            return as_turned(predictor, read_print, image, network.px_per_mm, rotation_deg)
-        return with_print(predictor.page_probability(image, network.px_per_mm), read_print)
+            return as_turned(predictor, read_print, image, px_per_mm, rotation_deg)
+        return with_print(predictor.page_probability(image, px_per_mm), read_print)
 
     return digitize_pages(see, work, paths, rates)
 

@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
-from experiment.labelling.network_flags import DEFAULT_TILE, add_network_arguments, find_images
+from experiment.labelling.network_flags import DEFAULT_TILE, add_network_arguments, find_images, picture_sizes
 from experiment.labelling.predict_pages import PredictOptions, predict_pages
 from experiment.scoring.page_truth import ReadTruth, find_truth
 
@@ -30,7 +30,12 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{arguments.truth_root}: has no truth for any of the images (matched by name)")
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     work = PredictOptions(
-        arguments.output_dir, arguments.checkpoint, arguments.tile, arguments.tta, arguments.px_per_mm
+        arguments.output_dir,
+        arguments.checkpoint,
+        arguments.tile,
+        arguments.tta,
+        arguments.px_per_mm,
+        picture_sizes(arguments),
     )
     return launch(options, predict_pages, work, paths, truth_of)
 

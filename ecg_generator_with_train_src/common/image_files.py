@@ -8,7 +8,7 @@ of its default filter, 10% more bytes).
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -127,11 +127,20 @@ def read_ink_alpha(path: Path) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def opened(path: Path, most_pixels: float = MOST_PIXELS, remedy: str = REDUCE_IT) -> Iterator[Image.Image]:
-    """The image, read whole. Raises InputError naming the file if that cannot be, or if it has too many pixels."""
+def opened(
+    path: Path,
+    most_pixels: float = MOST_PIXELS,
+    remedy: str = REDUCE_IT,
+    before_load: Callable[[Image.Image], None] = lambda image: None,
+) -> Iterator[Image.Image]:
+    """The image, read whole; `before_load` is shown it before its pixels are read.
+
+    Raises InputError naming the file if it cannot be read, or if it has too many pixels.
+    """
     try:
         with Image.open(regular_file(path)) as image:
             check_pixels(path, *image.size, most_pixels, remedy)
+            before_load(image)
             image.load()
             yield image
     except FileNotFoundError as error:

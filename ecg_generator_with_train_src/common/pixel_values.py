@@ -1,10 +1,20 @@
 """Pixel values of any depth as the 8 bits that everything here works with."""
 
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from ecg_generator_with_train_src.common.bounds import check_pixels
+from ecg_generator_with_train_src.common.picture_sizes import (
+    DEEP,
+    LIFT_IT,
+    PageSizes,
+    halved_values,
+    halvings_of,
+)
 
 # White in a page whose values go up to 1, or of 8, 10, 12, 14 or 16 bits
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
@@ -29,29 +39,36 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(np.nan_to_num(shares, nan=1.0, posinf=1.0, neginf=1.0) * 255).astype(np.uint8)
 
 
-def read_deep_colour(path: Path) -> np.ndarray | None:
-    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel; None for any other file.
+def read_deep_colour(path: Path, sizes: PageSizes) -> tuple[np.ndarray, int] | None:
+    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel, and how often it was
+    halved; None for any other file. Raises InputError naming the file if it has too many pixels.
 
     Pillow would keep the upper 8 bits alone, which of 12 in 16 leaves 4, and does not read colours as fractions.
     """
-    if not _is_deep_colour(path):
+    if (size := _deep_size(path)) is None:
         return None
+    check_pixels(path, *size, sizes.most_pixels / DEEP, LIFT_IT)
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         return None
-    return cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    halvings = halvings_of(values.shape[:2], sizes.whole_pixels)
+    values = halved_values(values, halvings)
+    code = cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    return cv2.cvtColor(values, code), halvings
 
 
-def _is_deep_colour(path: Path) -> bool:
+def _deep_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of such a picture, (0, 0) where only its decoder can tell; None for any other file."""
     with path.open("rb") as file:
         head = file.read(26)
-    if head.startswith(_PNG):
-        return head[24:26] in (b"\x10\x02", b"\x10\x06")  # 16 bits; with colours, with colours and opacity
+    if head.startswith(_PNG):  # 16 bits; with colours, or with colours and opacity
+        return struct.unpack(">II", head[16:24]) if head[24:26] in (b"\x10\x02", b"\x10\x06") else None
     if not head.startswith(_TIFF):
-        return False
+        return None
     try:
         with Image.open(path) as image:
             bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
-            return image.n_frames == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
+            deep = image.n_frames == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
+            return image.size if deep else None
     except UnidentifiedImageError:
-        return True
+        return 0, 0

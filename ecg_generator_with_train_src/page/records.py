@@ -110,9 +110,9 @@ def _read_table(path: Path, dtype: type) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # The text is parsed from memory. If pandas reads the file itself, it takes a Ctrl-C for a damaged file.
             text = read_input(path).decode("utf-8-sig")
-            if "\0" in text:  # pandas would end the cell there
+            if (at := text.find("\0")) >= 0:  # pandas would end the cell there
                 raise InputError(
-                    f"{path}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: holds a NUL character"
+                    f"{path}: line {text.count(chr(10), 0, at) + 1} holds a NUL character; mend it"
                 )
             # Without index_col, pandas takes the first column of rows longer than the header for an index.
             return pd.read_csv(io.StringIO(text), dtype=dtype, skipinitialspace=True, index_col=False)

@@ -5,9 +5,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import files_of_folder
+from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
@@ -16,6 +18,7 @@ from experiment.network.checkpoints import load_model
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE = 512
+WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
 OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
 MOST_NAMED = 10  # so many of the files that are passed over are named
 
@@ -35,6 +38,13 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
     )
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=MOST_PIXELS / 1e6,
+        help=f"pictures of more are not read; those of more than {WHOLE_PIXELS / 1e6:g} are read at half their size, "
+        "or a quarter; the memory that is needed grows with this bound",
+    )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
         "--precision",
@@ -42,6 +52,11 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="precision of the network; auto is bf16 where the hardware can multiply it",
     )
+
+
+def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
+    """What --max-megapixels says."""
+    return PageSizes(1e6 * arguments.max_megapixels, WHOLE_PIXELS)
 
 
 def find_images(paths: list[Path]) -> list[Path]:

@@ -19,6 +19,7 @@ from ecg_generator_with_train_src.common.files import write_bytes, write_json, w
 from ecg_generator_with_train_src.common.html_report import Gallery
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from experiment.backend.backend import Backend
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.overlays import overlay
@@ -47,15 +48,17 @@ class PredictOptions:
     tile: int = DEFAULT_TILE  # side of the network's tiles in pixels
     tta: bool = False  # average over mirror images
     px_per_mm: float | None = None  # of all images; None: found from each one's grid
+    sizes: PageSizes = ALL_WHOLE
 
 
 @dataclass(frozen=True)
 class PageImage:
-    """One page of a file: image (H, W, 3) uint8."""
+    """One page of a file: image (H, W, 3) uint8, of which each side is the file's divided by `shrunk`."""
 
     path: Path
     name: str
     image: np.ndarray
+    shrunk: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def predict_pages(
         return predict_page(predictor, page, truth_of(page.name), options)
 
     try:
-        pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), report)
+        pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), options.sizes, report)
         for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
             if isinstance(result, InputError):
                 report.add(str(page.path), str(result), result.trace)
@@ -107,18 +110,18 @@ def predict_pages(
     return EXIT_SKIPPED if report.reasons else EXIT_DONE
 
 
-def images_of(paths: Iterable[Path], report: SkipReport) -> Iterator[PageImage]:
+def images_of(paths: Iterable[Path], sizes: PageSizes, report: SkipReport) -> Iterator[PageImage]:
     """The pages of the files, read one at a time; what cannot be read goes to the report."""
     seen: set[str] = set()
     for path in paths:
         try:
-            for name, image in readable_pages(path):
+            for name, image, shrunk in readable_pages(path, sizes):
                 if name in seen:
                     raise InputError(
                         f"{path}: another page is called {name} as well; rename one of the files"
                     )
                 seen.add(name)
-                yield PageImage(path, name, image)
+                yield PageImage(path, name, image, shrunk)
         except InputError as error:
             report.add(str(path), str(error).removeprefix(f"{path}: "), error.trace)
 
@@ -143,7 +146,7 @@ def predict_page(
     predictor: Predictor, page: PageImage, read_truth: ReadTruth | None, options: PredictOptions
 ) -> PageResult:
     """Predict one page, write its pictures and score it."""
-    prediction = predictor.predict(page.image, options.px_per_mm)
+    prediction = predictor.predict(page.image, options.px_per_mm and options.px_per_mm / page.shrunk)
     laid_over = overlay(page.image, prediction.label)
     output = options.output_dir
     write_bytes(output / f"{page.name}{OWN_OUTPUT[0]}", encode_classes(prediction.label))
@@ -174,8 +177,12 @@ def _line(page: PageImage, prediction: Prediction) -> dict:
         "rotation_deg": round(found.rotation_deg, 2),
         "upright_chance": round(found.upright_chance, 4),
         "confidence": round(found.confidence, 6),
-        "warnings": list(found.warnings),
+        "warnings": [*found.warnings, *_shrunk_words(page)],
     }
+
+
+def _shrunk_words(page: PageImage) -> list[str]:
+    return [f"a large picture: read and labelled at 1/{page.shrunk} of its size"] if page.shrunk > 1 else []
 
 
 class Results:

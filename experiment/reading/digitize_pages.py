@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.common.files import write_bytes, write_json, w
 from ecg_generator_with_train_src.common.html_report import Gallery, jpeg
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.corrections import NO_CORRECTION, Correction
@@ -27,8 +28,9 @@ from experiment.reading.readings_report import reading_pictures, readings_report
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
 
-# What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
-See = Callable[[np.ndarray, float | None], PageProbability]
+# What a network says of an image (H, W, 3) uint8, of which each side is the file's divided by a number; the turn of the
+# page in it in degrees, if that is told
+See = Callable[[np.ndarray, int, float | None], PageProbability]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class DigitizeOptions:
     output_dir: Path
     known: ReadingOptions  # what is known of all pages beforehand
     num_workers: int
+    sizes: PageSizes = ALL_WHOLE
     submission: Path | None = None  # the competition's table to write
     corrections: dict[str, Correction] = field(default_factory=dict)  # what is told of single pages
     strict: bool = False  # whether a page to check counts as one that was not read
@@ -54,6 +57,7 @@ class SeenPage:
     seen: PageProbability | InputError
     fs_hz: float
     fs_from: str
+    shrunk: int = 1  # each side of the image that was seen is the file's divided by this
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def digitize_pages(see: See, options: DigitizeOptions, paths: list[Path], rates:
     """Read all pages of some files and write what was found; returns the exit code."""
     readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
-    pages = seen_pages(see, paths, rates, options.corrections)
+    pages = seen_pages(see, paths, rates, options)
     try:
         outcomes = run_batch(work, pages, num_workers=options.num_workers, description="digitize")
         for page, outcome in outcomes:
@@ -154,28 +158,29 @@ def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float)
 
 
 def seen_pages(
-    see: See, paths: list[Path], rates: SamplingRates, corrections: dict[str, Correction]
+    see: See, paths: list[Path], rates: SamplingRates, options: DigitizeOptions
 ) -> Iterator[SeenPage]:
     """The pages of all files as the network sees them."""
     for path in paths:
-        for name, image in _pages_of(path):
+        for name, image, shrunk in _pages_of(path, options.sizes):
             fs_hz, source = rates.of(path, parse_page_name(name, rates.by_id).record)
             if source == "assumed" or (rates.by_id and source != "table"):
                 told = (
                     "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
                 )
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
-            look = functools.partial(see, rotation_deg=corrections.get(name, NO_CORRECTION).rotation_deg)
+            rotation_deg = options.corrections.get(name, NO_CORRECTION).rotation_deg
+            look = functools.partial(see, shrunk=shrunk, rotation_deg=rotation_deg)
             seen = image if isinstance(image, InputError) else outcome_of(look, image)
-            yield SeenPage(path, name, seen, fs_hz, source)
+            yield SeenPage(path, name, seen, fs_hz, source, shrunk)
 
 
-def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
-    """Name and image of each page of a file; the error for the image of one that cannot be read."""
+def _pages_of(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarray | InputError, int]]:
+    """Name, image and how much it was shrunk of each page of a file; an error in the place of one that is not read."""
     try:
-        yield from readable_pages(path)
+        yield from readable_pages(path, sizes)
     except InputError as error:
-        yield path.stem, error
+        yield path.stem, error, 1
 
 
 def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
@@ -204,7 +209,7 @@ def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageRe
         about |= {"status": "unread", "reasons": [why, *seen]}
         pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
         return PageOutcome(None, about, pictures, reading.trace), None
-    about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+    about |= {"px_per_mm": page.seen.pitch_px * page.shrunk, "rotation_deg": reading.seen.rotation_deg}
     about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
     if page.fs_from == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": page.fs_hz}

@@ -36,7 +36,7 @@ def blank_image(folder, name: str = "7"):
 def digitized(tmp_path, seen: PageProbability, **options) -> tuple[int, dict, pd.DataFrame]:
     """Exit code, JSON and signals of one page, whatever its image shows."""
     work = DigitizeOptions(tmp_path / "out", options.pop("known", TOLD), num_workers=1, **options)
-    code = digitize_pages(lambda image, rotation_deg: seen, work, [blank_image(tmp_path)], RATES)
+    code = digitize_pages(lambda image, shrunk, rotation_deg: seen, work, [blank_image(tmp_path)], RATES)
     about = json.loads((tmp_path / "out" / "7.json").read_text())
     return code, about, pd.read_csv(tmp_path / "out" / "7.csv")
 
@@ -71,7 +71,7 @@ def test_what_was_assumed_is_in_the_json(tmp_path, whole):
     work = DigitizeOptions(tmp_path / "out", ReadingOptions(layout=TOLD.layout), num_workers=1)
     unmarked = page_of(PageSetup(pulse="none"))
     rates = SamplingRates(None, {}, {})
-    digitize_pages(lambda image, rotation_deg: unmarked, work, [blank_image(tmp_path)], rates)
+    digitize_pages(lambda image, shrunk, rotation_deg: unmarked, work, [blank_image(tmp_path)], rates)
     about = json.loads((tmp_path / "out" / "7.json").read_text())
     assert about["assumed"] == {"paper_speed_mm_s": 25.0, "gain_mm_mv": 10.0, "fs_hz": 500.0}
     assert about["status"] == "check"
@@ -125,7 +125,7 @@ def test_leads_that_are_not_shown_stay_empty_but_in_a_submission(tmp_path):
 def test_a_page_is_read_as_its_correction_tells(tmp_path, whole):
     asked = []
 
-    def see(image, rotation_deg):
+    def see(image, shrunk, rotation_deg):
         asked.append(rotation_deg)
         return whole
 
@@ -141,7 +141,7 @@ def test_what_is_done_when_a_run_is_interrupted_stays(tmp_path, whole):
     paths = [blank_image(tmp_path, name) for name in ("7", "8", "9")]
     answers = iter([whole, whole])
 
-    def see(image, rotation_deg):
+    def see(image, shrunk, rotation_deg):
         if (answer := next(answers, None)) is None:
             raise KeyboardInterrupt
         return answer
