@@ -16,15 +16,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, MOST_SIDE_PX
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.inner_paths import InnerPath
 from ecg_generator_with_train_src.common.text_files import read_json, read_json_lines
+from ecg_generator_with_train_src.page.geometry import PxPerMm
 
 BUILD_IT = "build the dataset with scripts/build_dataset.py --overwrite"
 REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
 FILE_FOLDERS = ("images", "masks", "coverage", "truth")  # in each split
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # sums of them stay exact
+PictureSidePx = Annotated[int, Field(gt=0, le=MOST_SIDE_PX)]
 Split = Literal["train", "val"]
 
 
@@ -43,9 +46,9 @@ class Sample(BaseModel):
     mask: InnerPath
     coverage: InnerPath
     truth: InnerPath
-    width_px: int
-    height_px: int
-    px_per_mm: float
+    width_px: PictureSidePx
+    height_px: PictureSidePx
+    px_per_mm: PxPerMm
     page_to_image: dict[str, Any]  # a page_map.PageMap
     degradation: dict[str, Any] | None = None  # a draw_strengths.Degradation without its page map
     registration: dict[str, Any] | None = None  # a register.check.Quality; real pages alone have it
@@ -55,6 +58,14 @@ class Sample(BaseModel):
     class_pixels: tuple[Count, Count, Count]
     rgb_sum: tuple[Count, Count, Count]  # over all pixels, each channel from 0 to 255
     rgb_square_sum: tuple[Count, Count, Count]
+
+    @model_validator(mode="after")
+    def _has_not_too_many_pixels(self) -> "Sample":
+        if self.width_px * self.height_px > MOST_PIXELS:
+            raise ValueError(
+                f"{self.width_px}x{self.height_px} are more than {MOST_PIXELS / 1e6:g} megapixels"
+            )
+        return self
 
     @model_validator(mode="after")
     def _files_bear_its_name(self) -> "Sample":

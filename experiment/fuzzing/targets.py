@@ -91,11 +91,18 @@ DIGITIZE_RATES = Reader(_DIGITIZE, f"{_READ} {_PAGE} --train-csv {{file}}", "pag
 DIGITIZE_CORRECTED = Reader(_DIGITIZE, f"{_READ} {_PAGE} --corrections {{file}}", "pages tables")
 SUBMIT = Reader(_DIGITIZE, f"{_READ} {_PAGE} --test-csv {{file}} --submission out/s.csv", "pages tables")
 
-_TRAIN, _TRAIN_FLAGS = "experiment/train_tpu.py", "--config config.yaml --device cpu run.root=out"
-TRAIN = Reader(_TRAIN, _TRAIN_FLAGS, "config.yaml dataset")
+_TRAIN, _TRAIN_FLAGS = (
+    "experiment/train_tpu.py",
+    (
+        "--config config.yaml --device cpu run.root=out run.steps_per_epoch=2 data.val_max_tiles=2 nan.max_retries=1"
+    ),
+)  # numbers in damaged files must not make a training long
+TRAIN = Reader(_TRAIN, f"{_TRAIN_FLAGS} run.epochs=1", "config.yaml dataset")
 TRAIN_ON = Reader(_TRAIN, f"{_TRAIN_FLAGS} run.epochs=2", "config.yaml dataset runs:out")
 TRAIN_FROM = Reader(
-    _TRAIN, f"{_TRAIN_FLAGS} run.initial_weights={{file}}", "config.yaml dataset weights.safetensors"
+    _TRAIN,
+    f"{_TRAIN_FLAGS} run.epochs=1 run.initial_weights={{file}}",
+    "config.yaml dataset weights.safetensors",
 )
 EXPORT = Reader(
     "experiment/export_weights.py", "--checkpoint {file} --output out/w.safetensors", "weights.safetensors"

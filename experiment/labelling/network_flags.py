@@ -17,7 +17,8 @@ from experiment.network.checkpoints import load_model
 
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
-DEFAULT_TILE = 512
+DEFAULT_TILE, MOST_TILE = 512, 4096
+LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
 WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
 OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
 MOST_NAMED = 10  # so many of the files that are passed over are named
@@ -35,7 +36,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--px-per-mm",
-        type=positive_float,
+        type=_pitch,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
     )
     parser.add_argument(
@@ -52,6 +53,14 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="precision of the network; auto is bf16 where the hardware can multiply it",
     )
+
+
+def _pitch(text: str) -> float:
+    """argparse type: pixels per millimetre of a picture."""
+    value = positive_float(text)
+    if not LEAST_PITCH_PX <= value <= MOST_PITCH_PX:
+        raise argparse.ArgumentTypeError(f"{text} px/mm is outside {LEAST_PITCH_PX:g} to {MOST_PITCH_PX:g}")
+    return value
 
 
 def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
@@ -115,6 +124,8 @@ def load_predictor(
     Raises InputError for a bad file or tile size.
     """
     model, _ = load_model(checkpoint_of(checkpoint))
-    if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: must be a multiple of {model.config.stride} for this network")
+    if tile % model.config.stride or tile > MOST_TILE:
+        raise InputError(
+            f"--tile {tile}: must be a multiple of {model.config.stride} for this network, and {MOST_TILE} at most"
+        )
     return Predictor(model, backend, tile, tta)
