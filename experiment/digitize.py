@@ -23,7 +23,7 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import file_sha256
+from ecg_generator_with_train_src.common.files import sha256_of_file
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
 from experiment.backend.backend import Backend, LaunchOptions
@@ -128,7 +128,7 @@ def _work(
         fill_gaps=arguments.gaps == "fill",
         made_by={
             "program": f"ecg_generator_with_train_src {__version__}",
-            "weights_sha256": file_sha256(network.checkpoint),
+            "weights_sha256": sha256_of_file(network.checkpoint),
         },
     )
 

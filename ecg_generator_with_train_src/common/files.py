@@ -15,7 +15,7 @@ from typing import Any
 
 from ecg_generator_with_train_src.common.bounds import regular_file
 
-_PART_BYTES = 2**20
+_CHUNK_BYTES = 1 << 20
 _TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
@@ -84,10 +84,10 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file."""
     digest = hashlib.sha256()
     with regular_file(path).open("rb") as file:
-        while part := file.read(_PART_BYTES):
-            digest.update(part)
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
     return digest.hexdigest()

@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import file_sha256, sha256_of, write_bytes, write_json
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes, write_json
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import Backend
 from experiment.config import Config, check_model_config
@@ -88,7 +88,7 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
         digest = record.pop("state_sha256")
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: damaged ({error!r}); start afresh with --resume none") from error
-    if not state_path.is_file() or file_sha256(state_path) != digest:
+    if not state_path.is_file() or sha256_of_file(state_path) != digest:
         raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
     tensors, _ = read_safetensors(state_path)
     return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)

@@ -12,7 +12,7 @@ from ecg_generator_with_train_src.common.bounds import (
     regular_file,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import file_sha256
+from ecg_generator_with_train_src.common.files import sha256_of_file
 
 from helpers import linux_only
 
@@ -20,7 +20,7 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 
 @pytest.mark.parametrize(
-    "read", [regular_file, read_input, file_sha256, lambda path: list(input_lines(path))]
+    "read", [regular_file, read_input, sha256_of_file, lambda path: list(input_lines(path))]
 )
 def test_pipes_devices_and_folders_are_no_files_and_nobody_waits_for_them(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")
@@ -66,7 +66,7 @@ def test_the_last_line_needs_no_end_and_a_long_one_is_allowed(tmp_path):
 
 def test_a_digest_is_that_of_the_bytes(tmp_path):
     (tmp_path / "empty").touch()
-    assert file_sha256(tmp_path / "empty") == EMPTY_SHA256
+    assert sha256_of_file(tmp_path / "empty") == EMPTY_SHA256
 
 
 def test_a_picture_of_too_many_pixels_is_named_with_the_remedy(tmp_path):
