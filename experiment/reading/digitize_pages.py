@@ -4,7 +4,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,15 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.html_report import Gallery, jpeg
 from ecg_generator_with_train_src.common.image_files import encode_rgb
-from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.common.page_files import is_pdf, readable_pages
+from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import PageReading, flat_page, further_leads, read_page, without_filled
+from experiment.reading.read_drawing import read_any_page
+from experiment.reading.read_page import PICTURE, PageReading, flat_page, further_leads, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.reading.submission_table import write_table
@@ -81,6 +83,9 @@ class Readings:
         """Note one page, and say so if it could not be read."""
         self.pages[page.name], self.signals[page.name] = outcome.about, outcome.signal_mv
         self.gallery.add(page.name, sureness(outcome.about), outcome.pictures)
+        traces_from = outcome.about.get("traces_from", PICTURE)
+        if traces_from != PICTURE:
+            tqdm.write(f"{page.name}: traces from the {traces_from}", file=sys.stderr)
         if outcome.signal_mv is None:
             self.report.add(page.name, f"{page.path}: {outcome.about['reasons'][0]}", outcome.trace)
         elif outcome.about["status"] == "check":
@@ -158,16 +163,25 @@ def seen_pages(
 ) -> Iterator[SeenPage]:
     """The pages of all files as the network sees them."""
     for path in paths:
-        for name, image in _pages_of(path):
+        for number, (name, image) in enumerate(_pages_of(path)):
             fs_hz, source = rates.of(path, parse_page_name(name, rates.by_id).record)
             if source == "assumed" or (rates.by_id and source != "table"):
                 told = (
                     "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
                 )
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
-            look = functools.partial(see, rotation_deg=corrections.get(name, NO_CORRECTION).rotation_deg)
+            told = corrections.get(name, NO_CORRECTION)
+            look = functools.partial(_seen, see, path=path, number=number, rotation_deg=told.rotation_deg)
             seen = image if isinstance(image, InputError) else outcome_of(look, image)
             yield SeenPage(path, name, seen, fs_hz, source)
+
+
+def _seen(
+    see: See, image: np.ndarray, path: Path, number: int, rotation_deg: float | None
+) -> PageProbability:
+    """What is seen on page `number` of a file; with what it draws if that is a PDF."""
+    seen = see(image, rotation_deg)
+    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
 
 
 def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
@@ -196,7 +210,7 @@ def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
 def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageReading | None]:
     about = {"image": str(page.path), "fs_hz": page.fs_hz, "fs_from": page.fs_from, **options.made_by}
     known = options.corrections.get(page.name, NO_CORRECTION).over(options.known)
-    read = functools.partial(read_page, fs_hz=page.fs_hz, options=known)
+    read = functools.partial(read_any_page, fs_hz=page.fs_hz, options=known)
     reading = page.seen if isinstance(page.seen, InputError) else outcome_of(read, page.seen)
     if isinstance(reading, InputError):
         why = str(reading).removeprefix(f"{page.path}: ")
@@ -204,7 +218,7 @@ def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageRe
         about |= {"status": "unread", "reasons": [why, *seen]}
         pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
         return PageOutcome(None, about, pictures, reading.trace), None
-    about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+    about |= {"px_per_mm": reading.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
     about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
     if page.fs_from == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": page.fs_hz}
