@@ -13,8 +13,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_drawing import Drawing
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.curve_page import CurvePage, curve_page
 from experiment.reading.doubt import verdict_of
-from experiment.reading.drawn_page import DrawnPage, drawn_page
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
 from experiment.reading.read_leads import LeadSignal, without_gaps
 from experiment.reading.read_page import CURVES, PICTURE, PageReading, put_together, read_page
@@ -48,7 +48,7 @@ def read_drawing(
 
     Raises InputError, naming no file, if the page holds no curves that are traces of an ECG, or if no layout is found.
     """
-    page = drawn_page(drawing, seen)
+    page = curve_page(drawing, seen)
     found = find_layout(page.flat, options, page.text)
     by_pulse = "pulse" in (found.speed_from, found.gain_from)
     if not (page.size_known or by_pulse or len(page.text.names) >= FEWEST_NAMES):
@@ -83,7 +83,7 @@ def _usual_height(curves: Sequence[np.ndarray]) -> float:
 
 
 def _at_own_places(
-    found: FoundLayout, page: DrawnPage, rows: Sequence[Sequence[np.ndarray]], start_is_told: bool
+    found: FoundLayout, page: CurvePage, rows: Sequence[Sequence[np.ndarray]], start_is_told: bool
 ) -> FoundLayout:
     """The layout with its rows starting where curves do, or at a line of the grid, if one of these is near. Its zero
     lines lie on the grid if the layout has them there, else at the rows' usual heights."""
@@ -105,7 +105,7 @@ def _at_own_places(
     return replace(found, placements=placements, start_x_px=start_px, zero_y_px=np.array(zero_y_px))
 
 
-def _start(found: FoundLayout, page: DrawnPage) -> float:
+def _start(found: FoundLayout, page: CurvePage) -> float:
     starts_px = np.array([curve[0, 0] for curve in page.curves])
     near = np.abs(starts_px - found.start_x_px) < START_MM * PX_PER_MM
     if near.any():

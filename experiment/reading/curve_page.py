@@ -33,7 +33,7 @@ OWN_SIZE = 0.02  # a grid whose scale differs by less from the PDF's own says th
 
 
 @dataclass(frozen=True)
-class DrawnPage:
+class CurvePage:
     """A page turned upright."""
 
     curves: list[np.ndarray]  # (points, 2) the traces, left to right
@@ -44,7 +44,7 @@ class DrawnPage:
     size_known: bool  # whether a grid tells how large the paper is drawn
 
 
-def drawn_page(drawing: Drawing, shown: PageProbability) -> DrawnPage:
+def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     """The page of a drawing, of which `shown` is what was seen on it.
 
     The print that was seen is used where the PDF has no lead names in letters. Raises InputError, naming no file, if
@@ -80,7 +80,7 @@ def drawn_page(drawing: Drawing, shown: PageProbability) -> DrawnPage:
         warnings=(),
         text=text,
     )
-    return DrawnPage(curves, text, flat, seen, ruled is not None, paper is not None)
+    return CurvePage(curves, text, flat, seen, ruled is not None, paper is not None)
 
 
 def mapped(points: np.ndarray, to_new: np.ndarray) -> np.ndarray:
