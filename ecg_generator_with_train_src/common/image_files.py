@@ -134,7 +134,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a readable image (truncated, or of an unknown format)") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a readable image (truncated or damaged: {error})") from error
 
 

@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 # White in a page whose values go up to 1, or of 8, 10, 12, 14 or 16 bits
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
+_PNG_DEEP = (b"\x10\x02", b"\x10\x06")  # in a PNG's head: 16 bits with colours, with colours and opacity
 _BITS_PER_SAMPLE = 258
 
 
@@ -30,12 +31,16 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def read_deep_colour(path: Path) -> np.ndarray | None:
-    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel; None for any other file.
+    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel; None for any other file,
+    and for one that is damaged.
 
     Pillow would keep the upper 8 bits alone, which of 12 in 16 leaves 4, and does not read colours as fractions.
     """
     if not _is_deep_colour(path):
         return None
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what is wrong with a file is said once, by us
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         return None
@@ -45,13 +50,16 @@ def read_deep_colour(path: Path) -> np.ndarray | None:
 def _is_deep_colour(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(26)
-    if head.startswith(_PNG):
-        return head[24:26] in (b"\x10\x02", b"\x10\x06")  # 16 bits; with colours, with colours and opacity
-    if not head.startswith(_TIFF):
+    is_tiff = head.startswith(_TIFF)
+    if not is_tiff and not (head.startswith(_PNG) and head[24:26] in _PNG_DEEP):
         return False
     try:
         with Image.open(path) as image:
-            bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
-            return image.n_frames == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
+            image.load()  # OpenCV takes damaged files as far as they go
+            bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,)) if is_tiff else (16,)
+            pages = image.n_frames if is_tiff else 1
+            return pages == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
     except UnidentifiedImageError:
-        return True
+        return is_tiff
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
