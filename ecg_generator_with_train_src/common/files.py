@@ -13,22 +13,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_CHUNK_BYTES = 1 << 20
+_TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    Errors of the system about the temporary file, such as a full disk, name `path`.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begin = os.fsencode(path.name)[:_TEMPORARY_BYTES].decode(errors="ignore")
+        handle, name = tempfile.mkstemp(prefix=f".{begin}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -68,3 +80,12 @@ def is_temporary(path: Path) -> bool:
 def sha256_of(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -129,11 +129,12 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            name = safe_name(info.filename, archive)
+            slashed = info.filename.replace("\\", "/")  # some programs on Windows part folders by backslashes
+            name = safe_name(slashed, archive)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _link_or_device(archive, info.filename)
-            if not info.is_dir():
+            if not slashed.endswith("/"):
                 yield name, info.file_size, functools.partial(opened.open, info)
 
 

@@ -1,12 +1,13 @@
 """The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
+import os
 import sys
-from collections import Counter
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import files_of_folder
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
@@ -16,7 +17,12 @@ from experiment.network.checkpoints import load_model
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
+OWN_OUTPUT = (
+    "_mask.png",
+    "_overlay.png",
+    "_traces.png",
+    *PICTURE_ENDINGS,
+)  # of predict.py and digitize.py: no pages
 MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
@@ -35,6 +41,11 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="do all pages again, also those that an earlier run did with the same weights and options",
+    )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
         "--precision",
@@ -47,7 +58,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
 def find_images(paths: list[Path]) -> list[Path]:
     """List the files, and all that calls itself a page in the folders and below; say which files are passed over.
 
-    Raises InputError if one is missing, or if two have the same name without suffix.
+    Raises InputError if one is missing.
     """
     found: list[Path] = []
     for path in paths:
@@ -60,13 +71,7 @@ def find_images(paths: list[Path]) -> list[Path]:
             found.append(path)
         else:
             raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(
-            f"{number} images are called {stem}; rename them, or results would overwrite each other"
-        )
-    return found
+    return list({os.path.normpath(path.absolute()): path for path in found}.values())
 
 
 def _images_of(folder: Path) -> list[Path]:

@@ -48,6 +48,14 @@ def test_every_kind_of_archive_is_unpacked_to_its_place(out, suffix):
     assert no_leftovers(out)
 
 
+def test_a_zip_whose_folders_are_parted_by_backslashes_is_unpacked_to_its_place(out):
+    archive = out.parent / "records.zip"
+    names = {name.replace("/", "\\"): data for name, data in flat_files(top="some/folder/").items()}
+    archive.write_bytes(zip_of({"some\\folder\\": b"", **names}))
+    unpack(archive, State(out))
+    assert contents(out) == flat_files()
+
+
 def test_what_was_unpacked_is_noted_and_what_was_not_is_reported(out):
     good, bad = out.parent / "good.tar.gz", out.parent / "bad.tar.gz"
     good.write_bytes(tar_gz(flat_files()))
@@ -91,7 +99,16 @@ def test_a_malicious_tar_is_refused_whole(out, monkeypatch, bad, with_data_filte
 
 
 @pytest.mark.parametrize(
-    "name", ["/escaped.csv", "../escaped.csv", "train/../../escaped.csv", "C:/escaped.csv"]
+    "name",
+    [
+        "/escaped.csv",
+        "../escaped.csv",
+        "train/../../escaped.csv",
+        "C:/escaped.csv",
+        "..\\a.csv",
+        "\\\\pc\\a.csv",
+        "C:\\a.csv",
+    ],
 )
 def test_a_malicious_zip_is_refused_whole(out, name):
     archive = out.parent / "data.zip"

@@ -14,6 +14,7 @@ from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.page.layouts import PageSetup, parse_layout
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.result_names import PageFile
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.printed_text import NO_TEXT
@@ -202,7 +203,8 @@ def test_digitize_says_where_the_traces_are_from(tmp_path, capsys):
     path = write_pdf(tmp_path / "page.PDF", grid() + usual_page())
     seen = replace(seen_of(path), drawing=None)
     work = DigitizeOptions(tmp_path / "out", ReadingOptions(), num_workers=1)
-    assert digitize_pages(lambda image, rotation_deg: seen, work, [path], SamplingRates(FS_HZ, {}, {})) == 0
+    files, rates = [PageFile(path, "page")], SamplingRates(FS_HZ, {}, {})
+    assert digitize_pages(lambda image, rotation_deg: seen, work, files, rates) == 0
     assert "page-p1: traces from the curves of the PDF\n" in capsys.readouterr().err
     about = json.loads((tmp_path / "out" / "page-p1.json").read_text())
     assert (about["traces_from"], about["status"]) == ("curves of the PDF", "sure")
