@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     available_cores,
@@ -23,7 +22,6 @@ from ecg_generator_with_train_src.common.command_line import (
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of_file
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
 from experiment.backend.backend import Backend, LaunchOptions
@@ -35,8 +33,10 @@ from experiment.labelling.network_flags import (
     load_predictor,
     picture_sizes,
 )
+from experiment.labelling.origin import run_origin
 from experiment.labelling.page_probability import PageProbability
-from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
+from experiment.labelling.print_reader import SHIPPED_READER, as_turned, load_print_reader, with_print
+from experiment.labelling.result_names import PageFile, named_files
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
@@ -50,17 +50,18 @@ NETWORK_SHARE = 4  # the network has one of so many cores beside the workers tha
 def main(argv: list[str] | None = None) -> int:
     """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
     arguments = _parse(argv)
-    paths = find_images(arguments.images)
+    files = named_files(find_images(arguments.images), arguments.images)
     corrections = read_corrections(arguments.corrections) if arguments.corrections else {}
-    check_pages(corrections, {path.stem for path in paths})
+    check_pages(corrections, {file.name for file in files})
     rates = read_rates(arguments.fs_hz, arguments.train_csv, arguments.test_csv)
     if arguments.submission:
-        check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
+        pictures = [file.name for file in files if file.path.suffix.lower() != PDF_SUFFIX]
+        check_one_page_an_id(pictures, rates)
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
-    work = _work(arguments, network, corrections, len(paths))
+    work = _work(arguments, network, corrections, len(files))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done stays, as with Ctrl-C
-    return launch(options, see_and_read, network, work, paths, rates)
+    return launch(options, see_and_read, network, work, files, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -119,17 +120,15 @@ def _work(
     workers = 1 if num_files == 1 else arguments.num_workers
     return DigitizeOptions(
         output_dir=arguments.output_dir,
-        sizes=picture_sizes(arguments),
         known=known,
         num_workers=workers,
         submission=arguments.submission,
         corrections=corrections,
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
-        made_by={
-            "program": f"ecg_generator_with_train_src {__version__}",
-            "weights_sha256": sha256_of_file(network.checkpoint),
-        },
+        sizes=picture_sizes(arguments),
+        overwrite=arguments.overwrite,
+        origin=run_origin(arguments, weights=network.checkpoint, print_weights=SHIPPED_READER),
     )
 
 
@@ -142,7 +141,7 @@ class Network:
 
 
 def see_and_read(
-    backend: Backend, network: Network, work: DigitizeOptions, paths: list[Path], rates: SamplingRates
+    backend: Backend, network: Network, work: DigitizeOptions, files: list[PageFile], rates: SamplingRates
 ) -> int:
     """Read all pages with the network on a backend; returns the exit code."""
     predictor = load_predictor(backend, network.checkpoint)
@@ -150,13 +149,12 @@ def see_and_read(
         torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
     read_print = load_print_reader(backend)
 
-    def see(image: np.ndarray, shrunk: int, rotation_deg: float | None = None) -> PageProbability:
-        px_per_mm = network.px_per_mm and network.px_per_mm / shrunk
+    def see(image: np.ndarray, rotation_deg: float | None = None) -> PageProbability:
         if rotation_deg is not None:
-            return as_turned(predictor, read_print, image, px_per_mm, rotation_deg)
-        return with_print(predictor.page_probability(image, px_per_mm), read_print)
+            return as_turned(predictor, read_print, image, network.px_per_mm, rotation_deg)
+        return with_print(predictor.page_probability(image, network.px_per_mm), read_print)
 
-    return digitize_pages(see, work, paths, rates)
+    return digitize_pages(see, work, files, rates)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Pages in DICOM files, as archives of clinics hold them: pictures (secondary captures) and encapsulated PDFs."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def dicom_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         import pydicom
     except ImportError as error:
         raise InputError(f"{path}: {MISSING}") from error
-    content = pydicom.dcmread(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd values beside the picture do no harm
+        content = pydicom.dcmread(path)
     if "EncapsulatedDocument" in content:
         yield from pdf_pages(path, content.EncapsulatedDocument)
     elif "PixelData" in content:

@@ -147,7 +147,7 @@ def opened(
         raise InputError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a readable image (truncated, or of an unknown format)") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not a readable image (truncated or damaged: {error})") from error
 
 

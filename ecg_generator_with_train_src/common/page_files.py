@@ -68,6 +68,11 @@ def _is_page(path: Path) -> bool:
     return path.suffix.lower() in PAGE_SUFFIXES | OTHER_SUFFIXES or _kind(path) is not None
 
 
+def is_pdf(path: Path) -> bool:
+    """Whether a file is a PDF, whatever its name."""
+    return _kind(path) == "PDF"
+
+
 def _kind(path: Path) -> str | None:
     """What the first bytes of a file say that it is: `PDF`, `DICOM` or `picture`; None if they say nothing of it."""
     with path.open("rb") as file:

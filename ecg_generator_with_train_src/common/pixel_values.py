@@ -1,6 +1,5 @@
 """Pixel values of any depth as the 8 bits that everything here works with."""
 
-import struct
 from pathlib import Path
 
 import cv2
@@ -19,6 +18,7 @@ from ecg_generator_with_train_src.common.picture_sizes import (
 # White in a page whose values go up to 1, or of 8, 10, 12, 14 or 16 bits
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
+_PNG_DEEP = (b"\x10\x02", b"\x10\x06")  # in a PNG's head: 16 bits with colours, with colours and opacity
 _BITS_PER_SAMPLE = 258
 
 
@@ -41,34 +41,37 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
 
 def read_deep_colour(path: Path, sizes: PageSizes) -> tuple[np.ndarray, int] | None:
     """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel, and how often it was
-    halved; None for any other file. Raises InputError naming the file if it has too many pixels.
+    halved; None for any other file, and for one that is damaged. Raises InputError naming one of too many pixels.
 
     Pillow would keep the upper 8 bits alone, which of 12 in 16 leaves 4, and does not read colours as fractions.
     """
-    if (size := _deep_size(path)) is None:
+    if not _is_deep_colour(path, sizes):
         return None
-    check_pixels(path, *size, sizes.most_pixels / DEEP, LIFT_IT)
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what is wrong with a file is said once, by us
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         return None
     halvings = halvings_of(values.shape[:2], sizes.whole_pixels)
-    values = halved_values(values, halvings)
     code = cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-    return cv2.cvtColor(values, code), halvings
+    return cv2.cvtColor(halved_values(values, halvings), code), halvings
 
 
-def _deep_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of such a picture, (0, 0) where only its decoder can tell; None for any other file."""
+def _is_deep_colour(path: Path, sizes: PageSizes) -> bool:
     with path.open("rb") as file:
         head = file.read(26)
-    if head.startswith(_PNG):  # 16 bits; with colours, or with colours and opacity
-        return struct.unpack(">II", head[16:24]) if head[24:26] in (b"\x10\x02", b"\x10\x06") else None
-    if not head.startswith(_TIFF):
-        return None
+    is_tiff = head.startswith(_TIFF)
+    if not is_tiff and not (head.startswith(_PNG) and head[24:26] in _PNG_DEEP):
+        return False
     try:
         with Image.open(path) as image:
-            bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,))
-            deep = image.n_frames == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
-            return image.size if deep else None
+            check_pixels(path, *image.size, sizes.most_pixels / DEEP, LIFT_IT)
+            image.load()  # OpenCV takes damaged files as far as they go
+            bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,)) if is_tiff else (16,)
+            pages = image.n_frames if is_tiff else 1
+            return pages == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
     except UnidentifiedImageError:
-        return 0, 0
+        return is_tiff
+    except (OSError, SyntaxError, ValueError):
+        return False

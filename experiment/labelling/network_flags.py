@@ -1,13 +1,14 @@
 """The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
+import os
 import sys
-from collections import Counter
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import files_of_folder
 from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.backend import Backend
@@ -20,7 +21,12 @@ SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE, MOST_TILE = 512, 4096
 LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
 WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
+OWN_OUTPUT = (
+    "_mask.png",
+    "_overlay.png",
+    "_traces.png",
+    *PICTURE_ENDINGS,
+)  # of predict.py and digitize.py: no pages
 MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
@@ -44,7 +50,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         default=MOST_PIXELS / 1e6,
         help=f"pictures of more are not read; those of more than {WHOLE_PIXELS / 1e6:g} are read at half their size, "
-        "or a quarter; the memory that is needed grows with this bound",
+        "or a quarter, without --px-per-mm; the memory that is needed grows with this bound",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="do all pages again, also those that an earlier run did with the same weights and options",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
@@ -65,13 +76,14 @@ def _pitch(text: str) -> float:
 
 def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
     """What --max-megapixels says."""
-    return PageSizes(1e6 * arguments.max_megapixels, WHOLE_PIXELS)
+    sizes = PageSizes(1e6 * arguments.max_megapixels)
+    return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=WHOLE_PIXELS)
 
 
 def find_images(paths: list[Path]) -> list[Path]:
     """List the files, and all that calls itself a page in the folders and below; say which files are passed over.
 
-    Raises InputError if one is missing, or if two have the same name without suffix.
+    Raises InputError if one is missing.
     """
     found: list[Path] = []
     for path in paths:
@@ -84,13 +96,7 @@ def find_images(paths: list[Path]) -> list[Path]:
             found.append(path)
         else:
             raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(
-            f"{number} images are called {stem}; rename them, or results would overwrite each other"
-        )
-    return found
+    return list({os.path.normpath(path.absolute()): path for path in found}.values())
 
 
 def _images_of(folder: Path) -> list[Path]:

@@ -28,6 +28,11 @@ class Correction:
         own = {name: value for name, value in vars(self.told).items() if value is not None}
         return replace(known, **own)
 
+    def as_told(self) -> dict:
+        """What is told, as values that JSON can hold."""
+        told = {**vars(self.told), "rotation_deg": self.rotation_deg}
+        return {name: getattr(value, "name", value) for name, value in told.items() if value is not None}
+
 
 NO_CORRECTION = Correction(ReadingOptions())
 
@@ -55,11 +60,11 @@ def read_corrections(path: Path) -> dict[str, Correction]:
     return found
 
 
-def check_pages(corrections: dict[str, Correction], stems: Collection[str]) -> None:
-    """Raise InputError that names file and line if a correction is of no page of the files with these stems."""
+def check_pages(corrections: dict[str, Correction], names: Collection[str]) -> None:
+    """Raise InputError that names file and line if a correction is of no page of the files of these names."""
     for page, correction in corrections.items():
         several = re.fullmatch(r"(.+)-p\d+", page)
-        if page not in stems and not (several and several[1] in stems):
+        if page not in names and not (several and several[1] in names):
             raise InputError(
                 f"{correction.where}: no image is called {page}; pages have their files' names without the ending, "
                 "and those of a PDF -p1 and so on after it"

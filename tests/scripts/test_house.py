@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/reading/sampling_rates.py": "commands/test_digitize.py",
     "experiment/reading/submission_table.py": "commands/test_digitize.py",
     "experiment/reading/compiled.py": "reading/test_trace_decoding.py",
+    "experiment/reading/curve_page.py": "reading/test_read_drawing.py",
     "experiment/reading/find_layout.py": "reading/test_read_page.py",
     "experiment/reading/output_files.py": "commands/test_digitize.py",
     "experiment/scoring/compare.py": "commands/test_score.py",
