@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
+from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
@@ -242,7 +243,7 @@ def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
     if options.overwrite:
         return None
     try:
-        about = json.loads((options.output_dir / f"{name}.json").read_bytes())
+        about = json.loads(read_input(options.output_dir / f"{name}.json"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(about, dict) or not has_origin(about, origin):
