@@ -29,9 +29,8 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
     stop = length if duration_s is None else min(first + round(duration_s * fs_hz), length)
     if length == 0:
         raise InputError(f"{path}: the record has no samples")
-    for name in header.file_name or []:
-        if (file := path.with_name(name)).exists():
-            regular_file(file)
+    for file in wfdb_files(path):
+        regular_file(file)
     record = _read(path, "rdrecord", sampfrom=first, sampto=stop, physical=False)
     if (first, stop) == (0, length):
         _check_sums(path, record)
@@ -51,7 +50,7 @@ def wfdb_files(path: Path) -> list[Path]:
     else:
         names = list(dict.fromkeys(header.file_name or []))
     files = [path, *(path.with_name(name) for name in names)]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.exists()]
 
 
 def _read(path: Path, function: str, **options):
