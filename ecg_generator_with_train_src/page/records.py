@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.text_files import read_text
 from ecg_generator_with_train_src.record_files.lead_names import LEADS
 from ecg_generator_with_train_src.record_files.limb_leads import complete_limb_leads, contradiction_of
@@ -127,7 +127,7 @@ def files_of_record(path: Path) -> list[Path]:
 def record_sha256(path: Path) -> str:
     """SHA-256 of all files of a record. Raises InputError if there is none."""
     try:
-        first, *others = [sha256_of(file.read_bytes()) for file in files_of_record(path)] or [""]
+        first, *others = [sha256_of_file(file) for file in files_of_record(path)] or [""]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     return sha256_of("".join([first, *others]).encode()) if others else first

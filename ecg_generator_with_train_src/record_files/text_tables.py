@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecg_generator_with_train_src.common.bounds import MOST_SIGNAL_BYTES, read_input
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.lead_names import (
     LEADS,
@@ -82,7 +83,7 @@ def decode_text(path: Path) -> str:
     Raises InputError naming the file if there is none, it is empty, or holds bytes that are no text.
     """
     try:
-        data = path.read_bytes()
+        data = read_input(path, MOST_SIGNAL_BYTES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
