@@ -31,6 +31,7 @@ from experiment.labelling.network_flags import (
     checkpoint_of,
     find_images,
     load_predictor,
+    picture_sizes,
 )
 from experiment.labelling.origin import run_origin
 from experiment.labelling.page_probability import PageProbability
@@ -125,6 +126,7 @@ def _work(
         corrections=corrections,
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
+        sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
         origin=run_origin(arguments, weights=network.checkpoint, print_weights=SHIPPED_READER),
     )

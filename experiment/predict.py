@@ -21,6 +21,7 @@ from experiment.labelling.network_flags import (
     add_network_arguments,
     checkpoint_of,
     find_images,
+    picture_sizes,
 )
 from experiment.labelling.origin import run_origin
 from experiment.labelling.predict_pages import PredictOptions, predict_pages
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         tile=arguments.tile,
         tta=arguments.tta,
         px_per_mm=arguments.px_per_mm,
+        sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
         origin=run_origin(arguments, weights=checkpoint_of(arguments.checkpoint)),
     )

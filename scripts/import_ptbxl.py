@@ -7,6 +7,7 @@ Convert PTB-XL's records, as its authors publish them, to CSVs in mV (https://ph
 
 import argparse
 import functools
+import io
 import re
 import sys
 import time
@@ -17,6 +18,7 @@ import pandas as pd
 import wfdb
 
 from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
+from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.command_line import (
     EXIT_DONE,
     EXIT_SKIPPED,
@@ -75,7 +77,7 @@ def read_database(root: Path) -> pd.DataFrame:
     path = root / DATABASE
     columns = {"ecg_id": int, "patient_id": float, "filename_lr": str, "filename_hr": str}
     try:
-        database = pd.read_csv(path, usecols=list(columns), dtype=columns)
+        database = pd.read_csv(io.BytesIO(read_input(path)), usecols=list(columns), dtype=columns)
     except FileNotFoundError as error:
         remedy = "--ptbxl-root is the unpacked download from https://physionet.org/content/ptb-xl/"
         raise InputError(f"{path}: not found; {remedy}") from error

@@ -12,9 +12,18 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from ecg_generator_with_train_src.common import dicom_pages
+from ecg_generator_with_train_src.common.bounds import check_pixels
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 from ecg_generator_with_train_src.common.image_files import opened
 from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
+from ecg_generator_with_train_src.common.picture_sizes import (
+    ALL_WHOLE,
+    LIFT_IT,
+    PageSizes,
+    decode_halved,
+    halved,
+    halvings_of,
+)
 from ecg_generator_with_train_src.common.pixel_values import eight_bits, read_deep_colour
 
 # fmt: off
@@ -75,12 +84,29 @@ def _kind(path: Path) -> str | None:
     return "picture" if head.startswith(PICTURE_MARKS) or head[4:12].endswith(CONTAINER_MARKS) else None
 
 
+class ReadPage(NamedTuple):
+    """One page of a file: its image (H, W, 3) uint8, of which each side is the file's divided by `shrunk`."""
+
+    name: str
+    image: np.ndarray
+    shrunk: int
+
+
 def read_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and RGB image (H, W, 3) uint8 of each page of a file, one at a time.
+    """Name and RGB image (H, W, 3) uint8 of each page of a file, one at a time, in full size.
+
+    Raises InputError as sized_pages does.
+    """
+    for name, image, _ in sized_pages(path, ALL_WHOLE):
+        yield name, image
+
+
+def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
+    """The pages of a file, one at a time.
 
     A picture's page has the file's stem for a name; pages of a PDF, and of a TIFF or a DICOM file of several, are
-    `<stem>-p1` and so on. Raises InputError naming the file if it is missing, empty, damaged, locked or of another
-    format.
+    `<stem>-p1` and so on. Raises InputError naming the file if it is missing, empty, damaged, locked, too large or of
+    another format.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -89,15 +115,18 @@ def read_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     kind = _kind(path)
     if kind is None and path.suffix.lower() in OTHER_SUFFIXES:
         raise InputError(f"{path}: {path.suffix} files are not read; save it as PNG or PDF ({READ})")
-    pages = {"PDF": pdf_pages, "DICOM": dicom_pages.dicom_pages}.get(kind, _picture_pages)
-    for ending, image in pages(path):
-        yield path.stem + ending, image
+    if kind in ("PDF", "DICOM"):
+        pages = ((*page, 1) for page in (pdf_pages(path) if kind == "PDF" else dicom_pages.dicom_pages(path)))
+    else:
+        pages = _picture_pages(path, sizes)
+    for ending, image, shrunk in pages:
+        yield ReadPage(path.stem + ending, image, shrunk)
 
 
-def readable_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The same as read_pages; an unforeseen exception about a damaged file is raised as an InputError naming it."""
+def readable_pages(path: Path, sizes: PageSizes = ALL_WHOLE) -> Iterator[ReadPage]:
+    """The same as sized_pages; an unforeseen exception about a damaged file is raised as an InputError naming it."""
     try:
-        yield from read_pages(path)
+        yield from sized_pages(path, sizes)
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -111,23 +140,34 @@ def read_single_page(path: Path) -> np.ndarray:
     Raises InputError naming the file if it cannot be read or holds several pages.
     """
     with contextlib.closing(readable_pages(path)) as pages:
-        _, image = next(pages)
+        _, image, _ = next(pages)
         if next(pages, None) is not None:
             raise InputError(f"{path}: holds several pages; save each page as a file of its own")
     return image
 
 
-def _picture_pages(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    if (values := read_deep_colour(path)) is not None:
-        yield "", _rgb(Image.fromarray(eight_bits(values)))
+def _picture_pages(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarray, int]]:
+    if (deep := read_deep_colour(path, sizes)) is not None:
+        values, halvings = deep
+        yield "", _rgb(Image.fromarray(eight_bits(values))), 2**halvings
         return
-    with opened(path) as image:
+    stated: list[tuple[int, int]] = []
+
+    def before_load(image: Image.Image) -> None:
+        stated.append(image.size)
+        decode_halved(image, halvings_of(image.size, sizes.whole_pixels))
+
+    with opened(path, sizes.most_pixels, LIFT_IT, before_load) as image:
         if image.format == "TIFF" and image.n_frames > 1:
             for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
-                yield f"-p{number}", _rgb(frame)
+                check_pixels(path, *frame.size, sizes.most_pixels, LIFT_IT)
+                halvings = halvings_of(frame.size, sizes.whole_pixels)
+                yield f"-p{number}", _rgb(halved(frame, halvings)), 2**halvings
             return
-        page = _rgb(image)
-    yield "", page  # the file's own copy is gone while the page is worked on
+        halvings = halvings_of(stated[0], sizes.whole_pixels)
+        left = halvings_of(image.size, sizes.whole_pixels)  # what its decoder has not done
+        page = _rgb(halved(image, left))
+    yield "", page, 2**halvings  # the file's own copy is gone while the page is worked on
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

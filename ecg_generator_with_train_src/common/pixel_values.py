@@ -6,6 +6,15 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ecg_generator_with_train_src.common.bounds import check_pixels
+from ecg_generator_with_train_src.common.picture_sizes import (
+    DEEP,
+    LIFT_IT,
+    PageSizes,
+    halved_values,
+    halvings_of,
+)
+
 # White in a page whose values go up to 1, or of 8, 10, 12, 14 or 16 bits
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
@@ -30,13 +39,13 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(np.nan_to_num(shares, nan=1.0, posinf=1.0, neginf=1.0) * 255).astype(np.uint8)
 
 
-def read_deep_colour(path: Path) -> np.ndarray | None:
-    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel; None for any other file,
-    and for one that is damaged.
+def read_deep_colour(path: Path, sizes: PageSizes) -> tuple[np.ndarray, int] | None:
+    """The values (H, W, 3 or 4), red first, of a colour picture of more than 8 bits a channel, and how often it was
+    halved; None for any other file, and for one that is damaged. Raises InputError naming one of too many pixels.
 
     Pillow would keep the upper 8 bits alone, which of 12 in 16 leaves 4, and does not read colours as fractions.
     """
-    if not _is_deep_colour(path):
+    if not _is_deep_colour(path, sizes):
         return None
     cv2.utils.logging.setLogLevel(
         cv2.utils.logging.LOG_LEVEL_SILENT
@@ -44,10 +53,12 @@ def read_deep_colour(path: Path) -> np.ndarray | None:
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 3:
         return None
-    return cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    halvings = halvings_of(values.shape[:2], sizes.whole_pixels)
+    code = cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    return cv2.cvtColor(halved_values(values, halvings), code), halvings
 
 
-def _is_deep_colour(path: Path) -> bool:
+def _is_deep_colour(path: Path, sizes: PageSizes) -> bool:
     with path.open("rb") as file:
         head = file.read(26)
     is_tiff = head.startswith(_TIFF)
@@ -55,11 +66,12 @@ def _is_deep_colour(path: Path) -> bool:
         return False
     try:
         with Image.open(path) as image:
+            check_pixels(path, *image.size, sizes.most_pixels / DEEP, LIFT_IT)
             image.load()  # OpenCV takes damaged files as far as they go
             bits = image.tag_v2.get(_BITS_PER_SAMPLE, (8,)) if is_tiff else (16,)
             pages = image.n_frames if is_tiff else 1
             return pages == 1 and image.mode in ("RGB", "RGBA") and max(bits) > 8
     except UnidentifiedImageError:
         return is_tiff
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError):
         return False

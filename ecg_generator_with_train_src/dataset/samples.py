@@ -9,7 +9,7 @@ import numpy as np
 
 from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes
 from ecg_generator_with_train_src.common.image_files import (
     decode_jpeg,
     encode_classes,
@@ -18,6 +18,7 @@ from ecg_generator_with_train_src.common.image_files import (
     encode_rgb,
     read_ink_alpha,
 )
+from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.dataset.format import Sample
@@ -149,7 +150,7 @@ def make_degraded(options: BuildOptions, task: BuildTask, drawn: PageOfSample) -
 
 def _build_real(options: BuildOptions, task: BuildTask, real_page: RealPage) -> Sample:
     fs_hz = read_page_description(task.description_path).fs_hz
-    digests = (sha256_of(path.read_bytes()) for path in (real_page.path, task.csv_path))
+    digests = (sha256_of_file(path) for path in (real_page.path, task.csv_path))
     inputs_sha256 = sha256_of("\n".join([__version__, task.name, str(fs_hz), *digests]).encode())
     if task.known and _is_whole_and_same(options.output_root, task, inputs_sha256):
         return task.known
@@ -194,7 +195,7 @@ def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
 def _digest_inputs(options: BuildOptions, task: BuildTask, ink_path: Path) -> str:
     """SHA-256 of all that a sample of a rendered page is made from."""
     paths = [task.description_path, ink_path, task.csv_path, options.mask_path]
-    parts = [__version__, str(options.seed), *(sha256_of(path.read_bytes()) for path in paths)]
+    parts = [__version__, str(options.seed), *(sha256_of_file(path) for path in paths)]
     if task.profile != CLEAN:
         parts += [task.name, str(options.photo_size_px), repr(PROFILES[task.profile])]
     return sha256_of("\n".join(parts).encode())
@@ -222,7 +223,7 @@ def _paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray,
     paper = page.geometry.paper
     if page.grid is None:
         return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
-    grid_path = options.wave_root / page.grid.file
+    grid_path = inside(options.wave_root, page.grid.file)
     grid_rgb = read_known_grid(grid_path, page.grid.sha256)
     if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
         raise InputError(f"{grid_path}: does not have the page's size; render the page again")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecg_generator_with_train_src.common.bounds import input_lines, read_input
 from ecg_generator_with_train_src.common.errors import InputError
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -108,9 +109,13 @@ def _read_table(path: Path, dtype: type) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # The text is parsed from memory. If pandas reads the file itself, it takes a Ctrl-C for a damaged file.
-            text = io.StringIO(path.read_text(encoding="utf-8-sig"))
+            text = read_input(path).decode("utf-8-sig")
+            if (at := text.find("\0")) >= 0:  # pandas would end the cell there
+                raise InputError(
+                    f"{path}: line {text.count(chr(10), 0, at) + 1} holds a NUL character; mend it"
+                )
             # Without index_col, pandas takes the first column of rows longer than the header for an index.
-            return pd.read_csv(text, dtype=dtype, skipinitialspace=True, index_col=False)
+            return pd.read_csv(io.StringIO(text), dtype=dtype, skipinitialspace=True, index_col=False)
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path}: the rows have more cells than the header") from error
     except FileNotFoundError as error:
@@ -200,8 +205,7 @@ def fs_from_row_count(path: Path) -> float:
 
     Raises InputError if it has no rows, or not as many as a rate of 50-2000 Hz gives.
     """
-    with path.open("rb") as file:
-        lines = sum(1 for line in file if line.strip())
+    lines = sum(1 for line in input_lines(path) if line.strip())
     if lines < 2:
         raise InputError(f"{path}: no rows below the header" if lines else f"{path}: the file is empty")
     fs_hz = (lines - 1) / RECORD_DURATION_S
@@ -225,7 +229,7 @@ def read_record_ids(path: Path) -> list[str]:
     Raises InputError naming the file if it cannot be read, holds no id, or more than an id in a line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_input(path).decode("utf-8").splitlines()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; it lists record ids, one a line") from error
     except UnicodeDecodeError as error:

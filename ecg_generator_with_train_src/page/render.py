@@ -7,6 +7,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     remove_stale_temporaries,
     sha256_of,
+    sha256_of_file,
     write_bytes,
     write_text,
 )
@@ -93,7 +94,7 @@ def _expected_page(options: RenderOptions, task: RenderTask) -> PageDescription:
     """The page that is asked for; of the record only the file's bytes are read."""
     fs_hz = task.fs_hz if task.fs_hz is not None else fs_from_row_count(task.csv_path)
     check_fs(fs_hz, task.csv_path)
-    record_sha256 = sha256_of(task.csv_path.read_bytes())
+    record_sha256 = sha256_of_file(task.csv_path)
     grid = options.grid, options.paper
     return describe_page(task.request, task.record_id, record_sha256, fs_hz, grid, options.seed)
 
@@ -111,4 +112,4 @@ def _is_as_asked(old: PageDescription, page: PageDescription, image_path: Path, 
     if old.drawn is None or old.model_copy(update={"drawn": None}) != page:
         return False
     files = ((image_path, old.drawn.ink_sha256), (mask_path, old.drawn.mask_sha256))
-    return all(path.is_file() and sha256_of(path.read_bytes()) == digest for path, digest in files)
+    return all(path.is_file() and sha256_of_file(path) == digest for path, digest in files)

@@ -65,7 +65,7 @@ def benchmark_ladder(images: list[Path], truth_root: Path, checkpoint: Path | No
         for path, record_id in tqdm(pages, desc="ladder", unit="page", disable=None):
             record_path = records[record_id]
             record = read_record(record_path, rates_hz.get(record_id) or fs_from_row_count(record_path))
-            climbs += [climb(name, image, record, see) for name, image in readable_pages(path)]
+            climbs += [climb(name, image, record, see) for name, image, _ in readable_pages(path)]
         print("\n".join(ladder_table(climbs)))
         return 0
 

@@ -5,10 +5,12 @@ import os
 import sys
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import files_of_folder
+from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.backend import Backend
 from experiment.backend.launch import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
@@ -16,7 +18,9 @@ from experiment.network.checkpoints import load_model
 
 SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
 SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
-DEFAULT_TILE = 512
+DEFAULT_TILE, MOST_TILE = 512, 4096
+LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
+WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
 OWN_OUTPUT = (
     "_mask.png",
     "_overlay.png",
@@ -38,8 +42,15 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--px-per-mm",
-        type=positive_float,
+        type=_pitch,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=MOST_PIXELS / 1e6,
+        help=f"pictures of more are not read; those of more than {WHOLE_PIXELS / 1e6:g} are read at half their size, "
+        "or a quarter, without --px-per-mm; the memory that is needed grows with this bound",
     )
     parser.add_argument(
         "--overwrite",
@@ -53,6 +64,20 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="precision of the network; auto is bf16 where the hardware can multiply it",
     )
+
+
+def _pitch(text: str) -> float:
+    """argparse type: pixels per millimetre of a picture."""
+    value = positive_float(text)
+    if not LEAST_PITCH_PX <= value <= MOST_PITCH_PX:
+        raise argparse.ArgumentTypeError(f"{text} px/mm is outside {LEAST_PITCH_PX:g} to {MOST_PITCH_PX:g}")
+    return value
+
+
+def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
+    """What --max-megapixels says."""
+    sizes = PageSizes(1e6 * arguments.max_megapixels)
+    return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=WHOLE_PIXELS)
 
 
 def find_images(paths: list[Path]) -> list[Path]:
@@ -105,6 +130,8 @@ def load_predictor(
     Raises InputError for a bad file or tile size.
     """
     model, _ = load_model(checkpoint_of(checkpoint))
-    if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: must be a multiple of {model.config.stride} for this network")
+    if tile % model.config.stride or tile > MOST_TILE:
+        raise InputError(
+            f"--tile {tile}: must be a multiple of {model.config.stride} for this network, and {MOST_TILE} at most"
+        )
     return Predictor(model, backend, tile, tta)

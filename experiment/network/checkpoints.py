@@ -20,9 +20,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes, write_json
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes, write_json
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import Backend
 from experiment.config import Config, check_model_config
@@ -87,7 +88,7 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
         digest = record.pop("state_sha256")
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: damaged ({error!r}); start afresh with --resume none") from error
-    if not state_path.is_file() or sha256_of(state_path.read_bytes()) != digest:
+    if not state_path.is_file() or sha256_of_file(state_path) != digest:
         raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
     tensors, _ = read_safetensors(state_path)
     return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)
@@ -157,7 +158,7 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     """Tensors and header of a file. Raises InputError if it is missing, truncated or not a safetensors file."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular_file(path), framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found") from error

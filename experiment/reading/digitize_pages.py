@@ -23,6 +23,7 @@ from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gall
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import is_pdf
 from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import read_signal_mv
 from experiment.labelling.origin import has_origin
@@ -52,6 +53,7 @@ class DigitizeOptions:
     corrections: dict[str, Correction] = field(default_factory=dict)  # what is told of single pages
     strict: bool = False  # whether a page to check counts as one that was not read
     fill_gaps: bool = True  # whether stretches without ink are drawn from other leads
+    sizes: PageSizes = ALL_WHOLE
     overwrite: bool = False  # whether pages that an earlier run read are read again
     origin: dict = field(default_factory=dict)  # program, weights and options, for the JSON files
 
@@ -192,8 +194,9 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
         if earlier := _earlier(file.name, single, options):
             yield SeenPage(file.path, file.name, single, None, earlier)
             return
-        for number, (name, image) in enumerate(file.pages()):
+        for number, (name, image, shrunk) in enumerate(file.pages(options.sizes)):
             origin = _origin(file, name, rates, options, image_sha256)
+            origin |= {"shrunk": shrunk} if shrunk > 1 else {}
             earlier = _earlier(name, origin, options)
             if not earlier:
                 _warn_of_rate(name, origin, rates)
@@ -294,7 +297,10 @@ def _outcome_of(page: SeenPage, reading: PageReading | InputError) -> PageOutcom
         if reading.trace:
             about["image_sha256"] = None  # the next run tries again
         return PageOutcome(about, reading.trace)
-    about |= {"px_per_mm": reading.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
+    about |= {
+        "px_per_mm": reading.seen.pitch_px * about.get("shrunk", 1),
+        "rotation_deg": reading.seen.rotation_deg,
+    }
     about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
     if about["fs_from"] == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": about["fs_hz"]}

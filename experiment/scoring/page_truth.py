@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
@@ -97,7 +98,7 @@ def _of_sample(root: Path, sample: Sample | None) -> ReadTruth | None:
 
 def _truth_of_sample(profile: str, mask: Path, truth: Path, image: np.ndarray) -> PageTruth:
     classes = _read_classes(mask, image.shape[:2])
-    with np.load(truth) as stored:
+    with np.load(regular_file(truth)) as stored:
         points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
     return PageTruth(profile, classes, _inside(curve_of(points), classes))
 

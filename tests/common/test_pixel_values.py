@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE
 from ecg_generator_with_train_src.common.pixel_values import eight_bits, read_deep_colour
 
 
@@ -33,4 +34,4 @@ def test_white_is_the_least_usual_value_that_none_exceeds(values, expected):
 def test_a_file_that_is_no_deep_picture_is_left_to_others(tmp_path):
     for data in (b"", b"\x89PNG\r\n\x1a\n", b"II*\0", b"\xff\xd8\xff"):
         (tmp_path / "x").write_bytes(data)
-        assert read_deep_colour(tmp_path / "x") is None
+        assert read_deep_colour(tmp_path / "x", ALL_WHOLE) is None

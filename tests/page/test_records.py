@@ -170,7 +170,7 @@ def corrupt(table: pd.DataFrame, kind: str) -> bytes:
         ("constant", "lead aVF is constant (0.25 mV)"),
         ("longer row", "Expected 12 fields in line 3, saw 13"),
         ("binary", "not a CSV file"),
-        ("null bytes", ""),
+        ("null bytes", "holds a NUL character"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, table, kind, said):
