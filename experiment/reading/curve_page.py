@@ -32,6 +32,7 @@ from experiment.reading.rectify import MAP_STEP_PX, RectifiedPage
 
 PEN_PX, SUBPIXEL_BITS = 2, 4  # lines are drawn this wide, in sixteenths of a pixel, to find the layout
 DARK = 255.0
+MOST_PIXELS = 30e6  # of a page: 1.2 m of paper
 FITTED, FOUND = (
     0.003,
     0.02,
@@ -54,7 +55,7 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     """The page of a drawing, of which `shown` is what was seen on it.
 
     The print that was seen is used where the PDF has no lead names in letters. Raises InputError, naming no file, if
-    the drawing has no traces.
+    the drawing has no traces, or is far larger than paper.
     """
     turns = quarter_turns(drawing)
     upright = drawing.turned(turns)
@@ -71,6 +72,10 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     text = mapped_text(printed_text(upright), to_canvas)
     text = text if text.names else mapped_text(shown.text, np.linalg.inv(to_shown))
     width, height = (int(length) for length in np.ceil(to_canvas[:2] @ [*size_mm[::-1], 1.0]))
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"a page of {upright.width_mm:.0f} x {upright.height_mm:.0f} mm is larger than any paper"
+        )
     curves = [mapped(_rightward(line), to_canvas) for line in traces_mm]
     marks = [mapped(line, to_canvas) for line in lines_mm if is_mark(line)]
     flat = _flat_page(curves, marks, _warped(shown.image, to_shown, (width, height)))

@@ -195,6 +195,12 @@ def test_curves_that_nothing_says_are_an_ecgs_are_left_aside(tmp_path):
         read_drawing(seen.drawing, seen, FS_HZ, ReadingOptions())
 
 
+def test_a_page_far_larger_than_paper_is_left_aside(tmp_path):
+    seen = seen_of(write_pdf(tmp_path / "a.pdf", usual_page(), (2880.0, 2880.0)))  # 40 inches wide and high
+    with pytest.raises(InputError, match="a page of 1016 x 1016 mm is larger than any paper"):
+        read_drawing(seen.drawing, seen, FS_HZ, ReadingOptions())
+
+
 def test_a_pdf_without_curves_is_read_as_it_is_drawn_and_says_so(tmp_path):
     drawing = drawing_of(write_pdf(tmp_path / "a.pdf", grid()), 0)
     known = ReadingOptions(layout=parse_layout("3x4+II"), paper_speed_mm_s=25.0, gain_mm_mv=10.0)
