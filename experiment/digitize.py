@@ -1,9 +1,10 @@
 """python experiment/digitize.py --images FILE|FOLDER …
 
-Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
-a lead in mV, empty where the page shows nothing), <name>.json (its status, the reasons for it, what was found and what
+Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column a
+lead in mV, empty where the page shows nothing), <name>.json (its status, the reasons for it, what was found and what
 was assumed) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); and report.html,
-which shows the doubtful pages first. PDFs that hold their traces as curves are read from these. A page is sure, to check, or unread: then it has no CSV, and the exit code is 1.
+which shows the doubtful pages first. PDFs that hold their traces as curves are read from these. A page is sure, to
+check, or unread: then it has no CSV, and the exit code is 1.
 """
 
 import argparse
