@@ -151,15 +151,19 @@ def _contradictions(config: Config):
             yield f"data.{key}: {number} crops of data.crop_size {data.crop_size} fill the memory; at most {most}"
     if data.crop_size % model.stride:
         yield f"data.crop_size: {data.crop_size} is not a multiple of {model.stride}, as model.widths requires"
-    for width in model.widths:
-        if width % model.norm_groups:
-            yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
+    yield from _model_contradictions(model)
     if loss.cross_entropy_weight == loss.dice_weight == 0:
         yield "loss.dice_weight: 0, and loss.cross_entropy_weight is 0 too: nothing is left to minimise"
     if loss.class_weights != "auto" and len(loss.class_weights) != len(CLASS_NAMES):
         yield f"loss.class_weights: {len(loss.class_weights)} values, but {len(CLASS_NAMES)} classes"
     if config.scheduler.min_lr > config.optimizer.lr:
         yield f"scheduler.min_lr: {config.scheduler.min_lr:g} is above optimizer.lr ({config.optimizer.lr:g})"
+
+
+def _model_contradictions(model: ModelConfig):
+    for width in model.widths:
+        if width % model.norm_groups:
+            yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
 
 
 def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -188,9 +192,12 @@ def check_config(values: dict[str, Any], source: str) -> Config:
 def check_model_config(values: Any, source: str) -> ModelConfig:
     """The shape of a network from plain values. Raises InputError, which starts with `source`."""
     try:
-        return ModelConfig.model_validate_json(json.dumps(values))
+        model = ModelConfig.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise InputError(f"{source}: model: {first_problem(error)}") from error
+    for problem in _model_contradictions(model):
+        raise InputError(f"{source}: {problem}")
+    return model
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -35,15 +35,14 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_text(path: Path) -> str:
     """The text of a file. Raises InputError naming file and line if it is missing or no text."""
     try:
-        return decode_text(read_input(path), path)
+        return _decode(read_input(path), path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def decode_text(data: bytes, source: Path | str) -> str:
-    """The text that bytes stand for. Raises InputError, which names `source` and the line, for what is no text."""
+def _decode(data: bytes, source: Path) -> str:
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)

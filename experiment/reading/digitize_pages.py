@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
+from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
@@ -35,7 +36,7 @@ from experiment.reading.output_files import picture, reading_summary, signals_cs
 from experiment.reading.read_drawing import read_any_page
 from experiment.reading.read_page import PICTURE, PageReading, flat_page, further_leads, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
-from experiment.reading.sampling_rates import SamplingRates
+from experiment.reading.sampling_rates import ASSUMED_FS_HZ, SamplingRates
 from experiment.reading.submission_table import write_table
 
 # What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
@@ -206,7 +207,9 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             )
             yield SeenPage(file.path, name, origin, None if earlier else outcome_of(look, image), earlier)
     except InputError as error:  # what cannot be opened is tried again by the next run
-        origin = _origin(file, file.name, rates, options, None)
+        origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
+        if isinstance(origin, InputError):  # the table of rates beside it is damaged
+            origin = {**options.origin, "image_sha256": None, "fs_hz": ASSUMED_FS_HZ, "fs_from": "assumed"}
         _warn_of_rate(file.name, origin, rates)
         yield SeenPage(file.path, file.name, origin, error)
 
@@ -242,7 +245,7 @@ def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
     if options.overwrite:
         return None
     try:
-        about = json.loads((options.output_dir / f"{name}.json").read_bytes())
+        about = json.loads(read_input(options.output_dir / f"{name}.json"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(about, dict) or not has_origin(about, origin):

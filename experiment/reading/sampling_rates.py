@@ -48,8 +48,9 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     wanted = {"id": str, "fs": float}
     if test_csv:
         wanted |= {"lead": str, "number_of_rows": int}
+    text = io.StringIO(read_text(path))
     try:
-        table = pd.read_csv(io.StringIO(read_text(path)), usecols=list(wanted), dtype=wanted)
+        table = pd.read_csv(text, usecols=list(wanted), dtype=wanted)
     except ValueError as error:
         raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
     for page_id, rate_hz in zip(table["id"], table["fs"], strict=True):
