@@ -14,10 +14,15 @@ from pathlib import Path
 from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
-from experiment.backend.backend import LaunchOptions
-from experiment.backend.launch import launch
-from experiment.labelling.network_flags import DEFAULT_TILE, add_network_arguments, find_images
+from experiment.labelling.network_flags import (
+    DEFAULT_TILE,
+    add_network_arguments,
+    checkpoint_of,
+    find_images,
+    runtime_options,
+)
 from experiment.labelling.predict_pages import PredictOptions, predict_pages
+from experiment.runtime.choose import run_networks
 from experiment.scoring.page_truth import ReadTruth, find_truth
 
 
@@ -28,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     truth_of = find_truth(arguments.truth_root) if arguments.truth_root else lambda name: None
     if arguments.truth_root and not any(_may_have_truth(path, truth_of) for path in paths):
         raise InputError(f"{arguments.truth_root}: has no truth for any of the images (matched by name)")
-    options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     work = PredictOptions(
         arguments.output_dir, arguments.checkpoint, arguments.tile, arguments.tta, arguments.px_per_mm
     )
-    return launch(options, predict_pages, work, paths, truth_of)
+    weights = [checkpoint_of(arguments.checkpoint)]
+    return run_networks(runtime_options(arguments), weights, predict_pages, work, paths, truth_of)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

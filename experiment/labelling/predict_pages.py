@@ -19,7 +19,6 @@ from ecg_generator_with_train_src.common.files import write_bytes, write_json, w
 from ecg_generator_with_train_src.common.html_report import Gallery
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
-from experiment.backend.backend import Backend
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.overlays import overlay
 from experiment.labelling.predictor import Prediction, Predictor
@@ -30,6 +29,7 @@ from experiment.labelling.report_html import (
     score_header,
     score_rows,
 )
+from experiment.runtime.network import Runtime
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_labels
 from experiment.scoring.page_truth import ReadTruth
@@ -71,13 +71,13 @@ class PageResult:
 
 
 def predict_pages(
-    backend: Backend,
+    runtime: Runtime,
     options: PredictOptions,
     paths: list[Path],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
     """Predict all pages and write what was found; returns the exit code."""
-    predictor = load_predictor(backend, options.checkpoint, options.tile, options.tta)
+    predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     report = SkipReport(options.output_dir / "skipped.tsv")
     gallery, results = Gallery(), Results()
     started = time.perf_counter()
@@ -87,7 +87,7 @@ def predict_pages(
 
     try:
         pages = images_of(tqdm(paths, desc="predict", unit="file", disable=None), report)
-        for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+        for page, result in in_order(work, pages, WORKERS.get(runtime.kind, 1)):
             if isinstance(result, InputError):
                 report.add(str(page.path), str(result), result.trace)
                 continue
