@@ -7,6 +7,7 @@ which shows the doubtful pages first. A page is sure, to check, or unread: then 
 """
 
 import argparse
+import importlib.util
 import signal
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError(
             f"--submission {arguments.submission}: expected a name that ends in .csv or .parquet"
         )
+    if arguments.submission and not importlib.util.find_spec("pyarrow"):
+        raise InputError("--submission needs the package pyarrow: pip install pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
     return arguments

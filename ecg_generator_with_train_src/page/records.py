@@ -6,11 +6,15 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.text_table import numbers_in, read_text_table
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded by the functions that need it: reading pages does without
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 RECORD_DURATION_S = 10.0
@@ -102,8 +106,10 @@ def read_signal_mv(path: Path) -> np.ndarray:
     return table[list(LEADS)].to_numpy()
 
 
-def _read_table(path: Path, dtype: type) -> pd.DataFrame:
+def _read_table(path: Path, dtype: type) -> "pd.DataFrame":
     """Read a CSV by its header. Raises InputError if it is none, or ValueError for a cell that is not of the type."""
+    import pandas as pd
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -123,6 +129,8 @@ def _read_table(path: Path, dtype: type) -> pd.DataFrame:
 
 def _describe_text_cell(path: Path) -> str:
     """Name the first cell that is no number."""
+    import pandas as pd
+
     table = _read_table(path, str)
     for lead in table.columns:
         bad = table[lead].notna() & pd.to_numeric(table[lead], errors="coerce").isna()
@@ -182,17 +190,13 @@ def read_record_table(root: Path) -> RecordTable:
 
 
 def _parse_record_table(path: Path) -> RecordTable:
-    table = _read_table(path, str)
-    if not {"id", "fs"} <= set(table.columns):
-        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table.columns)}")
-    rates = pd.to_numeric(table["fs"], errors="coerce")
-    if rates.isna().any():
-        raise InputError(f"{path}: row {int(rates.isna().idxmax()) + 1}: fs is not a number")
-    patients = {}
-    if "patient_id" in table.columns:
-        known = table.dropna(subset=["patient_id"])
-        patients = dict(zip(known["id"], known["patient_id"], strict=True))
-    return RecordTable(path, dict(zip(table["id"], rates.astype(float), strict=True)), patients)
+    table = read_text_table(path)
+    if not {"id", "fs"} <= table.keys():
+        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table)}")
+    rates = numbers_in(table, "fs", path)
+    patients = zip(table["id"], table.get("patient_id", [""] * len(rates)), strict=True)
+    known = {record_id: patient for record_id, patient in patients if patient}
+    return RecordTable(path, dict(zip(table["id"], rates, strict=True)), known)
 
 
 def fs_from_row_count(path: Path) -> float:
