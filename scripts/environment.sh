@@ -29,18 +29,18 @@ install_once() { # install_once STAMP PIP-ARGUMENTS...: install unless the lists
     shift
     lists=$(cat "$root"/requirements*.txt "$root/pyproject.toml" | cksum)
     if [ "$(cat "$stamp" 2>/dev/null)" = "$lists $root" ]; then return; fi
-    echo "installing $* into $("$PYTHON" -c 'import sys; print(sys.prefix)') (the first time, $size) ..."
+    echo "installing into $prefix ($size, the first time) ..."
     # Without --no-compile, compiled copies of modules that nobody imports take 100 MB.
     (cd "$root" && "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile "$@")
     echo "$lists $root" >"$stamp"
 }
 
-size="about 4 GB with torch"
+if [ "${NEEDS:-all}" = read ]; then size="about 250 MB"; else size="about 4 GB with torch"; fi
 if supported python && python -c 'import torch' 2>/dev/null; then
     PYTHON=$(command -v python)
     echo "using the active environment: $PYTHON (has torch)"
     prefix=$("$PYTHON" -c 'import sys; print(sys.prefix)')
-    install_once "$prefix/.kaggle-ecg-requirements" -r <(requirements_without_torch)
+    everything=(-r <(requirements_without_torch))
 else
     if [ ! -x "$root/.venv/bin/python" ]; then
         system_python=$(find_python)
@@ -48,10 +48,11 @@ else
         "$system_python" -m venv "$root/.venv"
     fi
     PYTHON=$root/.venv/bin/python
-    if [ "${NEEDS:-all}" = read ]; then
-        size="about 250 MB"
-        install_once "$root/.venv/.kaggle-ecg-read" -e .
-    else
-        install_once "$root/.venv/.kaggle-ecg-requirements" -r requirements.txt
-    fi
+    prefix=$root/.venv
+    everything=(-r requirements.txt)
+fi
+if [ "${NEEDS:-all}" = read ]; then
+    install_once "$prefix/.kaggle-ecg-read" -e .
+else
+    install_once "$prefix/.kaggle-ecg-requirements" "${everything[@]}"
 fi
