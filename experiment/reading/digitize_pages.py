@@ -204,8 +204,7 @@ def _read(page: SeenPage, options: DigitizeOptions) -> tuple[PageOutcome, PageRe
         about |= {"status": "unread", "reasons": [why, *seen]}
         pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
         return PageOutcome(None, about, pictures, reading.trace), None
-    about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
-    about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
+    about |= reading_summary(reading)
     if page.fs_from == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": page.fs_hz}
     signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)

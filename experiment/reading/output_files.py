@@ -31,6 +31,9 @@ def reading_summary(reading: PageReading) -> dict:
     """What was found on a page, as values that JSON can hold."""
     setup, found = reading.found.setup, reading.found
     return {
+        "px_per_mm": reading.seen.pitch_px,
+        "rotation_deg": reading.seen.rotation_deg,
+        "upright_chance": round(reading.seen.upright_chance, 4),
         "layout": setup.layout.name,
         "lead_order": setup.lead_order,
         "paper_speed_mm_s": setup.paper_speed_mm_s,

@@ -14,6 +14,7 @@ from typing import Any
 
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import onnx_problem
+from experiment.runtime.network import Runtime
 
 RUNTIMES = ("auto", "openvino", "torch")
 
@@ -43,6 +44,18 @@ def run_networks(
     runtime = OpenVinoCpu(options.precision, options.num_threads)
     print(runtime.description, flush=True)
     return function(runtime, *arguments)
+
+
+def runtime_here(options: RuntimeOptions, weights: list[Path]) -> Runtime:
+    """The same for a program that keeps its runtime: one in this process. Raises InputError for a TPU too."""
+    if problem := openvino_problem(options, weights):
+        _check_torch(problem)
+        from experiment.runtime.torch_device import torch_here
+
+        return torch_here(options)
+    from experiment.runtime.openvino_cpu import OpenVinoCpu
+
+    return OpenVinoCpu(options.precision, options.num_threads)
 
 
 def openvino_problem(options: RuntimeOptions, weights: list[Path]) -> str | None:
@@ -78,9 +91,13 @@ def _gpu_is_there() -> bool:
 
 
 def _by_torch(options: RuntimeOptions, why: str, function: Callable[..., int], arguments: tuple) -> int:
-    if not importlib.util.find_spec("torch"):
-        raise InputError(f"{why}: this needs torch, which is not installed: pip install -r requirements.txt")
+    _check_torch(why)
     from experiment.runtime.torch_device import run_with_torch
 
     print(f"runtime torch ({why})", flush=True)
     return run_with_torch(options, function, arguments)
+
+
+def _check_torch(why: str) -> None:
+    if not importlib.util.find_spec("torch"):
+        raise InputError(f"{why}: this needs torch, which is not installed: pip install -r requirements.txt")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ecg_generator_with_train_src.common.errors import InputError
 from experiment.backend.backend import Backend
-from experiment.backend.launch import launch
+from experiment.backend.launch import choose, launch
 from experiment.backend.options import LaunchOptions
 from experiment.network.loaders import LOADERS
 from experiment.runtime.choose import RuntimeOptions
@@ -19,16 +20,37 @@ GPU_TILES = 8  # images a batch on a GPU; a CPU is fastest with one
 
 def run_with_torch(options: RuntimeOptions, function: Callable[..., int], arguments: tuple) -> int:
     """Call `function(runtime, *arguments)` on the device that is asked for; return its exit code."""
-    asked = LaunchOptions(options.device, options.precision, bf16_on_cpu=True, num_cores=1)
-    return launch(asked, _on_backend, options.num_threads, function, arguments)
+    return launch(_launch_options(options), _on_backend, options.num_threads, function, arguments)
+
+
+def torch_here(options: RuntimeOptions) -> "TorchDevice":
+    """A device that plain torch drives in this process. Raises InputError if it is missing, or is XLA's."""
+    choice = choose(options.device)
+    if choice.is_xla:
+        raise InputError(
+            f"{choice.why}: only commands such as digitize.py run on XLA; give device cpu or cuda"
+        )
+    from experiment.backend.plain_torch import TorchBackend
+
+    backend = TorchBackend(choice, _launch_options(options))
+    _set_threads(backend, options.num_threads)
+    return TorchDevice(backend)
+
+
+def _launch_options(options: RuntimeOptions) -> LaunchOptions:
+    return LaunchOptions(options.device, options.precision, bf16_on_cpu=True, num_cores=1)
 
 
 def _on_backend(
     backend: Backend, num_threads: int | None, function: Callable[..., int], arguments: tuple
 ) -> int:
+    _set_threads(backend, num_threads)
+    return function(TorchDevice(backend), *arguments)
+
+
+def _set_threads(backend: Backend, num_threads: int | None) -> None:
     if num_threads and backend.kind == "cpu":
         torch.set_num_threads(num_threads)
-    return function(TorchDevice(backend), *arguments)
 
 
 class TorchDevice:

@@ -124,7 +124,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_module_has_the_name_of_a_standard_module_or_a_dependency(trees):
-    required = re.findall(r"^[\w.-]+", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+    lists = "".join(path.read_text() for path in REPOSITORY.glob("requirements*.txt"))
+    required = re.findall(r"^[\w.-]+", lists, re.MULTILINE)
     taken = {name for tree in trees.values() for name in imported(tree)} - set(PACKAGES)
     taken |= {name.lower().replace("-", "_") for name in required} | set(sys.stdlib_module_names)
     assert [str(path) for path in trees if path.stem in taken] == []
