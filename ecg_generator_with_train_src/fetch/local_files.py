@@ -5,8 +5,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.fetch.archives import unpack_or_report
+from ecg_generator_with_train_src.fetch.archives import MOST_RATIO, unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import (
     ARCHIVE_SUFFIXES,
     archives_in,
@@ -20,7 +21,7 @@ from ecg_generator_with_train_src.fetch.transfers import Counts, check_space
 TAKEN_SUFFIXES = (".csv", ".png", ".jpg", ".jpeg")  # files of other kinds stay where they are
 
 
-def take_local(source: str, state: State, report: SkipReport) -> Counts:
+def take_local(source: str, state: State, report: SkipReport, most_ratio: float = MOST_RATIO) -> Counts:
     """Bring the contents of a local folder or archive to the output folder; the source itself stays as it is.
 
     Raises InputError if there is no such folder or archive.
@@ -32,11 +33,11 @@ def take_local(source: str, state: State, report: SkipReport) -> Counts:
         key = ":".join(map(str, size_and_time(archive)))
         if state.is_unpacked(archive.name, key):
             counts.already += 1
-        elif unpack_or_report(archive, key, state, report):
+        elif unpack_or_report(archive, key, state, report, most_ratio):
             counts.files += 1
             counts.bytes += archive.stat().st_size
     if folder and folder.resolve() != state.root.resolve():
-        take_folder(folder, state, counts)
+        take_folder(folder, state, counts, report)
     return counts
 
 
@@ -46,13 +47,15 @@ def _existing(source: str) -> Path:
         raise InputError(
             f"--source {source}: no such folder or archive; give a gs:// address or a path on this machine"
         )
-    if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIXES):
+    if not path.is_dir() and not regular_file(path).name.endswith(ARCHIVE_SUFFIXES):
         raise InputError(f"{path}: not an archive; expected one of {', '.join(ARCHIVE_SUFFIXES)}")
     return path
 
 
-def take_folder(folder: Path, state: State, counts: Counts) -> None:
+def take_folder(folder: Path, state: State, counts: Counts, report: SkipReport) -> None:
     """Link the records, pages and tables of a folder to their places; copy them where links are impossible.
+
+    What only bears the name of such a file, a pipe or a link to nothing, is reported.
 
     Raises CannotGoOnError if the disk has no space for the copies.
     """
@@ -62,6 +65,11 @@ def take_folder(folder: Path, state: State, counts: Counts) -> None:
         for path in files_below(folder)
         if path.suffix.lower() in TAKEN_SUFFIXES and inside not in path.resolve().parents
     ]
+    for path in [path for path in files if not path.is_file()]:
+        report.add(
+            str(path.relative_to(folder)), f"{path}: is a pipe, a device or a link to nothing, not a file"
+        )
+        files.remove(path)
     target = state.root / place_of(folder)
     if folder.stat().st_dev != state.root.stat().st_dev:
         missing = [path for path in files if not is_same_file(path, target / path.relative_to(folder))]

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import os
 import queue
 import random
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError
 from ecg_generator_with_train_src.common.files import is_temporary
 
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
@@ -122,7 +121,7 @@ def check_space(root: Path, needed_bytes: int, what: str) -> None:
 
 def disk_error(error: OSError, root: Path) -> CannotGoOnError:
     """Return an error with one line for what the file system refused in `root`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL_DISK:
         return CannotGoOnError(
             f"{root}: disk full; free some space or choose another output folder, then run again to go on"
         )

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
 from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
@@ -33,6 +34,7 @@ UNSURE_OF_UP = "unsure which way up the page stands"
 ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
     0
 ]  # long side of the paper that is assumed where no grid is found
+MOST_SEEN_PIXELS = 30e6  # at the network's scale: 70 x 70 cm of paper and table
 MIN_MARGIN = 0.1  # a grid whose pitch beats others by less than this is reported as unsure
 
 
@@ -207,6 +209,12 @@ def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
 def _straight_at_network_scale(image: np.ndarray, scale: PageScale) -> Straight:
     """The page as the network is to see it: at its scale, its grid along the axes, most of the table cut off."""
     height, width = _scaled_shape(image, scale.pitch_px)
+    if height * width > MOST_SEEN_PIXELS:
+        sides_mm = "x".join(f"{side / scale.pitch_px:.0f}" for side in image.shape[1::-1])
+        raise InputError(
+            f"at {scale.pitch_px:.2f} px/mm the picture shows {sides_mm} mm, more than any page; "
+            "--px-per-mm tells the scale"
+        )
     factor = width / image.shape[1]
     sheet_px = None if scale.sheet_px is None else scale.sheet_px * factor
     return straightened(

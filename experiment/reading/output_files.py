@@ -34,6 +34,7 @@ def reading_summary(reading: PageReading) -> dict:
         "px_per_mm": reading.seen.pitch_px,
         "rotation_deg": reading.seen.rotation_deg,
         "upright_chance": round(reading.seen.upright_chance, 4),
+        "traces_from": reading.traces_from,
         "layout": setup.layout.name,
         "lead_order": setup.lead_order,
         "paper_speed_mm_s": setup.paper_speed_mm_s,
@@ -49,7 +50,7 @@ def reading_summary(reading: PageReading) -> dict:
             "mv_per_px": 1 / (setup.gain_mm_mv * PX_PER_MM),
             "time_zero_x_px": round(found.start_x_px, 3),
             "zero_y_px": [round(float(y), 3) for y in found.zero_y_px],
-            "grid_residual_mm": round(reading.field.residual_mm, 4),
+            "grid_residual_mm": round(reading.residual_mm, 4),
         },
         "leads": [
             {

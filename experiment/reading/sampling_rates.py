@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.text_table import numbers_in, read_text_table
 from ecg_generator_with_train_src.page.records import check_fs, read_record_table
+from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 ASSUMED_FS_HZ = 500.0
 
@@ -42,7 +42,7 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     path = train_csv or test_csv
     if path is None:
         return SamplingRates(None, {}, {})
-    table = read_text_table(path)
+    table = read_id_table(path)
     wanted = ("id", "fs", "lead", "number_of_rows") if test_csv else ("id", "fs")
     if not set(wanted) <= table.keys():
         raise InputError(f"{path}: expected the columns {', '.join(wanted)}; found {', '.join(table)}")

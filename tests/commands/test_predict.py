@@ -18,6 +18,7 @@ from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
 from experiment.config import check_config
+from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
@@ -232,6 +233,16 @@ def test_the_overlay_shows_the_classes_over_the_page():
     assert tuple(found[0, 2]) == WAVEFORM_RGB
 
 
+def test_a_folder_passes_over_nothing_in_silence(tmp_path, capsys):
+    for name in ("a.PNG", "b.svg", "a_mask.png", *(f"{k:02}.csv" for k in range(12)), "._a.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_images([tmp_path])] == ["a.PNG", "b.svg"]
+    own, others = capsys.readouterr().err.splitlines()
+    assert own == f"{tmp_path}: passed over 1 pictures of earlier results"
+    named = ", ".join(f"{k:02}.csv" for k in range(10))
+    assert others == f"{tmp_path}: passed over 12 files that are no pictures: {named} and 2 more"
+
+
 def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
     images = tmp_path / "in"
     images.mkdir()
@@ -265,19 +276,56 @@ def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
 
 def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
     Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
-    Image.fromarray(page(8, 8)).save(tmp_path / "page.jpg")
     one = tmp_path / "page.png"
     cases = [
         (["--images", tmp_path / "none", "--checkpoint", checkpoint], "none: not found"),
-        (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
         (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
         (["--images", one, "--checkpoint", one], "truncated or not a safetensors file"),
         (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: must be a multiple of 2"),
+        (
+            ["--images", one, "--checkpoint", checkpoint, "--tile", 100_000],
+            "multiple of 2 .* and 4096 at most",
+        ),
         (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
     ]
     for arguments, message in cases:
         with pytest.raises(InputError, match=message):
             run_predict(*arguments, "--output-dir", tmp_path / "out")
+
+
+@pytest.mark.parametrize("scale", ["0.001", "1000", "nan"])
+def test_a_scale_that_no_picture_has_is_bad_usage(checkpoint, tmp_path, scale, capsys):
+    Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
+    with pytest.raises(SystemExit) as end:
+        run_predict("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--px-per-mm", scale)
+    assert end.value.code == 2
+    assert "--px-per-mm" in capsys.readouterr().err
+
+
+def test_a_scale_at_which_a_picture_is_larger_than_any_page_costs_that_picture(checkpoint, tmp_path, capsys):
+    """800x1000 pixels at 1 px/mm are a square metre, which the network would see at 7.9 times the size."""
+    Image.fromarray(page(800, 1000)).save(tmp_path / "page.png")
+    flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
+    assert run_predict(*flags, "--px-per-mm", 1) == 1
+    assert (
+        "at 1.00 px/mm the picture shows 800x1000 mm, more than any page; --px-per-mm"
+        in capsys.readouterr().err
+    )
+
+
+def test_large_pictures_are_bounded_and_labelled_at_half_their_size(
+    checkpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(network_flags, "WHOLE_PIXELS", 10_000)
+    Image.fromarray(page(100, 120)).save(tmp_path / "page.png")
+    flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
+    assert run_predict(*flags, "--px-per-mm", 8) == 0
+    (line,) = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
+    assert (line["width_px"], line["height_px"], line["pitch_px"]) == (50, 60, 4.0)
+    assert "a large picture: read and labelled at 1/2 of its size" in line["warnings"]
+    assert run_predict(*flags, "--max-megapixels", 0.01) == 1
+    said = capsys.readouterr().err
+    assert "100x120 pixels are 0 megapixels, more than 0.01; reduce it, or raise --max-megapixels" in said
 
 
 def test_a_mask_of_another_size_is_reported(checkpoint, tmp_path, capsys):

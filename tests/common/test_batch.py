@@ -114,6 +114,12 @@ def test_a_file_that_is_gone_is_an_items_error(workers):
     assert str(outcome) == "/no/such/7.csv: No such file or directory"
 
 
+def test_a_name_that_is_too_long_is_an_items_error():
+    name = "n" * 256
+    ((_, outcome),) = run_batch(Path.read_bytes, [Path(name)], num_workers=1, description="test")
+    assert str(outcome) == f"{name}: File name too long"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bug_costs_one_item_and_its_stack_trace_is_kept(workers):
     outcomes = dict(run_batch(fail_at_three, range(8), num_workers=workers, description="test"))
@@ -198,7 +204,11 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
     assert capsys.readouterr().err == ""
     for error, code, line in (
         (InputError("a.csv: is empty"), 2, "error: a.csv: is empty\n"),
-        (OSError(28, "No space left on device", "b.png"), 2, "error: b.png: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "b.png"),
+            2,
+            "error: b.png: disk full; free some space, then run again to go on\n",
+        ),
         (OSError("no reason"), 2, "error: no reason\n"),
         (
             KeyboardInterrupt(),

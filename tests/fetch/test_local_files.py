@@ -1,5 +1,6 @@
 """Sources on this machine: what is linked, what is copied, what is refused."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -72,3 +73,17 @@ def test_what_is_copied_already_needs_no_space(out, monkeypatch):
         write_files(source, {"train-csvs/404.csv": csv_bytes(404)})
         with pytest.raises(InputError, match=r"the copy needs .* kB, the disk has 0 B free"):
             take(source, out)
+
+
+def test_pipes_devices_and_links_to_nothing_are_reported_and_the_rest_is_taken(out):
+    source = write_files(out.parent / "source", {"101.csv": b"signals"})
+    os.mkfifo(source / "102.csv")
+    (source / "103.csv").symlink_to("/dev/zero")
+    (source / "104.csv").symlink_to("nowhere")
+    report = SkipReport(out / "skipped.txt")
+    counts = take_local(str(source), State(out), report)
+    assert set(report.reasons) == {"102.csv", "103.csv", "104.csv"}
+    assert (counts.files, contents(out)) == (1, {"train-csvs/101.csv": b"signals"})
+    with pytest.raises(InputError, match=r"pipe\.zip: is a pipe or a device"):
+        os.mkfifo(source / "pipe.zip")
+        take_local(str(source / "pipe.zip"), State(out), report)

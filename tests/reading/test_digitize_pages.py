@@ -11,6 +11,7 @@ from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import PageSetup, parse_layout
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.result_names import PageFile
 from experiment.reading.corrections import Correction
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
@@ -27,15 +28,17 @@ def whole() -> PageProbability:
     return page_of(PageSetup())
 
 
-def blank_image(folder, name: str = "7"):
+def blank_image(folder, name: str = "7") -> PageFile:
     path = folder / f"{name}.png"
     path.write_bytes(encode_rgb(np.full((40, 40, 3), 255, np.uint8)))
-    return path
+    return PageFile(path, name)
 
 
 def digitized(tmp_path, seen: PageProbability, **options) -> tuple[int, dict, pd.DataFrame]:
     """Exit code, JSON and signals of one page, whatever its image shows."""
-    work = DigitizeOptions(tmp_path / "out", options.pop("known", TOLD), num_workers=1, **options)
+    work = DigitizeOptions(
+        tmp_path / "out", options.pop("known", TOLD), num_workers=1, overwrite=True, **options
+    )
     code = digitize_pages(lambda image, rotation_deg: seen, work, [blank_image(tmp_path)], RATES)
     about = json.loads((tmp_path / "out" / "7.json").read_text())
     return code, about, pd.read_csv(tmp_path / "out" / "7.csv")
@@ -49,7 +52,7 @@ def hidden(seen: PageProbability, first_mm: float, last_mm: float) -> PageProbab
 
 
 def test_a_page_without_doubts_is_sure_and_stands_in_the_report(tmp_path, whole, capsys):
-    code, about, signals = digitized(tmp_path, whole, strict=True, made_by={"program": "this 1"})
+    code, about, signals = digitized(tmp_path, whole, strict=True, origin={"program": "this 1"})
     assert (code, about["status"], about["reasons"], about["assumed"]) == (0, "sure", [], {})
     assert about["program"] == "this 1"
     assert signals.notna().sum()["II"] == 10 * FS_HZ
@@ -138,7 +141,7 @@ def test_a_page_is_read_as_its_correction_tells(tmp_path, whole):
 
 
 def test_what_is_done_when_a_run_is_interrupted_stays(tmp_path, whole):
-    paths = [blank_image(tmp_path, name) for name in ("7", "8", "9")]
+    files = [blank_image(tmp_path, name) for name in ("7", "8", "9")]
     answers = iter([whole, whole])
 
     def see(image, rotation_deg):
@@ -147,6 +150,6 @@ def test_what_is_done_when_a_run_is_interrupted_stays(tmp_path, whole):
         return answer
 
     with pytest.raises(KeyboardInterrupt):
-        digitize_pages(see, DigitizeOptions(tmp_path / "out", TOLD, num_workers=1), paths, RATES)
+        digitize_pages(see, DigitizeOptions(tmp_path / "out", TOLD, num_workers=1), files, RATES)
     assert (tmp_path / "out" / "7.csv").is_file()
     assert "<h2>7: sure</h2>" in (tmp_path / "out" / "report.html").read_text()

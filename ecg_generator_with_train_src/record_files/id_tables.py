@@ -1,25 +1,27 @@
-"""Small tables of text, such as lists of ids and rates, without the half second that loading pandas takes."""
+"""Small tables of ids, rates and the like, without the half second that loading pandas takes."""
 
 import csv
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.record_files.text_tables import decode_text
 
 
-def read_text_table(path: Path) -> dict[str, list[str]]:
-    """The columns of a CSV by the names in its header; cells without spaces around them, "" where a row is short.
+def read_id_table(path: Path) -> dict[str, list[str]]:
+    """The columns of a CSV, parted by commas or semicolons, by the names in its header; "" where a row is short.
 
     Raises InputError naming the file if it is missing, empty, no CSV, or has a row longer than its header.
     """
+    lines = decode_text(path).splitlines()
+    separator = ";" if ";" in lines[0] else ","
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, skipinitialspace=True) if row]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)
+            if row
+        ]
+    except csv.Error as error:
         raise InputError(f"{path}: not a CSV file ({error})") from error
-    if not rows:
-        raise InputError(f"{path}: the file is empty")
     header, *cells = rows
     if any(len(row) > len(header) for row in cells):
         raise InputError(f"{path}: the rows have more cells than the header")

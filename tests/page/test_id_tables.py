@@ -3,15 +3,17 @@
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.text_table import numbers_in, read_text_table
+from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 
 def test_columns_have_the_headers_names(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes('\ufeffid, fs,note\r\n007, 500 ,"a, b"\r\n\r\n8,1025\r\n'.encode())
-    table = read_text_table(path)
+    table = read_id_table(path)
     assert table == {"id": ["007", "8"], "fs": ["500", "1025"], "note": ["a, b", ""]}
     assert numbers_in(table, "fs", path) == [500.0, 1025.0]
+    path.write_text("id;fs\na,b;250\n")
+    assert read_id_table(path) == {"id": ["a,b"], "fs": ["250"]}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_what_is_no_table_is_refused(tmp_path, content, said):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        read_text_table(path)
+        read_id_table(path)
     assert str(caught.value).startswith(f"{path}: {said}")
 
 
