@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.page.records import LEADS, check_fs
 from experiment.labelling.network_flags import checkpoint_of
 from experiment.labelling.see_page import PageSeer, seers_weights
@@ -107,7 +107,7 @@ class PageReader:
         Raises InputError for a file that cannot be read or has several pages, and for an array of another form.
         """
         check_fs(fs_hz, "fs_hz")
-        pixels = _rgb(image) if isinstance(image, np.ndarray) else _only_page(Path(image))
+        pixels = _rgb(image) if isinstance(image, np.ndarray) else read_single_page(Path(image))
         try:
             page = read_page(self._see(pixels), fs_hz, known)
         except InputError as error:
@@ -134,11 +134,3 @@ def _rgb(image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"expected an RGB image (H, W, 3) uint8, got {image.shape} {image.dtype}")
     return image
-
-
-def _only_page(path: Path) -> np.ndarray:
-    pages = readable_pages(path)
-    _, first = next(pages)
-    if next(pages, None) is not None:
-        raise InputError(f"{path}: has several pages; give one page's image, or use digitize.py")
-    return first

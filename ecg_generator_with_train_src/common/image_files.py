@@ -17,6 +17,7 @@ from pi_heif import register_heif_opener
 from PIL import Image, UnidentifiedImageError
 
 from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, check_pixels, regular_file
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 
 register_heif_opener()  # Pillow has a reader of its own for every other format that phones make
@@ -24,6 +25,7 @@ Image.MAX_IMAGE_PIXELS = None  # opened() has a bound of its own, which says wha
 REDUCE_IT = "reduce it"
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
+_IS_CLASS = np.isin(np.arange(256), [*range(len(CLASS_NAMES)), IGNORED])
 _MASK_PALETTE = {0: (255, 255, 255), 1: (255, 160, 160), 2: (20, 20, 20), 255: (90, 140, 220)}
 
 
@@ -94,12 +96,15 @@ def read_grey(path: Path) -> np.ndarray:
 def read_classes(path: Path) -> np.ndarray:
     """The class numbers of a mask, shape (height, width), uint8: a palette image's indices or a grey image's values.
 
-    Raises InputError if the file is missing, damaged or an image of another kind.
+    Raises InputError if the file is missing, damaged, an image of another kind, or holds a number of no class.
     """
     with opened(path) as image:
         if image.mode not in ("P", "L"):
             raise InputError(f"{path}: is not an 8-bit palette or grey image, but of mode {image.mode}")
-        return np.array(image)
+        classes = np.array(image)
+    if not _IS_CLASS[classes].all():
+        raise InputError(f"{path}: has values other than {', '.join(map(str, np.flatnonzero(_IS_CLASS)))}")
+    return classes
 
 
 def read_coverage(path: Path) -> np.ndarray:

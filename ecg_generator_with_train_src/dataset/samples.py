@@ -20,7 +20,7 @@ from ecg_generator_with_train_src.common.image_files import (
 from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import Sample
+from ecg_generator_with_train_src.dataset.format import Sample, check_digest
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
@@ -107,9 +107,11 @@ def compose_page(
 ) -> PageOfSample:
     """The page as rendered, with its grid and furniture.
 
-    Raises InputError if a file is damaged, or if the ink layer does not show the record's signal.
+    Raises InputError if a file is damaged, if the record was changed, or if the ink layer does not show its signal.
     """
     page = read_page_description(description_path)
+    if record_sha256(csv_path) != page.record_sha256:
+        raise InputError(f"{csv_path}: was changed since its page was drawn; render the page again")
     record = page.read_record(csv_path)
     points = trace_points(page, record)
     _refuse_other_leads(page, record, csv_path)
@@ -198,9 +200,14 @@ def make_real(image: np.ndarray, record: Record, registration: Registration) -> 
 
 
 def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
-    """Whether all files of the sample of an earlier run are there, and it was made from the same inputs."""
+    """Whether the files of an earlier run's sample are as it wrote them, and were made from the same inputs."""
     same = (task.known.inputs_sha256, task.known.split) == (inputs_sha256, task.split)
-    return same and all((root / path).is_file() for path in task.known.files)
+    try:
+        for kind in task.known.digests if same else ():
+            check_digest(root, task.known, kind)
+    except (InputError, OSError):
+        return False
+    return same
 
 
 def _digest_inputs(options: BuildOptions, task: BuildTask, ink_path: Path) -> str:

@@ -15,14 +15,10 @@ def read_id_table(path: Path) -> dict[str, list[str]]:
     lines = decode_text(path).splitlines()
     separator = ";" if ";" in lines[0] else ","
     try:
-        rows = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)
-            if row
-        ]
+        rows = list(filter(None, csv.reader(lines, delimiter=separator, skipinitialspace=True)))
     except csv.Error as error:
         raise InputError(f"{path}: not a CSV file ({error})") from error
-    header, *cells = rows
+    header, *cells = ([cell.strip() for cell in row] for row in rows)
     if any(len(row) > len(header) for row in cells):
         raise InputError(f"{path}: the rows have more cells than the header")
     return {name: [row[k] if k < len(row) else "" for row in cells] for k, name in enumerate(header)}

@@ -166,14 +166,22 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Tensors and header of a file. Raises InputError if it is missing, truncated or not a safetensors file."""
+    """Tensors and header of a file.
+
+    Raises InputError if it is missing, truncated, not a safetensors file, or holds values that are not finite.
+    """
     try:
         with safe_open(regular_file(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: truncated or not a safetensors file ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{path}: {name} holds values that are not finite; give other weights")
+    return tensors, header
 
 
 def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:

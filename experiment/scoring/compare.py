@@ -73,7 +73,7 @@ def was_read(about: Path) -> bool:
     """Whether a page was read: it was unless the JSON beside its signals says otherwise."""
     try:
         said = json.loads(read_input(about))
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(said, dict) or said.get("status") != "unread"
 
