@@ -23,6 +23,7 @@ from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gall
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
+from experiment.labelling.earlier_results import is_whole_prediction
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.origin import has_origin
 from experiment.labelling.overlays import overlay
@@ -243,7 +244,8 @@ class Results:
         if line is None:
             return None
         pictures = _pictures_of(name, self.options)
-        if has_origin(line, origin) and all(path.is_file() for path in pictures):
+        is_known = has_origin(line, origin) and is_whole_prediction(line)
+        if is_known and all(path.is_file() for path in pictures):
             return line
         append_line(
             self.path, {"name": name}

@@ -27,6 +27,7 @@ from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import read_signal_mv
+from experiment.labelling.earlier_results import is_whole_reading
 from experiment.labelling.origin import has_origin
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.result_names import PageFile, clear_temporaries
@@ -248,7 +249,7 @@ def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
         about = json.loads(read_input(options.output_dir / f"{name}.json"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(about, dict) or not has_origin(about, origin):
+    if not isinstance(about, dict) or not (has_origin(about, origin) and is_whole_reading(about)):
         return None
     files = [] if about["status"] == "unread" else _files_of(name, options)
     return about if all(path.is_file() for path in files) else None
