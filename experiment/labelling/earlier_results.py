@@ -20,7 +20,7 @@ class _Lead(_Result):
     confidence: float
 
 
-class UnreadPage(_Result):
+class UnreadReading(_Result):
     """The JSON of a page that digitize.py could not read."""
 
     status: Literal["unread"]
@@ -30,7 +30,7 @@ class UnreadPage(_Result):
     rectified: dict[str, Any] = {}
 
 
-class ReadPage(UnreadPage):
+class WholeReading(UnreadReading):
     """The JSON of a page that it read."""
 
     status: Literal["sure", "check"]
@@ -79,7 +79,7 @@ class ScoredLabels(LabelledPage):
     counts: TallyCounts
 
 
-READING = TypeAdapter(Annotated[UnreadPage | ReadPage, Field(discriminator="status")])
+READING = TypeAdapter(Annotated[UnreadReading | WholeReading, Field(discriminator="status")])
 _LABELS, _SCORED_LABELS = TypeAdapter(LabelledPage), TypeAdapter(ScoredLabels)
 
 
