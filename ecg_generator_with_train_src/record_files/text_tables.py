@@ -6,9 +6,9 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.common.bounds import MOST_SIGNAL_BYTES, read_input
 from ecg_generator_with_train_src.common.errors import InputError
@@ -21,6 +21,9 @@ from ecg_generator_with_train_src.record_files.lead_names import (
 )
 from ecg_generator_with_train_src.record_files.sampling import fs_in_words, fs_of_times
 from ecg_generator_with_train_src.record_files.signals import FileSignals
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded by the functions that need it: reading pages does without
 
 HEADER_WITHIN_LINES = 100
 _SEPARATORS = (",", ";", "\t", "|", r"\s+")
@@ -148,7 +151,7 @@ def _body_of(lines: list[str], header: _Header) -> tuple[list[str], list[str]]:
     return [*body[:first], "", *body[first + 1 :]], [*words, *[""] * len(header.columns)]
 
 
-def _parse(path: Path, header: _Header, body: list[str]) -> pd.DataFrame:
+def _parse(path: Path, header: _Header, body: list[str]) -> "pd.DataFrame":
     """The cells: leads as numbers, other columns as text."""
     leads = {column.lead: np.float64 for column in header.columns if column.lead}
     types = {name: leads.get(name, str) for name in header.names()}
@@ -159,7 +162,9 @@ def _parse(path: Path, header: _Header, body: list[str]) -> pd.DataFrame:
         raise InputError(f"{path}: {_describe_text_cell(table[list(leads)])}") from error
 
 
-def _read_cells(path: Path, header: _Header, body: list[str], types: dict[str, type]) -> pd.DataFrame:
+def _read_cells(path: Path, header: _Header, body: list[str], types: dict[str, type]) -> "pd.DataFrame":
+    import pandas as pd
+
     text = "\n" * header.line + header.separator.replace(r"\s+", " ").join(
         f'"{name}"' for name in header.names()
     )
@@ -192,8 +197,10 @@ def _has_decimal_commas(header: _Header, body: list[str]) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for row in rows for cell in row.split(separator))
 
 
-def _describe_text_cell(table: pd.DataFrame) -> str:
+def _describe_text_cell(table: "pd.DataFrame") -> str:
     """Name the first cell that is no number."""
+    import pandas as pd
+
     for lead in table.columns:
         numbers = pd.to_numeric(table[lead].str.replace(",", "."), errors="coerce")
         bad = table[lead].notna() & numbers.isna()
@@ -209,7 +216,7 @@ def _mv_of(path: Path, lead: str, unit: str) -> float | None:
     return UNITS_MV[unit] if unit else None
 
 
-def _fs_of(path: Path, table: pd.DataFrame, header: _Header, units: list[str]) -> float | None:
+def _fs_of(path: Path, table: "pd.DataFrame", header: _Header, units: list[str]) -> float | None:
     """The rate that a column of times tells, None if there is none or it holds no numbers."""
     for name, column, unit in zip(header.names(), header.columns, units, strict=True):
         if column.is_time:

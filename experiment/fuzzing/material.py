@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.common.image_files import encode_classes, read
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.page.records import LEADS, find_records, read_signal_mv
 from experiment.fuzzing.children import REPOSITORY, STDERR, Child, Limits, command
+from experiment.fuzzing.samples import HEIC, curves_pdf, write_dicom_capture
 from experiment.scoring.submission import write_submission
 
 GRID = "ecg_generator_with_train_src/export/clean_ecg_grid.png"
@@ -81,13 +82,24 @@ def _make_pages(work: Path) -> None:
     sample = read_manifest(work / "dataset")[0]
     page = work / "dataset" / sample.image
     image = read_rgb(page)
-    for suffix in ("png", "jpg", "tif", "webp", "bmp", "pdf"):
+    for suffix in ("png", "jpg", "tif", "webp", "bmp", "gif", "avif", "jp2", "pdf"):
         (work / "pages" / suffix).mkdir(parents=True)
         Image.fromarray(image[CROP]).save(work / "pages" / suffix / f"page.{suffix}")
+    _make_scans(work / "pages" / "scans", image[CROP])
     _make_truth(work, sample)
     real = work / "real" / RECORD
     shutil.copytree(work / "records" / RECORD, real)
     Image.fromarray(image).resize((1100, 850)).save(real / f"{RECORD}-0003.jpg", quality=90)
+
+
+def _make_scans(folder: Path, image: np.ndarray) -> None:
+    """Pages of phones, archives and machines."""
+    write_bytes(folder / "photo.heic", HEIC)
+    Image.fromarray(image).save(folder / "scan.ppm")
+    write_dicom_capture(folder / "capture.dcm", image)
+    seconds = np.arange(0, 5, 0.01)
+    signals_mv = np.exp(-np.square((seconds[:, None] % 0.8 - 0.4) / 0.02)) * [0.5, 1.0, 0.5]
+    write_bytes(folder / "curves.pdf", curves_pdf(signals_mv, ["I", "II", "III"], fs_hz=100.0))
 
 
 def _make_truth(work: Path, sample: Sample) -> None:

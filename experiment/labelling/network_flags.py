@@ -11,13 +11,12 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import files_of_folder
 from ecg_generator_with_train_src.common.picture_sizes import PageSizes
-from experiment.backend.backend import Backend
-from experiment.backend.launch import DEVICE_CHOICES
+from experiment.backend.options import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
-from experiment.network.checkpoints import load_model
+from experiment.network.shipped import FOLDER_NAME, LABELS, shipped
+from experiment.runtime.choose import RUNTIMES, RuntimeOptions
+from experiment.runtime.network import Runtime
 
-SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
-SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
 DEFAULT_TILE, MOST_TILE = 512, 4096
 LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
 WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
@@ -38,7 +37,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {SHIPPED_NAME}",
+        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {FOLDER_NAME}/{LABELS}.safetensors",
     )
     parser.add_argument(
         "--px-per-mm",
@@ -56,6 +55,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite",
         action="store_true",
         help="do all pages again, also those that an earlier run did with the same weights and options",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="what runs the network; auto is openvino if only a CPU is there and the weights have an .onnx beside them",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
@@ -116,22 +121,27 @@ def _images_of(folder: Path) -> list[Path]:
 
 def checkpoint_of(given: Path | None) -> Path:
     """The weights to use: the given ones, or those that are shipped. Raises InputError if they are not there."""
-    checkpoint = given or SHIPPED
+    checkpoint = given or shipped(LABELS)
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
     return checkpoint
 
 
+def runtime_options(arguments: argparse.Namespace, num_threads: int | None = None) -> RuntimeOptions:
+    """What the flags say of where the network runs."""
+    return RuntimeOptions(arguments.runtime, arguments.device, arguments.precision, num_threads)
+
+
 def load_predictor(
-    backend: Backend, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
+    runtime: Runtime, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
 ) -> Predictor:
-    """Load the network of a checkpoint, or the shipped one, onto the backend.
+    """Load the network of a checkpoint, or the shipped one, into the runtime.
 
     Raises InputError for a bad file or tile size.
     """
-    model, _ = load_model(checkpoint_of(checkpoint))
-    if tile % model.config.stride or tile > MOST_TILE:
+    network = runtime.load(LABELS, checkpoint_of(checkpoint))
+    if tile % network.multiple or tile > MOST_TILE:
         raise InputError(
-            f"--tile {tile}: must be a multiple of {model.config.stride} for this network, and {MOST_TILE} at most"
+            f"--tile {tile}: must be a multiple of {network.multiple} for this network, and {MOST_TILE} at most"
         )
-    return Predictor(model, backend, tile, tta)
+    return Predictor(network, tile, tta)

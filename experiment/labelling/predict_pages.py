@@ -24,7 +24,6 @@ from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gall
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
-from experiment.backend.backend import Backend
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.origin import has_origin
 from experiment.labelling.overlays import overlay
@@ -37,6 +36,7 @@ from experiment.labelling.report_html import (
     score_rows,
 )
 from experiment.labelling.result_names import PageFile, clear_temporaries
+from experiment.runtime.network import Runtime
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_labels
 from experiment.scoring.page_truth import PageTruth, ReadTruth
@@ -80,7 +80,7 @@ class PageResult:
 
 
 def predict_pages(
-    backend: Backend,
+    runtime: Runtime,
     options: PredictOptions,
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
@@ -90,16 +90,16 @@ def predict_pages(
     Raises InputError if another run is at work in the output folder.
     """
     with locked(options.output_dir):
-        return _predict_into(backend, options, files, truth_of)
+        return _predict_into(runtime, options, files, truth_of)
 
 
 def _predict_into(
-    backend: Backend,
+    runtime: Runtime,
     options: PredictOptions,
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
-    predictor = load_predictor(backend, options.checkpoint, options.tile, options.tta)
+    predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     clear_temporaries(options.output_dir, files)
     results = Results(options)
     started = time.perf_counter()
@@ -109,7 +109,7 @@ def _predict_into(
 
     try:
         pages = images_of(tqdm(files, desc="predict", unit="file", disable=None), truth_of, results)
-        for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+        for page, result in in_order(work, pages, WORKERS.get(runtime.kind, 1)):
             if isinstance(result, InputError):
                 results.report.add(str(page.path), str(result), result.trace)
             else:

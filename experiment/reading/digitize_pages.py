@@ -309,11 +309,8 @@ def _outcome_of(page: SeenPage, reading: PageReading | InputError) -> PageOutcom
         if reading.trace:
             about["image_sha256"] = None  # the next run tries again
         return PageOutcome(about, reading.trace)
-    about |= {
-        "px_per_mm": reading.seen.pitch_px * about.get("shrunk", 1),
-        "rotation_deg": reading.seen.rotation_deg,
-    }
-    about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
+    about |= reading_summary(reading)
+    about["px_per_mm"] *= about.get("shrunk", 1)
     if about["fs_from"] == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": about["fs_hz"]}
     return PageOutcome(about)

@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes, read_coverage, read_rgb
 from ecg_generator_with_train_src.dataset.format import Sample, check_digest
-from experiment.network.model import scale_for_network
+from experiment.network.scales import scale_for_network
 from experiment.training.augmentation import Page
 
 BYTES_PER_PIXEL = 5  # three colours, label and coverage

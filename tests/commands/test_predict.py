@@ -17,8 +17,6 @@ from ecg_generator_with_train_src.common.image_files import encode_classes, read
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
-from experiment.backend.backend import LaunchOptions
-from experiment.backend.launch import launch
 from experiment.config import check_config
 from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
@@ -26,6 +24,8 @@ from experiment.labelling.page_probability import input_of_upright
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
+from experiment.runtime.choose import RuntimeOptions, run_networks
+from experiment.runtime.network import Network
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 
@@ -78,38 +78,37 @@ def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
 def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
     image = page(64, 64)
 
-    def compare(backend):
-        found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
+    def compare(runtime):
+        found = load_predictor(runtime, checkpoint, 64).page_probability(image, PX_PER_MM)
         model = load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
 
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    run_networks(RuntimeOptions("torch", "cpu", "fp32"), [checkpoint], compare)
 
 
 def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
     small = page(64, 64)
     large = small.repeat(3, axis=0).repeat(3, axis=1)
 
-    def compare(backend):
-        predictor: Predictor = load_predictor(backend, checkpoint, 64)
+    def compare(runtime):
+        predictor: Predictor = load_predictor(runtime, checkpoint, 64)
         at_scale = predictor.predict(large, px_per_mm=3 * PX_PER_MM).label
         assert at_scale.shape == (192, 192)
         # averaged down, the large page is the small one; brought back, block centres have its values
         assert np.array_equal(at_scale[1::3, 1::3], predictor.predict(small, PX_PER_MM).label)
 
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    run_networks(RuntimeOptions("torch", "cpu", "fp32"), [checkpoint], compare)
 
 
 # orientation and scale
 
 
-class ColourNet(torch.nn.Module):
-    """Takes blue for waveform and red for grid."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        red, _, blue = image.float().unbind(dim=1)
-        return torch.stack([torch.zeros_like(red), red - blue - 40, blue - red - 40], dim=1)
+def colours(images: np.ndarray) -> np.ndarray:
+    """Takes blue for waveform and red for grid, as a network would."""
+    red, _, blue = np.moveaxis(images.astype(np.float32), 3, 0)
+    chances = np.exp(np.clip([0 * red, red - blue - 40, blue - red - 40], -50, 50))
+    return np.moveaxis(chances / chances.sum(axis=0), 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -125,21 +124,18 @@ def blue_page(tiny_dataset) -> np.ndarray:
 def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns):
     given = np.ascontiguousarray(np.rot90(blue_page, -turns))
 
-    def compare(backend):
-        found = Predictor(ColourNet(), backend, 512).predict(given)
-        page = found.page
-        assert page.quarter_turns == turns
-        assert abs((page.rotation_deg - 90 * turns + 180) % 360 - 180) < 1
-        assert page.pitch_px == pytest.approx(0.7 * PX_PER_MM, rel=0.02)
-        assert page.image.shape[:2] == page.probability.shape[1:] and page.warnings == ()
-        assert found.label.shape == given.shape[:2]
-        blue = (given[..., 2].astype(int) - given[..., 0]) > 150
-        assert np.mean(found.label[blue] == WAVEFORM) > 0.99
-        rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
-        x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
-        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
-
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    found = Predictor(Network(colours), 512).predict(given)
+    page = found.page
+    assert page.quarter_turns == turns
+    assert abs((page.rotation_deg - 90 * turns + 180) % 360 - 180) < 1
+    assert page.pitch_px == pytest.approx(0.7 * PX_PER_MM, rel=0.02)
+    assert page.image.shape[:2] == page.probability.shape[1:] and page.warnings == ()
+    assert found.label.shape == given.shape[:2]
+    blue = (given[..., 2].astype(int) - given[..., 0]) > 150
+    assert np.mean(found.label[blue] == WAVEFORM) > 0.99
+    rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
+    x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+    assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
 
 
 def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_page):
@@ -147,17 +143,14 @@ def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_pa
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), -12.0, 1)
     given = cv2.warpAffine(blue_page, turn, (width, height), borderValue=(90, 90, 90))
 
-    def compare(backend):
-        found = Predictor(ColourNet(), backend, 512).predict(given)
-        assert abs(found.page.rotation_deg - 12) < 1
-        assert found.label.shape == given.shape[:2]
-        blue = (given[..., 2].astype(int) - given[..., 0]) > 200
-        assert np.mean(found.label[blue] == WAVEFORM) > 0.95
-        rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
-        x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
-        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
-
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    found = Predictor(Network(colours), 512).predict(given)
+    assert abs(found.page.rotation_deg - 12) < 1
+    assert found.label.shape == given.shape[:2]
+    blue = (given[..., 2].astype(int) - given[..., 0]) > 200
+    assert np.mean(found.label[blue] == WAVEFORM) > 0.95
+    rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
+    x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+    assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
