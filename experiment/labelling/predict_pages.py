@@ -19,6 +19,7 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
@@ -85,7 +86,20 @@ def predict_pages(
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
-    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept."""
+    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _predict_into(runtime, options, files, truth_of)
+
+
+def _predict_into(
+    runtime: Runtime,
+    options: PredictOptions,
+    files: list[PageFile],
+    truth_of: Callable[[str], ReadTruth | None],
+) -> int:
     predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     clear_temporaries(options.output_dir, files)
     results = Results(options)

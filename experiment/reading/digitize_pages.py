@@ -20,6 +20,7 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import is_pdf
@@ -123,7 +124,15 @@ class Readings:
 
 
 def digitize_pages(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
-    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept."""
+    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _digitize_into(see, options, files, rates)
+
+
+def _digitize_into(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
     clear_temporaries(options.output_dir, files)
     readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
