@@ -126,6 +126,7 @@ def _work(
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=network.checkpoint, print_weights=SHIPPED_READER),
     )
 
