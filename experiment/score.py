@@ -81,7 +81,7 @@ def score_folder(
     pages = []
     for path in find_predictions(predictions, out):
         try:
-            pages.append(name_page(path, records))
+            pages.append(name_page(path, predictions, records))
         except InputError as error:
             skipped.add(path.stem, str(error))
     work = functools.partial(score_file, records)

@@ -33,12 +33,14 @@ Scores = dict[ScoredPage, PageScore]
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """List the CSVs of a folder, except for the table `out` and for a submission. Those of unread pages are listed even
-    if they do not exist. Raises InputError if there are none."""
+    """List the CSVs of a folder, except for the table `out` and for a submission, and those in folders below that have
+    a JSON beside them. Those of unread pages are listed even if they do not exist. Raises InputError if there are none.
+    """
     own = {out.absolute()} if out else set()
-    paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
-    paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
-    paths = sorted(path for path in paths if path.name != "submission.csv")
+    tables = {about.with_suffix(".csv"): about for about in folder.rglob("[!.]*.json")}
+    paths = {table for table, about in tables.items() if table.is_file() or not was_read(about)}
+    paths |= set(folder.glob("[!.]*.csv"))
+    paths = sorted(path for path in paths if path.name != "submission.csv" and path.absolute() not in own)
     if not paths:
         raise InputError(
             f"{folder}: no predictions; expected <record>-<type>.csv, as digitize.py writes them"
@@ -55,14 +57,16 @@ def was_read(about: Path) -> bool:
     return not isinstance(said, dict) or said.get("status") != "unread"
 
 
-def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
-    """Find the record and the type of a prediction. Raises InputError if its name begins with none of the records."""
+def name_page(path: Path, folder: Path, records: dict[str, Path]) -> ScoredPage:
+    """Find the record and the type of a prediction of a folder. Raises InputError if its name begins with none of the
+    records."""
     name = parse_page_name(path.stem, records)
     if not name.is_known:
         raise InputError(
             f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
         )
-    return ScoredPage(path.stem, name.record, name.kind or "page", path)
+    page = path.relative_to(folder).with_suffix("").as_posix()
+    return ScoredPage(page, name.record, name.kind or "page", path)
 
 
 def score_file(records: dict[str, Path], page: ScoredPage) -> PageScore:
