@@ -54,11 +54,11 @@ Scores = dict[ScoredPage, PageScore]
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """List the CSVs of a folder, except for the table `out` and for a submission; WFDB headers where there is no CSV.
+    """List the CSVs of a folder, except for the table `out` and for a submission; WFDB headers where there are none.
     Those of unread pages are listed even if they do not exist. Raises InputError if there are none."""
     own = {out.absolute()} if out else set()
     paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
-    paths |= {path for path in folder.glob("[!.]*.hea") if path.with_suffix(".csv") not in paths}
+    paths = paths or set(folder.glob("[!.]*.hea"))
     paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
     paths = sorted(path for path in paths if path.name != "submission.csv")
     if not paths:
