@@ -1,6 +1,5 @@
 """One sample of a dataset: a page as rendered, degraded, or real, with its labels, and the files it becomes."""
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,14 @@ from ecg_generator_with_train_src.common.image_files import (
     encode_rgb,
     read_ink_alpha,
 )
+from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
+from ecg_generator_with_train_src.dataset.truth_file import encode_truth
 from ecg_generator_with_train_src.degrade.apply import degrade, place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
 from ecg_generator_with_train_src.degrade.profiles import CLEAN, PROFILES
@@ -235,7 +236,7 @@ def _paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray,
     paper = page.geometry.paper
     if page.grid is None:
         return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
-    grid_path = options.wave_root / page.grid.file
+    grid_path = inside(options.wave_root, page.grid.file)
     grid_rgb = read_known_grid(grid_path, page.grid.sha256)
     if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
         raise InputError(f"{grid_path}: does not have the page's size; render the page again")
@@ -253,7 +254,7 @@ def _write_sample(
         "image": (f"{task.split}/images/{name}{suffix}", image),
         "mask": (f"{task.split}/masks/{name}.png", encode_classes(made.classes)),
         "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(made.coverage)),
-        "truth": (f"{task.split}/truth/{name}.npz", _encode_truth(made.points)),
+        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(made.points)),
     }
     for path, data in files.values():
         write_bytes(options.output_root / path, data)
@@ -276,10 +277,3 @@ def _write_sample(
         inputs_sha256=inputs_sha256,
         **count_pixels(made.image, made.classes),
     )
-
-
-def _encode_truth(points: TracePoints) -> bytes:
-    """The .npz of a sample's ideal trace."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **vars(points))
-    return buffer.getvalue()

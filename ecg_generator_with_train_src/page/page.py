@@ -6,11 +6,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ecg_generator_with_train_src import __version__
-from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.inner_paths import InnerPath
 from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.furniture import Furniture
 from ecg_generator_with_train_src.page.furniture_content import default_furniture, varied_furniture
 from ecg_generator_with_train_src.page.geometry import PageGeometry, PaperGeometry, Placement
@@ -25,7 +27,7 @@ class GivenGrid(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str  # relative to the page descriptions' folder
+    file: InnerPath  # relative to the page descriptions' folder
     sha256: str
 
 
@@ -74,10 +76,7 @@ class PageDescription(BaseModel):
 
 def read_page_description(path: Path) -> PageDescription:
     """Read a `.page.json`. Raises InputError naming the file and the first bad field."""
-    try:
-        return PageDescription.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}; render the page again") from error
+    return read_json(path, PageDescription, "render the page again")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ecg_generator_with_train_src.common.files import (
     write_text,
 )
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_ink
+from ecg_generator_with_train_src.common.names import is_text
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid_file import GridFile, GridSidecar, sidecar_path
 from ecg_generator_with_train_src.page.page import (
@@ -121,6 +122,8 @@ def _unseen(left_out: tuple[str, ...], record: Record) -> list[str]:
 
 def _expected_page(options: RenderOptions, task: RenderTask, fs_hz: float) -> PageDescription:
     """The page that is asked for."""
+    if not is_text(task.record_id):
+        raise InputError(f"{task.csv_path}: its name holds characters that are no text; rename the file")
     check_fs(fs_hz, task.csv_path)
     digest, grid = record_sha256(task.csv_path), (options.grid, options.paper)
     return describe_page(task.request, task.record_id, digest, fs_hz, grid, options.seed, options.records)

@@ -18,6 +18,7 @@ from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.image_files import read_classes
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
+from ecg_generator_with_train_src.dataset.truth_file import read_truth_file
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
     RecordTable,
@@ -98,9 +99,7 @@ def _of_sample(root: Path, sample: Sample | None) -> ReadTruth | None:
 
 def _truth_of_sample(profile: str, mask: Path, truth: Path, image: np.ndarray) -> PageTruth:
     classes = _read_classes(mask, image.shape[:2])
-    with np.load(truth) as stored:
-        points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
-    return PageTruth(profile, classes, _inside(curve_of(points), classes))
+    return PageTruth(profile, classes, _inside(curve_of(read_truth_file(truth)), classes))
 
 
 def _of_mask(path: Path | None) -> ReadTruth | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_generator_with_train_src.common.files import atomic_path
+from ecg_generator_with_train_src.common.names import shown, table_cell
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.scoring.compare import ScoredPage, Scores
 from experiment.scoring.signal_metric import PageScore, score_db
@@ -34,7 +35,7 @@ def type_line(name: str, scores: Scores) -> str:
     worst = min(scores, key=lambda page: scores[page].ratio)
     return (
         f"{name:<14} {len(scores):5d} {unread:6d} {score_db(score.ratio for score in scores.values()):7.2f} "
-        f"{mean_db:7.2f} {rmse_mv:8.4f} {correlation:6.3f}   {scores[worst].db:.2f} {worst.name}"
+        f"{mean_db:7.2f} {rmse_mv:8.4f} {correlation:6.3f}   {scores[worst].db:.2f} {shown(worst.name)}"
     )
 
 
@@ -65,9 +66,9 @@ def page_rows(page: ScoredPage, score: PageScore) -> pd.DataFrame:
     """The rows of one page."""
     return pd.DataFrame(
         {
-            "page": page.name,
-            "record": page.record,
-            "type": page.page_type,
+            "page": table_cell(page.name),
+            "record": table_cell(page.record),
+            "type": table_cell(page.page_type),
             "lead": ["all", *LEADS],
             "samples": [score.samples.sum(), *score.samples],
             "snr_db": [score.db, *(score_db([ratio]) for ratio in score.lead_ratios)],

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/labelling/predict_pages.py": "commands/test_predict.py",
     f"{GENERATOR}/common/html_report.py": "labelling/test_report_html.py",
     "experiment/network/print_net.py": "training/test_print_training.py",
+    "experiment/network/run_schemas.py": "network/test_checkpoints.py",
     "experiment/train_print_reader.py": "training/test_print_training.py",
     "experiment/reading/layout_evidence.py": "reading/test_layout_guesses.py",
     "experiment/reading/printed_text.py": "reading/test_calibration.py",
