@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import save
 
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, make_parser, run
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_text
-from experiment.network.checkpoints import load_model, read_safetensors
+from experiment.network.checkpoints import load_model, read_safetensors, weights_file
 from experiment.network.model import count_parameters
 
 
@@ -42,7 +41,7 @@ def export_weights(checkpoints: list[Path], output: Path) -> str:
     model, config = load_model(newest)
     weights, headers = zip(*map(read_safetensors, checkpoints), strict=True)
     header = headers[-1]
-    data = save(_halved(_mean(weights, checkpoints), newest), metadata=header)
+    data = weights_file(_halved(_mean(weights, checkpoints), newest), header)
     write_bytes(output, data)
     write_text(output.with_name("config.yaml"), yaml.safe_dump(config, sort_keys=False))
     averaged = f", mean of {len(checkpoints)} checkpoints," if len(checkpoints) > 1 else ""

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.names import shown
 
 ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -49,9 +50,10 @@ class SkipReport:
 
     def add(self, name: str, reason: str, trace: str = "") -> None:
         """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+        name, reason = shown(name), shown(reason)
         if trace:
             self.traces.append(f"{name}\n{trace}")
-            reason += f"; stack trace in {self.log_path}"
+            reason += f"; stack trace in {shown(str(self.log_path))}"
         self.reasons[name] = reason
         tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
+from ecg_generator_with_train_src.common.names import shown
 
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # some items were left out, and named
@@ -100,13 +101,17 @@ def run(main: Callable[[], int | None]) -> None:
     An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
     Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # of names that are not UTF-8, as stderr does by itself
     try:
         code = main() or EXIT_DONE
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(str(error))}", file=sys.stderr)
         code = EXIT_USAGE
     except OSError as error:
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        print(f"error: {shown(describe_os_error(error))}", file=sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)

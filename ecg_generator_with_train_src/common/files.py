@@ -56,8 +56,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file or none."""
-    write_bytes(path, text.encode())
+    """Write a whole UTF-8 file or none; bytes of names that are not UTF-8 become escapes, which JSON reads back."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,34 +11,21 @@ Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 """
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
-from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.inner_paths import InnerPath
+from ecg_generator_with_train_src.common.text_files import read_json, read_json_lines
 
+BUILD_IT = "build the dataset with scripts/build_dataset.py --overwrite"
 REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
+FILE_FOLDERS = ("images", "masks", "coverage", "truth")  # in each split
+Count = Annotated[int, Field(ge=0, lt=2**53)]  # sums of them stay exact
 Split = Literal["train", "val"]
-
-
-def _inside(text: str) -> str:
-    """The path itself; refused if it could lead out of the dataset's folder, from which listed files are removed."""
-    path = PurePosixPath(text)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or PureWindowsPath(text).drive
-        or ".." in path.parts
-        or "\0" in text
-    ):
-        raise ValueError(f"{text!r} is no path inside the dataset's folder")
-    return text
-
-
-InnerPath = Annotated[str, AfterValidator(_inside)]
 
 
 class Sample(BaseModel):
@@ -65,9 +52,18 @@ class Sample(BaseModel):
     style: dict[str, Any]
     digests: dict[str, str]  # SHA-256 of image, mask, coverage and truth
     inputs_sha256: str  # digest of everything that the sample was made from
-    class_pixels: tuple[int, int, int]
-    rgb_sum: tuple[int, int, int]  # over all pixels, each channel from 0 to 255
-    rgb_square_sum: tuple[int, int, int]
+    class_pixels: tuple[Count, Count, Count]
+    rgb_sum: tuple[Count, Count, Count]  # over all pixels, each channel from 0 to 255
+    rgb_square_sum: tuple[Count, Count, Count]
+
+    @model_validator(mode="after")
+    def _files_bear_its_name(self) -> "Sample":
+        """A manifest decides which files are removed: they are those of its samples and no others."""
+        for kind, path in zip(FILE_FOLDERS, self.files, strict=True):
+            place = PurePosixPath(path)
+            if place.parent != PurePosixPath(self.split, kind) or place.stem != self.name:
+                raise ValueError(f"{path!r} is no file of {self.split}/{kind} called {self.name}")
+        return self
 
     @model_serializer(mode="wrap")
     def _leave_out_what_it_lacks(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
@@ -103,28 +99,9 @@ def read_dataset_info(root: Path) -> DatasetInfo:
 
     Raises InputError if it is missing (no dataset, or one whose build was broken off) or malformed.
     """
-    path = root / "dataset.json"
-    if not path.is_file():
-        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
-    try:
-        return DatasetInfo.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: {first_problem(error)}; build the dataset again with --overwrite"
-        ) from error
+    return read_json(root / "dataset.json", DatasetInfo, BUILD_IT)
 
 
 def read_manifest(root: Path) -> list[Sample]:
     """Read `<root>/manifest.jsonl`, sorted by name. Raises InputError naming the bad line."""
-    path = root / "manifest.jsonl"
-    if not path.is_file():
-        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
-    samples = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            samples.append(Sample.model_validate_json(line))
-        except ValidationError as error:
-            raise InputError(
-                f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
-            ) from error
-    return samples
+    return list(read_json_lines(root / "manifest.jsonl", Sample, BUILD_IT))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
-from ecg_generator_with_train_src.fetch.state import State, place_file
+from ecg_generator_with_train_src.fetch.state import State, Unpacked, place_file
 from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOnError, check_space
 
 STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
@@ -36,7 +36,7 @@ def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) 
     except InputError as error:
         report.add(archive.name, str(error))
         return False
-    state.unpacked[archive.name] = {"key": key, "files": files}
+    state.unpacked[archive.name] = Unpacked(key=key, files=files)
     state.save()
     return True
 

@@ -23,7 +23,6 @@ from ecg_generator_with_train_src.page.page import trace_points
 from ecg_generator_with_train_src.page.records import (
     Record,
     find_records,
-    fs_from_row_count,
     read_record,
     read_record_table,
 )
@@ -64,7 +63,7 @@ def benchmark_ladder(images: list[Path], truth_root: Path, checkpoint: Path | No
         climbs = []
         for path, record_id in tqdm(pages, desc="ladder", unit="page", disable=None):
             record_path = records[record_id]
-            record = read_record(record_path, rates_hz.get(record_id) or fs_from_row_count(record_path))
+            record = read_record(record_path, rates_hz.get(record_id))
             climbs += [climb(name, image, record, see) for name, image in readable_pages(path)]
         print("\n".join(ladder_table(climbs)))
         return 0

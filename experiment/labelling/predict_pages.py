@@ -38,7 +38,7 @@ from experiment.labelling.report_html import (
 from experiment.labelling.result_names import PageFile, clear_temporaries
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_labels
-from experiment.scoring.page_truth import ReadTruth
+from experiment.scoring.page_truth import PageTruth, ReadTruth
 
 WORKERS = {"cpu": 2, "cuda": 8}  # pages in hand at a time; the network does one after the other
 ALL_KINDS = "all"
@@ -75,7 +75,7 @@ class PageResult:
     """What became of a page: its line of predictions.jsonl, and why its truth could not be had."""
 
     line: dict
-    problem: str | None = None
+    problem: InputError | None = None
 
 
 def predict_pages(
@@ -165,13 +165,12 @@ def predict_page(predictor: Predictor, page: PageImage, options: PredictOptions)
     _write_pictures(page, prediction, options)
     line, problem = _line(page, prediction), None
     if page.read_truth is not None:
-        try:
-            truth = page.read_truth(page.image)
-            tally = score_labels(prediction.label, truth)
-            line |= {"kind": truth.kind, **tally.scores(), "counts": tally.counts()}
-        except InputError as error:
-            problem = f"predicted, but not scored: {error}"
+        scored = outcome_of(lambda truth_of: _scores(prediction, truth_of(page.image)), page.read_truth)
+        if isinstance(scored, InputError):
+            problem = scored
             del line["truth_sha256"]  # the next run tries again
+        else:
+            line |= scored
     return PageResult(line, problem)
 
 
@@ -188,6 +187,11 @@ def _write_pictures(page: PageImage, prediction: Prediction, options: PredictOpt
     write_bytes(mask_path, encode_classes(label))
     write_bytes(overlay_path, encode_rgb(laid_over))
     save_pictures(options.output_dir / PICTURE_FOLDER, page.name, make_pictures(image, laid_over))
+
+
+def _scores(prediction: Prediction, truth: PageTruth) -> dict:
+    tally = score_labels(prediction.label, truth)
+    return {"kind": truth.kind, **tally.scores(), "counts": tally.counts()}
 
 
 def _pictures_of(name: str, options: PredictOptions) -> list[Path]:
@@ -257,7 +261,8 @@ class Results:
         else:
             append_line(self.path, result.line)
         if result.problem:
-            self.report.add(str(page.path), result.problem)
+            why = f"predicted, but not scored: {result.problem}"
+            self.report.add(str(page.path), why, result.problem.trace)
 
     def kinds(self) -> dict[str, dict]:
         """Scores by kind of page, and over all."""

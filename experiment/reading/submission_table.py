@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.names import shown
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.reading.sampling_rates import SamplingRates
@@ -30,7 +31,7 @@ def write_table(path: Path, signals: dict[str, np.ndarray], rates: SamplingRates
     check_one_page_an_id(list(signals), rates)
     pages = {}
     for name, signal_mv in sorted(signals.items()):
-        page_id = parse_page_name(name, rates.by_id).record
+        page_id = shown(parse_page_name(name, rates.by_id).record)
         wanted = rates.rows.get(page_id, {})
         pages[page_id] = {
             lead: _as_long(signal_mv[:, k], wanted.get(lead))

@@ -2,7 +2,7 @@
 
 dataset   <root>/manifest.jsonl lists masks and ideal traces; pages have the names of its samples
 masks     <root>/masks/<name>.png or <root>/<name>.png, the name with its folders if it has some, hold the classes alone
-records   <root>/<id>/<id>.csv or <root>/<id>.csv; the page `<id>-<type>` is found in its image and labelled
+records   <root>/<id>/<id>.csv, <root>/<id>.csv or WFDB; the page `<id>-<type>` is found in its image and labelled
 """
 
 import functools
@@ -18,11 +18,13 @@ from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.image_files import read_classes
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
+from ecg_generator_with_train_src.dataset.truth_file import read_truth_file
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
     RecordTable,
+    files_of_record,
     find_records,
-    fs_from_row_count,
+    holds_records,
     read_record,
     read_record_table,
 )
@@ -75,12 +77,12 @@ def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
         samples = {Path(sample.image).stem: sample for sample in read_manifest(root)}
         return lambda name: _of_sample(root, samples.get(name.rpartition("/")[2]))
     folder = root / "masks" if (root / "masks").is_dir() else root
-    if any(path for pattern in ("*.csv", "*/*.csv") for path in root.glob(pattern)):
+    if holds_records(root):
         records, table = find_records(root), read_record_table(root)
         return lambda name: _of_real_page(name, records, table)
     masks = {_name_of_mask(path.relative_to(folder)): path for path in sorted(folder.rglob("*.png"))}
     if not masks:
-        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv)")
+        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv, *.hea)")
     return lambda name: _of_mask(masks.get(name))
 
 
@@ -97,9 +99,7 @@ def _of_sample(root: Path, sample: Sample | None) -> ReadTruth | None:
 
 def _truth_of_sample(profile: str, mask: Path, truth: Path, image: np.ndarray) -> PageTruth:
     classes = _read_classes(mask, image.shape[:2])
-    with np.load(truth) as stored:
-        points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
-    return PageTruth(profile, classes, _inside(curve_of(points), classes))
+    return PageTruth(profile, classes, _inside(curve_of(read_truth_file(truth)), classes))
 
 
 def _of_mask(path: Path | None) -> ReadTruth | None:
@@ -119,13 +119,13 @@ def _of_real_page(name: str, records: dict[str, Path], table: RecordTable) -> Re
     path = records[page.record]
 
     def read(image: np.ndarray) -> PageTruth:
-        record = read_record(path, table.fs_hz.get(page.record) or fs_from_row_count(path))
+        record = read_record(path, table.fs_hz.get(page.record))
         registration = register_page(image, record)
         labels = label_page(registration, record)
         curve = _inside(curve_of(labels.points), labels.classes)
         return PageTruth(page.kind, labels.classes, curve, registration.quality.offset_median_px)
 
-    return ReadTruth((path, table.path) if table.path else (path,), read)
+    return ReadTruth((*files_of_record(path), *filter(None, [table.path])), read)
 
 
 def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from ecg_generator_with_train_src.fetch.state import (
     State,
+    Unpacked,
     has_size,
     is_same_file,
     link_or_copy,
@@ -32,7 +33,7 @@ def test_what_was_noted_is_known_to_the_next_run(tmp_path, made):
     state.set_made(made)
     state.set_verified(archive, "sum")
     state.set_linked(linked)
-    state.unpacked["a.zip"] = {"key": "sum", "files": [state.name(made)]}
+    state.unpacked["a.zip"] = Unpacked(key="sum", files=[state.name(made)])
     state.fetched.add("a.zip")
     state.save()
     known = State(tmp_path)
@@ -47,7 +48,7 @@ def test_what_was_noted_is_known_to_the_next_run(tmp_path, made):
 def test_a_changed_or_missing_file_is_no_longer_as_it_was_made(tmp_path, made):
     state = State(tmp_path)
     state.set_verified(made, "sum")
-    state.unpacked["a.zip"] = {"key": "sum", "files": [state.name(made)]}
+    state.unpacked["a.zip"] = Unpacked(key="sum", files=[state.name(made)])
     made.write_bytes(b"edited")
     assert not state.is_as_made(made) and not state.is_verified(made, "sum")
     assert not state.is_unpacked("a.zip", "sum")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_rgb
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
@@ -186,3 +187,30 @@ def test_of_an_unread_page_that_is_redacted_nothing_is_shown(tmp_path, whole):
     work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1, redact=True)
     assert digitize_pages(lambda image, rotation_deg: unseen, work, [blank_image(tmp_path)], RATES) == 1
     assert read_rgb(tmp_path / "out/report_pictures/7_report1.jpg").max() < 10
+
+
+def test_signals_come_in_every_format_and_none_is_left_of_an_unread_page(tmp_path, whole):
+    out, formats = tmp_path / "out", ("csv", "wfdb", "edf", "npz")
+    asked = {"formats": formats, "origin": {"program": "this 1", "options": {"format": list(formats)}}}
+    _, _, signals = digitized(tmp_path, whole, **asked)
+    endings = ["csv", "dat", "edf", "hea", "npz"]
+    assert sorted(path.suffix[1:] for path in out.glob("7.*") if path.suffix != ".json") == endings
+    record = wfdb.rdrecord(str(out / "7"))
+    np.testing.assert_allclose(record.p_signal, signals.to_numpy(), atol=0.00056)
+    (out / "7.notes").touch()
+    nothing = replace(whole, probability=np.zeros_like(whole.probability))
+    digitize_pages(
+        lambda image, rotation_deg: nothing,
+        DigitizeOptions(out, TOLD, num_workers=1, overwrite=True),
+        [blank_image(tmp_path)],
+        RATES,
+    )
+    assert sorted(path.name for path in out.glob("7.*")) == ["7.json", "7.notes"]
+
+
+def test_recordings_of_the_users_beside_the_readings_stay(tmp_path, whole):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "7.edf").write_bytes(b"the user's own")
+    digitized(tmp_path, whole)
+    assert (out / "7.edf").read_bytes() == b"the user's own"
