@@ -134,6 +134,7 @@ def _work(
         fill_gaps=arguments.gaps == "fill",
         formats=tuple(dict.fromkeys(arguments.format)),
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=network.checkpoint, print_weights=SHIPPED_READER),
     )
 

@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         tta=arguments.tta,
         px_per_mm=arguments.px_per_mm,
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint_of(arguments.checkpoint)),
     )
     return launch(options, predict_pages, work, files, truth_of)

@@ -25,6 +25,7 @@ from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
 from experiment.labelling.origin import has_origin
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.redaction import blacked_out, hidden_part
 from experiment.labelling.result_names import PageFile, clear_temporaries
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
@@ -52,6 +53,7 @@ class DigitizeOptions:
     fill_gaps: bool = True  # whether stretches without ink are drawn from other leads
     formats: tuple[str, ...] = ("csv",)  # of the files of signals
     overwrite: bool = False  # whether pages that an earlier run read are read again
+    redact: bool = False  # whether print is blacked out in pictures
     origin: dict = field(default_factory=dict)  # program, weights and options, for the JSON files
 
 
@@ -266,17 +268,25 @@ def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
     for stale in _stale_files(about_file, page.name, options):
         stale.unlink(missing_ok=True)
     if isinstance(reading, InputError):
-        pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
+        pictures = _pictures_of_unread(page, options)
     else:
         signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)
-        write_bytes(_traces_of(page.name, options), encode_rgb(picture(reading)))
+        hidden = hidden_part(reading.seen) if options.redact else None
+        write_bytes(_traces_of(page.name, options), encode_rgb(picture(reading, hidden)))
         leads = dict(zip(LEADS, signal_mv.T, strict=True)) | further_leads(reading)
         signals = ReadSignals(page.name, reading.fs_hz, leads, outcome.about)
         write_signals(options.output_dir, options.formats, signals)
-        pictures = reading_pictures(reading)
+        pictures = reading_pictures(reading, hidden)
     save_pictures(options.output_dir / PICTURE_FOLDER, page.name, pictures)
     write_json(about_file, outcome.about)
     return outcome
+
+
+def _pictures_of_unread(page: SeenPage, options: DigitizeOptions) -> tuple[bytes, ...]:
+    if isinstance(page.seen, InputError):
+        return ()
+    image = page.seen.image
+    return (jpeg(blacked_out(image, hidden_part(page.seen)) if options.redact else image),)
 
 
 def _read(page: SeenPage, options: DigitizeOptions) -> PageReading | InputError:
