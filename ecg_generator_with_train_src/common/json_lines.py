@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.bounds import input_lines
+from ecg_generator_with_train_src.common.files import naming, write_text
 
 
 def read_lines(path: Path) -> list[dict]:
     """The objects of a log that have a name, without what is torn or is none; a missing log has none."""
     try:
-        texts = path.read_bytes().split(b"\n")
+        texts = list(input_lines(path))
     except FileNotFoundError:
         return []
     return [value for text in texts if (value := _parsed(text)) is not None]
@@ -27,12 +28,9 @@ def _parsed(text: bytes) -> dict | None:
 def append_line(path: Path, value: dict) -> None:
     """Add an object to the log, behind a line that a killed step left torn. An OSError names the log."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("ab+") as file:
-            is_torn = file.tell() > 0 and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
-            file.write(b"\n" * is_torn + json.dumps(value).encode() + b"\n")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with naming(path), path.open("ab+") as file:
+        is_torn = file.tell() > 0 and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
+        file.write(b"\n" * is_torn + json.dumps(value).encode() + b"\n")
 
 
 def write_lines(path: Path, values: Iterable[dict]) -> None:

@@ -73,12 +73,11 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     errors, notes = {}, []
     for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
         if isinstance(outcome, InputError):
-            errors[path.stem] = str(outcome)
+            errors[path.stem] = outcome
         else:
             notes += [(path.stem, note) for note in outcome]
-    for name in sorted(errors)[:SHOWN_ERRORS]:
-        report.add(name, errors[name])
-    report.reasons.update(errors)
+    for number, (name, error) in enumerate(sorted(errors.items())):
+        report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
     for line in note_lines(notes, "records"):
         print(line)
     return len(records)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.lead_names import UNITS_MV, plain_unit, read_column_name
 from ecg_generator_with_train_src.record_files.sampling import check_fs
@@ -23,13 +24,15 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
     Samples that WFDB marks as missing are NaN. Raises InputError naming the file for a malformed
     header, a file that is missing or differs from its checksum, and a lead in another unit than volts.
     """
-    header = _read(path, "rdheader")
+    header = _read_header(path)
     fs_hz, length = float(header.fs or 0), int(header.sig_len or 0)
     check_fs(fs_hz, path)
     first = min(round(start_s * fs_hz), max(length - 1, 0))
     stop = length if duration_s is None else min(first + round(duration_s * fs_hz), length)
     if length == 0:
         raise InputError(f"{path}: the record has no samples")
+    for file in wfdb_files(path):
+        regular_file(file)
     record = _read(path, "rdrecord", sampfrom=first, sampto=stop, physical=False)
     if (first, stop) == (0, length):
         with _malformed(path):
@@ -41,7 +44,7 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
 def wfdb_files(path: Path) -> list[Path]:
     """The header and the signal files of a record, as far as they exist; the header alone if it is malformed."""
     try:
-        header = _read(path, "rdheader")
+        header = _read_header(path)
     except InputError:
         return [path]
     if hasattr(header, "seg_name"):
@@ -50,7 +53,21 @@ def wfdb_files(path: Path) -> list[Path]:
     else:
         names = list(dict.fromkeys(header.file_name or []))
     files = [path, *(path.with_name(name) for name in names)]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.exists()]
+
+
+def _read_header(path: Path, is_segment: bool = False):
+    """The header. Raises InputError if it, or one of its segments, names files that are not beside it."""
+    header = _read(path, "rdheader")
+    segments = [name for name in getattr(header, "seg_name", None) or [] if name != "~"]
+    for name in {*segments, *(getattr(header, "file_name", None) or [])}:
+        if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+            raise InputError(f"{path}: names the file {name!r}; the files of a record lie beside its header")
+    if is_segment and segments:
+        raise InputError(f"{path}: is a segment of a record, but has segments itself")
+    for name in segments:
+        _read_header(path.with_name(f"{name}{HEADER_SUFFIX}"), is_segment=True)
+    return header
 
 
 @contextlib.contextmanager
@@ -68,7 +85,7 @@ def _read(path: Path, function: str, **options):
     import wfdb  # here, because it takes a second and few commands need it
 
     with _malformed(path):
-        return getattr(wfdb, function)(str(path.absolute().with_suffix("")), **options)
+        return getattr(wfdb, function)(str(regular_file(path).absolute().with_suffix("")), **options)
 
 
 def _check_sums(path: Path, record) -> None:
