@@ -8,7 +8,6 @@ then it has no signals, and the exit code is 1.
 """
 
 import argparse
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     available_cores,
+    keep_what_is_done,
     make_parser,
     positive_float,
     run,
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
     network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
     work = _work(arguments, network, corrections, len(files))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done stays, as with Ctrl-C
+    keep_what_is_done()
     return launch(options, see_and_read, network, work, files, rates)
 
 

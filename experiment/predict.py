@@ -11,7 +11,12 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.command_line import make_parser, positive_int, run
+from ecg_generator_with_train_src.common.command_line import (
+    keep_what_is_done,
+    make_parser,
+    positive_int,
+    run,
+)
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from experiment.backend.backend import LaunchOptions
@@ -46,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint_of(arguments.checkpoint)),
     )
+    keep_what_is_done()
     return launch(options, predict_pages, work, files, truth_of)
 
 

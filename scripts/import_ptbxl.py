@@ -7,6 +7,7 @@ Convert PTB-XL's records, as its authors publish them, to CSVs in mV (https://ph
 
 import argparse
 import functools
+import io
 import re
 import sys
 import time
@@ -25,13 +26,15 @@ from ecg_generator_with_train_src.common.command_line import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
+from ecg_generator_with_train_src.common.inner_paths import check_inner
 from ecg_generator_with_train_src.common.notes import note_lines
+from ecg_generator_with_train_src.common.text_files import read_text
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record, read_record_ids
 
 DATABASE = "ptbxl_database.csv"
 RATES_HZ = {"hr": 500, "lr": 100}  # PTB-XL's two versions of every recording
 
-_ID = re.compile(r"0*(?P<number>\d+)(?:_(?P<rate>hr|lr))?")
+_ID = re.compile(r"0*(?P<number>\d{1,9})(?:_(?P<rate>hr|lr))?")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,14 +80,16 @@ def read_database(root: Path) -> pd.DataFrame:
     """Files and patient of each recording, by its number. Raises InputError if this is not PTB-XL's folder."""
     path = root / DATABASE
     columns = {"ecg_id": int, "patient_id": float, "filename_lr": str, "filename_hr": str}
-    try:
-        database = pd.read_csv(path, usecols=list(columns), dtype=columns)
-    except FileNotFoundError as error:
+    if not path.is_file():
         remedy = "--ptbxl-root is the unpacked download from https://physionet.org/content/ptb-xl/"
-        raise InputError(f"{path}: not found; {remedy}") from error
+        raise InputError(f"{path}: not found; {remedy}")
+    text = io.StringIO(read_text(path))
+    try:
+        database = pd.read_csv(text, usecols=list(columns), dtype=columns)
+        database = database.set_index("ecg_id", verify_integrity=True)
     except ValueError as error:  # pandas' own errors are ValueErrors too
         raise InputError(f"{path}: not PTB-XL's table ({str(error).splitlines()[0]})") from error
-    return database.dropna(subset=["filename_lr", "filename_hr"]).set_index("ecg_id")
+    return database.dropna(subset=["filename_lr", "filename_hr"])
 
 
 def find_asked(
@@ -98,7 +103,11 @@ def find_asked(
             skipped.add(record_id, f"{args.ids}: {DATABASE} has no such recording")
             continue
         number, rate = int(match["number"]), match["rate"] or "hr"
-        found[f"{number:05d}_{rate}"] = args.ptbxl_root / f"{database.at[number, f'filename_{rate}']}.hea"
+        name = f"{database.at[number, f'filename_{rate}']}.hea"
+        try:
+            found[f"{number:05d}_{rate}"] = args.ptbxl_root / check_inner(name)
+        except ValueError as error:
+            skipped.add(record_id, f"{args.ptbxl_root / DATABASE}: {error}")
     return found
 
 

@@ -48,14 +48,15 @@ class SkipReport:
         """The file of the stack traces."""
         return self.path.with_suffix(".log")
 
-    def add(self, name: str, reason: str, trace: str = "") -> None:
-        """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+    def add(self, name: str, reason: str, trace: str = "", quiet: bool = False) -> None:
+        """Note one skipped item and, unless quiet, say so on stderr at once; a stack trace is kept for the log."""
         name, reason = shown(name), shown(reason)
         if trace:
             self.traces.append(f"{name}\n{trace}")
             reason += f"; stack trace in {shown(str(self.log_path))}"
         self.reasons[name] = reason
-        tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+        if not quiet:
+            tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 
     def sift(
         self, outcomes: Iterable[tuple[Item, Result | InputError]], name: Callable[[Item], str]

@@ -1,6 +1,6 @@
 """Paths that files name: they stay inside the folder they belong to, also where links lie on the way."""
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -10,9 +10,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 
 def check_inner(text: str) -> str:
     """The path itself. Raises ValueError if it could lead out of the folder that it is relative to."""
-    path = PurePosixPath(text)
-    leads_out = path.is_absolute() or ".." in path.parts or "\\" in text or PureWindowsPath(text).drive
-    if not path.parts or leads_out or "\0" in text:
+    path = PureWindowsPath(text)  # it takes both kinds of slashes for separators
+    if not path.parts or path.anchor or ".." in path.parts or "\0" in text:
         raise ValueError(f"{text!r} is no path inside its folder")
     return text
 

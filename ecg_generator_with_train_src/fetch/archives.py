@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
 from ecg_generator_with_train_src.fetch.state import State, Unpacked, place_file
@@ -29,12 +29,11 @@ def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) 
 
     A bad archive is reported, leaves no file, and gives False. Raises CannotGoOnError if the disk is full.
     """
-    try:
-        files = unpack(archive, state)
-    except CannotGoOnError:
-        raise
-    except InputError as error:
-        report.add(archive.name, str(error))
+    files = outcome_of(functools.partial(unpack, state=state), archive)
+    if isinstance(files, CannotGoOnError):
+        raise files
+    if isinstance(files, InputError):
+        report.add(archive.name, str(files), files.trace)
         return False
     state.unpacked[archive.name] = Unpacked(key=key, files=files)
     state.save()
@@ -61,7 +60,8 @@ def unpack(archive: Path, state: State) -> list[str]:
             tqdm(total=total_bytes, desc=title, unit="B", unit_scale=True, disable=None) as bar,
         ):
             for name, _, open_member in archive_members(archive):
-                _write_member(stage / name, open_member, bar)
+                with _about_member(archive, name):
+                    _write_member(stage / name, open_member, bar)
         return _move_to_places(stage, state)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -73,6 +73,17 @@ def _write_member(path: Path, open_member: Callable, bar: tqdm) -> None:
         while chunk := source.read(CHUNK_BYTES):
             target.write(chunk)
             bar.update(len(chunk))
+
+
+@contextlib.contextmanager
+def _about_member(archive: Path, name: PurePosixPath) -> Iterator[None]:
+    """Let what the system refuses, such as a name that is too long, name the archive's member."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, f"{archive}: {name}") from error
 
 
 def _move_to_places(stage: Path, state: State) -> list[str]:

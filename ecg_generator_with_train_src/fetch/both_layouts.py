@@ -70,16 +70,12 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
     items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
-    errors, notes = {}, []
-    for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
-        if isinstance(outcome, InputError):
-            errors[path.stem] = str(outcome)
-        else:
-            notes += [(path.stem, note) for note in outcome]
-    for name in sorted(errors)[:SHOWN_ERRORS]:
-        report.add(name, errors[name])
-    report.reasons.update(errors)
-    for line in note_lines(notes, "records"):
+    outcomes = list(run_batch(check_record, items, num_workers=num_workers, description="check"))
+    errors = {path.stem: outcome for (path, _), outcome in outcomes if isinstance(outcome, InputError)}
+    for number, (name, error) in enumerate(sorted(errors.items())):
+        report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
+    read = [(path.stem, notes) for (path, _), notes in outcomes if not isinstance(notes, InputError)]
+    for line in note_lines(((name, note) for name, notes in read for note in notes), "records"):
         print(line)
     return len(records)
 

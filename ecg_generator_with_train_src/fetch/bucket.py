@@ -152,7 +152,7 @@ def fetch_objects(
         fetch = functools.partial(fetch_object, state=state, bar=bar, retry_seconds=options.retry_seconds)
         for remote, outcome in over_threads(fetch, missing, options.num_workers):
             if isinstance(outcome, InputError):
-                report.add(remote.blob.name, str(outcome))
+                report.add(remote.blob.name, str(outcome), outcome.trace)
                 continue
             state.set_verified(remote.path, remote.crc32c)
             if outcome is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.archives import unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import (
@@ -44,7 +44,7 @@ def take_local(source: str, state: State, report: SkipReport) -> Counts:
             counts.files += 1
             counts.bytes += archive.stat().st_size
     if folder and folder.resolve() != state.root.resolve():
-        take_folder(folder, state, counts)
+        take_folder(folder, state, counts, report)
     return counts
 
 
@@ -59,10 +59,10 @@ def _existing(source: str) -> Path:
     return path
 
 
-def take_folder(folder: Path, state: State, counts: Counts) -> None:
+def take_folder(folder: Path, state: State, counts: Counts, report: SkipReport) -> None:
     """Link the records, pages and tables of a folder to their places; copy them where links are impossible.
 
-    Raises CannotGoOnError if the disk has no space for the copies.
+    A file that cannot be taken is reported. Raises CannotGoOnError if the disk has no space for the copies.
     """
     inside = state.root.resolve()
     files = [
@@ -72,13 +72,26 @@ def take_folder(folder: Path, state: State, counts: Counts) -> None:
     ]
     target = state.root / place_of(folder)
     if folder.stat().st_dev != state.root.stat().st_dev:
-        missing = [path for path in files if not is_same_file(path, target / path.relative_to(folder))]
+        there = filter(Path.is_file, files)
+        missing = [path for path in there if not is_same_file(path, target / path.relative_to(folder))]
         check_space(state.root, sum(path.stat().st_size for path in missing), "the copy")
-    for path in tqdm(files, desc="take", unit="file", disable=None):
+
+    def take(path: Path) -> int | None:
+        """Bytes of a file that is taken now; None if it was there."""
+        if not path.is_file():
+            raise InputError(f"{path}: is no file that can be read, or a link to none")
         final = target / path.relative_to(folder)
-        if link_or_copy(path, final, state):
-            state.set_made(final)
-            counts.files += 1
-            counts.bytes += path.stat().st_size
-        else:
+        if not link_or_copy(path, final, state):
+            return None
+        state.set_made(final)
+        return path.stat().st_size
+
+    for path in tqdm(files, desc="take", unit="file", disable=None):
+        size = outcome_of(take, path)
+        if isinstance(size, InputError):
+            report.add(str(path.relative_to(folder)), str(size), size.trace)
+        elif size is None:
             counts.already += 1
+        else:
+            counts.files += 1
+            counts.bytes += size

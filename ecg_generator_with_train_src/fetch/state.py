@@ -39,11 +39,11 @@ class SavedState(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     version: Literal[2] = 2
-    made: dict[InnerPath, SizeAndTime] = {}
-    verified: dict[InnerPath, str] = {}  # file: the checksum that it has
+    made: dict[str, SizeAndTime] = {}
+    verified: dict[str, str] = {}  # file: the checksum that it has
     unpacked: dict[str, Unpacked] = {}  # by the archive's name
-    linked: list[InnerPath] = []  # files that were made from another file here
-    fetched: list[InnerPath] = []  # archives to remove after they are unpacked
+    linked: list[str] = []  # files that were made from another file here
+    fetched: list[str] = []  # archives to remove after they are unpacked
 
 
 class State:

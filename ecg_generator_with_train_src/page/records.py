@@ -16,6 +16,7 @@ import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.text_files import read_text
 from ecg_generator_with_train_src.record_files.lead_names import LEADS
 from ecg_generator_with_train_src.record_files.limb_leads import complete_limb_leads, contradiction_of
 from ecg_generator_with_train_src.record_files.millivolts import mv_per_unit, signals_in_mv
@@ -305,13 +306,8 @@ def read_record_ids(path: Path) -> list[str]:
 
     Raises InputError naming the file if it cannot be read, holds no id, or more than an id in a line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; it lists record ids, one a line") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; it lists record ids, one a line") from error
-    ids = [fields for fields in (line.partition("#")[0].split() for line in lines) if fields]
+    lines = (line.partition("#")[0].split() for line in read_text(path).splitlines())
+    ids = [fields for fields in lines if fields]
     if not ids or max(map(len, ids)) > 1:
         raise InputError(f"{path}: expected record ids, one a line")
     return list(dict.fromkeys(record_id for (record_id,) in ids))

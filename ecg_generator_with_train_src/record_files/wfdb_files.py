@@ -23,7 +23,7 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
     Samples that WFDB marks as missing are NaN. Raises InputError naming the file for a malformed
     header, a file that is missing or differs from its checksum, and a lead in another unit than volts.
     """
-    header = _read(path, "rdheader")
+    header = _read_header(path)
     fs_hz, length = float(header.fs or 0), int(header.sig_len or 0)
     check_fs(fs_hz, path)
     first = min(round(start_s * fs_hz), max(length - 1, 0))
@@ -41,7 +41,7 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
 def wfdb_files(path: Path) -> list[Path]:
     """The header and the signal files of a record, as far as they exist; the header alone if it is malformed."""
     try:
-        header = _read(path, "rdheader")
+        header = _read_header(path)
     except InputError:
         return [path]
     if hasattr(header, "seg_name"):
@@ -51,6 +51,20 @@ def wfdb_files(path: Path) -> list[Path]:
         names = list(dict.fromkeys(header.file_name or []))
     files = [path, *(path.with_name(name) for name in names)]
     return [file for file in files if file.is_file()]
+
+
+def _read_header(path: Path, is_segment: bool = False):
+    """The header. Raises InputError if it, or one of its segments, names files that are not beside it."""
+    header = _read(path, "rdheader")
+    segments = [name for name in getattr(header, "seg_name", None) or [] if name != "~"]
+    for name in {*segments, *(getattr(header, "file_name", None) or [])}:
+        if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+            raise InputError(f"{path}: names the file {name!r}; the files of a record lie beside its header")
+    if is_segment and segments:
+        raise InputError(f"{path}: is a segment of a record, but has segments itself")
+    for name in segments:
+        _read_header(path.with_name(f"{name}{HEADER_SUFFIX}"), is_segment=True)
+    return header
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary
 from experiment.reading.read_page import PageReading, flat_page, further_leads, read_page, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
-from experiment.reading.sampling_rates import SamplingRates
+from experiment.reading.sampling_rates import ASSUMED_FS_HZ, SamplingRates
 from experiment.reading.signal_files import FORMATS, ReadSignals, signal_paths, write_signals
 from experiment.reading.submission_table import write_table
 
@@ -201,7 +201,9 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             )
             yield SeenPage(file.path, name, origin, None if earlier else outcome_of(look, image), earlier)
     except InputError as error:  # what cannot be opened is tried again by the next run
-        origin = _origin(file, file.name, rates, options, None)
+        origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
+        if isinstance(origin, InputError):  # the table of rates beside it is damaged
+            origin = {**options.origin, "image_sha256": None, "fs_hz": ASSUMED_FS_HZ, "fs_from": "assumed"}
         _warn_of_rate(file.name, origin, rates)
         yield SeenPage(file.path, file.name, origin, error)
 

@@ -1,5 +1,6 @@
 """At which sampling rate the signals of a page are written, and how many rows a submission wants of them."""
 
+import io
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.text_files import read_text
 from ecg_generator_with_train_src.page.records import check_fs, read_record_table
 
 ASSUMED_FS_HZ = 500.0
@@ -46,10 +48,9 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     wanted = {"id": str, "fs": float}
     if test_csv:
         wanted |= {"lead": str, "number_of_rows": int}
+    text = io.StringIO(read_text(path))
     try:
-        table = pd.read_csv(path, usecols=list(wanted), dtype=wanted)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        table = pd.read_csv(text, usecols=list(wanted), dtype=wanted)
     except ValueError as error:
         raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
     for page_id, rate_hz in zip(table["id"], table["fs"], strict=True):

@@ -77,8 +77,8 @@ def find_predictions(folder: Path, out: Path | None) -> list[Path]:
 def was_read(about: Path) -> bool:
     """Whether a page was read: it was unless the JSON beside its signals says otherwise."""
     try:
-        said = json.loads(about.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        said = json.loads(about.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(said, dict) or said.get("status") != "unread"
 

@@ -23,6 +23,7 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
     atomic_path,
+    naming,
     remove_stale_temporaries,
     write_json,
     write_text,
@@ -100,7 +101,7 @@ class RunFolder:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with naming(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import json
 import os
 import stat
 import threading
@@ -107,3 +108,11 @@ def test_only_temporaries_of_its_own_make_are_stale(tmp_path):
 
 def test_a_digest_is_the_published_one():
     assert sha256_of(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_no_text_becomes_escapes_which_json_reads_back(tmp_path):
+    name = os.fsdecode(b"a\xff")
+    write_json(tmp_path / "a.json", {"name": name})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"name": name}
+    write_text(tmp_path / "a.txt", f"{name} Größe\n")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "a\\udcff Größe\n"

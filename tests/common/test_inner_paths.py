@@ -6,13 +6,14 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.inner_paths import check_inner, inside
 
 
-@pytest.mark.parametrize("text", ["a.png", "train/images/a.png", "a..b/..c", "пациент/患者.png"])
+@pytest.mark.parametrize("text", ["a.png", "train/images/a.png", "a..b/..c", "пациент/患者.png", "a\\tb.png"])
 def test_a_path_inside_is_taken_as_it_is(text):
     assert check_inner(text) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "/etc/passwd", "..", "../a", "a/../../b", "..\\a", "C:/a", "C:a", "\\\\pc\\a", "a\0b"]
+    "text",
+    ["", ".", "/etc/passwd", "..", "../a", "a/../../b", "..\\a", "C:/a", "C:a", "\\\\pc\\a", "\\a", "a\0b"],
 )
 def test_a_path_that_could_lead_out_is_refused(text):
     with pytest.raises(ValueError, match="is no path inside its folder"):

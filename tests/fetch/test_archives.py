@@ -197,3 +197,26 @@ def test_too_little_space_for_the_contents_is_said_before_they_are_unpacked(out)
     with pytest.raises(CannotGoOnError, match=r"unpacking train-csvs.zip needs .* GB, the disk has .* free"):
         unpack_or_report(archive, "key", State(out), report)
     assert report.reasons == {} and list(out.iterdir()) == []
+
+
+def test_what_the_system_refuses_of_a_member_costs_its_archive_and_names_both(out, capsys):
+    archive, report = out.parent / "long.zip", SkipReport(out / "skipped.txt")
+    archive.write_bytes(zip_of({**flat_files(), "train-csvs/" + "n" * 256 + ".csv": b""}))
+    assert not unpack_or_report(archive, "key", State(out), report)
+    said = report.reasons["long.zip"]
+    assert said == f"{archive}: train-csvs/{'n' * 256}.csv: File name too long"
+    assert contents(out) == {}
+    assert no_leftovers(out)
+
+
+def test_an_archive_damaged_in_an_unforeseen_way_costs_that_archive(out, capsys):
+    archive, report = out.parent / "odd.zip", SkipReport(out / "skipped.txt")
+    data = bytearray(zip_of({"a.csv": b"abc"}))
+    directory = data.rindex(b"PK\x01\x02")
+    data[directory + 8 : directory + 10] = (0x800).to_bytes(2, "little")  # the name is UTF-8, it says
+    data[directory + 46] = 0xFF
+    archive.write_bytes(bytes(data))
+    assert not unpack_or_report(archive, "key", State(out), report)
+    assert "UnicodeDecodeError" in report.reasons["odd.zip"]
+    assert "UnicodeDecodeError" in report.traces[0]
+    assert contents(out) == {}

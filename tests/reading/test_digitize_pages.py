@@ -1,6 +1,7 @@
 """What digitize.py leaves behind of pages that a perfect network sees: status, signals, report, exit code."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -214,3 +215,26 @@ def test_recordings_of_the_users_beside_the_readings_stay(tmp_path, whole):
     (out / "7.edf").write_bytes(b"the user's own")
     digitized(tmp_path, whole)
     assert (out / "7.edf").read_bytes() == b"the user's own"
+
+
+def test_a_damaged_table_of_rates_costs_the_pages_beside_it(tmp_path, whole, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/train.csv").write_text("no,table\n1,2\n")
+    files = [blank_image(tmp_path / "bad", "7"), blank_image(tmp_path, "8")]
+    work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1)
+    assert digitize_pages(lambda image, rotation_deg: whole, work, files, SamplingRates(None, {}, {})) == 1
+    assert json.loads((tmp_path / "out/8.json").read_text())["status"] != "unread"
+    about = json.loads((tmp_path / "out/7.json").read_text())
+    assert about["status"] == "unread"
+    assert about["reasons"][0].startswith(f"{tmp_path}/bad/train.csv: expected the columns id and fs")
+
+
+def test_a_page_whose_name_is_no_text_is_read_and_loses_nothing(tmp_path, whole):
+    name = os.fsdecode(b"caf\xe9\n")
+    work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1, submission=tmp_path / "s.csv")
+    files = [blank_image(tmp_path, name)]
+    assert digitize_pages(lambda image, rotation_deg: whole, work, files, RATES) == 0
+    assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["image"] == str(files[0].path)
+    assert (tmp_path / "out" / f"{name}.csv").is_file()
+    assert "sure" in (tmp_path / "out/report.html").read_text()
+    assert list(read_submission(tmp_path / "s.csv")) == [r"caf\xe9\n"]

@@ -105,6 +105,22 @@ def test_a_record_of_several_segments_is_one(tmp_path):
     assert names == {"a.hea", "a_1.hea", "a_1.dat", "a_2.hea", "a_2.dat"}
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("a/2 12 360 7200\n../b_1 3600\na_2 3600\n", "a.hea: "),
+        ("a/2 12 360 7200\na_1 3600\na 3600\n", "a.hea: is a segment of a record, but has segments itself"),
+    ],
+)
+def test_segments_lie_beside_their_header_and_have_none_themselves(tmp_path, lines, said):
+    write(tmp_path, "a_1", WAVES_MV)
+    (tmp_path / "a.hea").write_text(lines)
+    with pytest.raises(InputError) as refused:
+        read_wfdb_signals(tmp_path / "a.hea")
+    assert said in str(refused.value)
+    assert [path.name for path in wfdb_files(tmp_path / "a.hea")] == ["a.hea"]
+
+
 def test_what_is_damaged_missing_or_elsewhere_is_named(tmp_path):
     path = write(tmp_path)
     whole = path.read_text()
@@ -116,6 +132,7 @@ def test_what_is_damaged_missing_or_elsewhere_is_named(tmp_path):
             whole.replace("a.dat", "http://x.y/b.dat"),
             "a.hea: no whole WFDB record",
         ),
+        (whole.replace("a.dat", ".."), "a.hea: "),
         (whole.replace("a.dat", "b.dat"), "b.dat: no such file; the header"),
         (whole.replace("/mV", "/mmHg"), "a.hea: lead I is in mmHg; expected mV, uV, V or nV"),
         (whole.replace("a 12 360", "a 12 4000"), "a.hea: 4000 Hz is outside 50-2000 Hz"),

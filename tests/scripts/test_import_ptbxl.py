@@ -141,6 +141,19 @@ def test_what_is_damaged_or_unknown_is_named_and_the_rest_comes(ptbxl, tmp_path)
     assert read_record_table(tmp_path / "csv").fs_hz == {"12345_hr": 500}
 
 
+def test_the_table_names_no_file_outside_and_each_recording_once(ptbxl, tmp_path):
+    path = ptbxl / "ptbxl_database.csv"
+    whole = path.read_text()
+    path.write_text(whole.replace("records500/00000/00065_hr", "../../etc/00065_hr"))
+    said = said_of_skipped(import_records(ptbxl, "65\n66\n" + "7" * 5000))
+    assert said.pop("65") == f"{path}: '../../etc/00065_hr.hea' is no path inside its folder"
+    assert list(said.values()) == [f"{tmp_path / 'ids.txt'}: ptbxl_database.csv has no such recording"]
+    path.write_text(whole + whole.splitlines()[1] + "\n")
+    assert "not PTB-XL's table (Index has duplicate keys" in refusal(import_records(ptbxl, "66"))
+    path.write_bytes(whole.replace("a, b", "größer").encode("latin-1"))
+    assert f"{path}, line 2: byte 0xF6 is not UTF-8; save it again" in refusal(import_records(ptbxl, "66"))
+
+
 @pytest.mark.parametrize(
     ("fs_hz", "change", "said"),
     [
@@ -185,7 +198,7 @@ def test_lists_of_ids(tmp_path):
         with pytest.raises(InputError, match="expected record ids, one a line"):
             read_record_ids(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="not a text file"):
+    with pytest.raises(InputError, match=r"line 1: byte 0x00 is not UTF-16; save it again as UTF-8"):
         read_record_ids(path)
     with pytest.raises(InputError, match="no such file"):
         read_record_ids(tmp_path / "none")
