@@ -7,6 +7,7 @@ value stands, with an annotation.
 
 import io
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from scipy.ndimage import find_objects, label
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
+from ecg_generator_with_train_src.common.names import shown
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.reading.output_files import signals_csv
 
@@ -43,7 +45,7 @@ class ReadSignals:
         for lead in self.about.get("leads", []):
             gaps = ", ".join(f"{start:g}-{stop:g} s" for start, stop in lead["filled_in_s"])
             lines += [f"lead {lead['lead']}, filled in: {gaps}"] if gaps else []
-        return [" ".join(line.split()) for line in lines]
+        return [shown(" ".join(line.split())) for line in lines]
 
     @property
     def step_mv(self) -> float:
@@ -86,7 +88,7 @@ def wfdb_name(name: str) -> str:
     page = PurePosixPath(name)
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", page.name)
     if plain != page.name:
-        plain = f"{plain}-{sha256_of(page.name.encode())[:DIGITS]}"
+        plain = f"{plain}-{sha256_of(os.fsencode(page.name))[:DIGITS]}"
     return page.with_name(plain).as_posix()
 
 
@@ -111,7 +113,7 @@ def _npz(signals: ReadSignals) -> tuple[bytes]:
         signal_mv=np.stack(list(signals.signals_mv.values()), axis=1).astype(np.float32),
         leads=np.array(list(signals.signals_mv)),
         fs_hz=np.float64(signals.fs_hz),
-        about=np.array(json.dumps(signals.about, ensure_ascii=False)),
+        about=np.array(json.dumps(signals.about)),
     )
     return (buffer.getvalue(),)
 

@@ -1,6 +1,8 @@
 """Signals of a page in each format, as the formats' own libraries read them back."""
 
 import json
+import os
+from dataclasses import replace
 
 import edfio
 import numpy as np
@@ -126,3 +128,15 @@ def test_names_that_wfdb_does_not_allow_are_replaced_and_stay_apart(tmp_path):
         assert header.parent == tmp_path / "ward 3"
         assert wfdb.rdrecord(str(header.with_suffix(""))).sig_len == 5000
     assert len(list((tmp_path / "ward 3").glob("*.hea"))) == 4
+
+
+def test_names_that_are_no_text_are_written_with_escapes(tmp_path):
+    name = os.fsdecode(b"caf\xe9\n")
+    write_signals(tmp_path, FORMATS, replace(signals(name), about={**ABOUT, "image": f"{name}.png"}))
+    header = signal_paths(tmp_path, name, ("wfdb",))[1]
+    assert r"image: caf\xe9 .png" in wfdb.rdheader(str(header.with_suffix(""))).comments
+    assert r"image: caf\xe9 .png" in [
+        note.text for note in edfio.read_edf(tmp_path / f"{name}.edf").annotations
+    ]
+    with np.load(tmp_path / f"{name}.npz", allow_pickle=False) as stored:
+        assert json.loads(str(stored["about"]))["image"] == f"{name}.png"
