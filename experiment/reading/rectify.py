@@ -71,6 +71,14 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image)
 
 
+def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.ndarray:
+    """A plane (H, W) of the image that a page was flattened from, laid flat too; `outside` is beyond its edges."""
+    index = _dense(page.to_image) - 0.5
+    return cv2.remap(
+        plane, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+    )
+
+
 def _sheet(weight: np.ndarray) -> np.ndarray:
     """The largest connected part of the lattice that has a grid, or all parts if they are small pieces."""
     gridded = weight > SURE
