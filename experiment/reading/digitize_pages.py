@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,6 @@ from ecg_generator_with_train_src.common.files import (
 from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
-from ecg_generator_with_train_src.common.page_files import is_pdf
-from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
@@ -36,7 +34,7 @@ from experiment.labelling.result_names import PageFile, clear_temporaries
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary
-from experiment.reading.read_drawing import read_any_page
+from experiment.reading.read_drawing import read_any_page, with_drawing
 from experiment.reading.read_page import PICTURE, PageReading, flat_page, further_leads, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ, SamplingRates
@@ -232,8 +230,7 @@ def _seen(
     see: See, image: np.ndarray, path: Path, number: int, rotation_deg: float | None
 ) -> PageProbability:
     """What is seen on page `number` of a file; with what it draws if that is a PDF."""
-    seen = see(image, rotation_deg)
-    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
+    return with_drawing(see(image, rotation_deg), path, number)
 
 
 def _origin(
