@@ -25,6 +25,9 @@ PageWeight = Annotated[float, Field(ge=0, le=10_000)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Width = Annotated[int, Field(ge=1, le=1024)]
+
+MOST_BATCH_PIXELS = 2**26  # of a batch's crops: 256 of 512 pixels
 
 MOST_SECTIONS = 2  # before the last part of a key: data.profile_weights.clean
 MISSING = "missing"  # the value that differing_key gives for a key that one side lacks
@@ -43,7 +46,7 @@ class RunConfig(_Section):
     epochs: Count = 100
     steps_per_epoch: Count | Literal["auto"] = "auto"
     log_every: Count = 50
-    sample_tiles: CountOrZero = 4
+    sample_tiles: Annotated[int, Field(ge=0, le=64)] = 4
     hang_minutes: Positive = 30.0
     initial_weights: str | None = None
 
@@ -65,13 +68,13 @@ class DataConfig(_Section):
     val_batch_size: Count = 16
     val_max_tiles: Count | Literal["all"] = "all"
     in_memory: bool | Literal["auto"] = "auto"
-    num_workers: CountOrZero | Literal["auto"] = "auto"
+    num_workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
 
 
 class ModelConfig(_Section):
     """Shape of GridWaveNet."""
 
-    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (64, 32, 64, 96, 128, 128)
+    widths: Annotated[tuple[Width, ...], Field(min_length=2, max_length=8)] = (64, 32, 64, 96, 128, 128)
     norm_groups: Count = 4
 
     @property
@@ -142,6 +145,10 @@ def _contradictions(config: Config):
     data, model, loss = config.data, config.model, config.loss
     if data.batch_size % data.crops_per_page:
         yield f"data.batch_size: {data.batch_size} is not a multiple of data.crops_per_page ({data.crops_per_page})"
+    for key, number in (("batch_size", data.batch_size), ("val_batch_size", data.val_batch_size)):
+        if number * data.crop_size**2 > MOST_BATCH_PIXELS:
+            most = MOST_BATCH_PIXELS // data.crop_size**2
+            yield f"data.{key}: {number} crops of data.crop_size {data.crop_size} fill the memory; at most {most}"
     if data.crop_size % model.stride:
         yield f"data.crop_size: {data.crop_size} is not a multiple of {model.stride}, as model.widths requires"
     yield from _model_contradictions(model)

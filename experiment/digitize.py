@@ -3,16 +3,13 @@
 Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
 a lead in mV, empty where the page shows nothing; --format adds WFDB, EDF+ and NumPy's .npz), <name>.json (its status,
 the reasons for it, what was found and what was assumed) and <name>_traces.png (the traces over the flattened page,
-beside a plot of the leads); and report.html, which shows the doubtful pages first. A page is sure, to check, or unread:
-then it has no signals, and the exit code is 1.
+beside a plot of the leads); and report.html, which shows the doubtful pages first. PDFs that hold their traces as
+curves are read from these. A page is sure, to check, or unread: then it has no signals, and the exit code is 1.
 """
 
 import argparse
-from dataclasses import dataclass
+import importlib.util
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
@@ -25,24 +22,25 @@ from ecg_generator_with_train_src.common.command_line import (
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
-from experiment.backend.backend import Backend, LaunchOptions
-from experiment.backend.launch import launch
 from experiment.labelling.network_flags import (
     add_network_arguments,
     checkpoint_of,
     find_images,
-    load_predictor,
+    picture_sizes,
+    runtime_options,
 )
 from experiment.labelling.origin import run_origin
-from experiment.labelling.page_probability import PageProbability
-from experiment.labelling.print_reader import SHIPPED_READER, as_turned, load_print_reader, with_print
 from experiment.labelling.result_names import PageFile, named_files
+from experiment.labelling.see_page import PageSeer, seers_weights
+from experiment.network.shipped import PRINT, shipped
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
 from experiment.reading.signal_files import FORMATS
 from experiment.reading.submission_table import check_one_page_an_id
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import Runtime
 
 AUTO = "auto"
 NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
@@ -58,11 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.submission:
         pictures = [file.name for file in files if file.path.suffix.lower() != PDF_SUFFIX]
         check_one_page_an_id(pictures, rates)
-    options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
-    network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
-    work = _work(arguments, network, corrections, len(files))
+    checkpoint = checkpoint_of(arguments.checkpoint)
+    work = _work(arguments, checkpoint, corrections, len(files))
+    # the workers have more to do than the network
+    threads = max(available_cores() // NETWORK_SHARE, 1) if work.num_workers > 1 else None
+    options, weights = runtime_options(arguments, threads), seers_weights(checkpoint)
     keep_what_is_done()
-    return launch(options, see_and_read, network, work, files, rates)
+    return run_networks(options, weights, see_and_read, checkpoint, arguments.px_per_mm, work, files, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -107,6 +107,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError(
             f"--submission {arguments.submission}: expected a name that ends in .csv or .parquet"
         )
+    if arguments.submission and not all(map(importlib.util.find_spec, ("pandas", "pyarrow"))):
+        raise InputError("--submission needs the packages pandas and pyarrow: pip install pandas pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
     if arguments.submission and "csv" not in arguments.format:
@@ -115,7 +117,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _work(
-    arguments: argparse.Namespace, network: "Network", corrections: dict[str, Correction], num_files: int
+    arguments: argparse.Namespace, checkpoint: Path, corrections: dict[str, Correction], num_files: int
 ) -> DigitizeOptions:
     known = ReadingOptions(
         layout=None if arguments.layout == AUTO else parse_layout(arguments.layout),
@@ -133,35 +135,23 @@ def _work(
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
         formats=tuple(dict.fromkeys(arguments.format)),
+        sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
         redact=arguments.redact,
-        origin=run_origin(arguments, weights=network.checkpoint, print_weights=SHIPPED_READER),
+        origin=run_origin(arguments, weights=checkpoint, print_weights=shipped(PRINT)),
     )
 
 
-@dataclass(frozen=True)
-class Network:
-    """The weights, and the scale of all images if it is known."""
-
-    checkpoint: Path
-    px_per_mm: float | None
-
-
 def see_and_read(
-    backend: Backend, network: Network, work: DigitizeOptions, files: list[PageFile], rates: SamplingRates
+    runtime: Runtime,
+    checkpoint: Path,
+    px_per_mm: float | None,
+    work: DigitizeOptions,
+    files: list[PageFile],
+    rates: SamplingRates,
 ) -> int:
-    """Read all pages with the network on a backend; returns the exit code."""
-    predictor = load_predictor(backend, network.checkpoint)
-    if work.num_workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
-        torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
-    read_print = load_print_reader(backend)
-
-    def see(image: np.ndarray, rotation_deg: float | None = None) -> PageProbability:
-        if rotation_deg is not None:
-            return as_turned(predictor, read_print, image, network.px_per_mm, rotation_deg)
-        return with_print(predictor.page_probability(image, network.px_per_mm), read_print)
-
-    return digitize_pages(see, work, files, rates)
+    """Read all pages with the networks on a runtime; returns the exit code."""
+    return digitize_pages(PageSeer(runtime, checkpoint, px_per_mm), work, files, rates)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ecg_generator_with_train_src.common.bounds import regular_file
+
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
@@ -94,9 +96,9 @@ def sha256_of(data: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file of any size."""
+    """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with regular_file(path).open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import input_lines
 from ecg_generator_with_train_src.common.files import naming, write_text
 
 
 def read_lines(path: Path) -> list[dict]:
     """The objects of a log that have a name, without what is torn or is none; a missing log has none."""
     try:
-        texts = path.read_bytes().split(b"\n")
+        texts = list(input_lines(path))
     except FileNotFoundError:
         return []
     return [value for text in texts if (value := _parsed(text)) is not None]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from ecg_generator_with_train_src.common.bounds import input_lines, read_input
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 
 LARGEST_NUMBER = 2**63 - 1
@@ -34,7 +35,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_text(path: Path) -> str:
     """The text of a file. Raises InputError naming file and line if it is missing or no text."""
     try:
-        return _decode(path.read_bytes(), path)
+        return _decode(read_input(path), path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
@@ -62,7 +63,7 @@ def _line(text: str, position: int) -> int:
 def read_json(path: Path, model: type[Model], remedy: str) -> Model:
     """What a JSON file says, as a model. Raises InputError: the file, the first thing wrong, and the remedy."""
     try:
-        return parse_json(path.read_bytes(), model, path, remedy)
+        return parse_json(read_input(path), model, path, remedy)
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {remedy}") from error
 
@@ -70,12 +71,11 @@ def read_json(path: Path, model: type[Model], remedy: str) -> Model:
 def read_json_lines(path: Path, model: type[Model], remedy: str) -> Iterator[Model]:
     """The same of each line of a file. Raises InputError, which names the line too."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        for number, line in enumerate(input_lines(path), start=1):
+            if line:
+                yield parse_json(line, model, f"{path}, line {number}", remedy)
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {remedy}") from error
-    for number, line in enumerate(lines, start=1):
-        if line:
-            yield parse_json(line, model, f"{path}, line {number}", remedy)
 
 
 def parse_json(data: bytes | str, model: type[Model], source: Path | str, remedy: str) -> Model:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes
 from ecg_generator_with_train_src.common.image_files import (
     decode_jpeg,
     encode_classes,
@@ -20,7 +20,7 @@ from ecg_generator_with_train_src.common.image_files import (
 from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import Sample
+from ecg_generator_with_train_src.dataset.format import Sample, check_digest
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
@@ -107,9 +107,11 @@ def compose_page(
 ) -> PageOfSample:
     """The page as rendered, with its grid and furniture.
 
-    Raises InputError if a file is damaged, or if the ink layer does not show the record's signal.
+    Raises InputError if a file is damaged, if the record was changed, or if the ink layer does not show its signal.
     """
     page = read_page_description(description_path)
+    if record_sha256(csv_path) != page.record_sha256:
+        raise InputError(f"{csv_path}: was changed since its page was drawn; render the page again")
     record = page.read_record(csv_path)
     points = trace_points(page, record)
     _refuse_other_leads(page, record, csv_path)
@@ -160,7 +162,7 @@ def make_degraded(options: BuildOptions, task: BuildTask, drawn: PageOfSample) -
 
 def _build_real(options: BuildOptions, task: BuildTask, real_page: RealPage) -> Sample:
     drawn = read_page_description(task.description_path)
-    digests = sha256_of(real_page.path.read_bytes()), record_sha256(task.csv_path)
+    digests = sha256_of_file(real_page.path), record_sha256(task.csv_path)
     told = [str(drawn.fs_hz), *(f"{told:g}" for told in (drawn.start_s, drawn.mv_per_unit) if told)]
     inputs_sha256 = sha256_of("\n".join([__version__, task.name, *told, *digests]).encode())
     if task.known and _is_whole_and_same(options.output_root, task, inputs_sha256):
@@ -198,16 +200,19 @@ def make_real(image: np.ndarray, record: Record, registration: Registration) -> 
 
 
 def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
-    """Whether all files of the sample of an earlier run are there, and it was made from the same inputs."""
+    """Whether the files of an earlier run's sample are as it wrote them, and were made from the same inputs."""
     same = (task.known.inputs_sha256, task.known.split) == (inputs_sha256, task.split)
-    return same and all((root / path).is_file() for path in task.known.files)
+    try:
+        for kind in task.known.digests if same else ():
+            check_digest(root, task.known, kind)
+    except (InputError, OSError):
+        return False
+    return same
 
 
 def _digest_inputs(options: BuildOptions, task: BuildTask, ink_path: Path) -> str:
     """SHA-256 of all that a sample of a rendered page is made from."""
-    page, ink, mask = (
-        sha256_of(path.read_bytes()) for path in (task.description_path, ink_path, options.mask_path)
-    )
+    page, ink, mask = (sha256_of_file(path) for path in (task.description_path, ink_path, options.mask_path))
     parts = [__version__, str(options.seed), page, ink, record_sha256(task.csv_path), mask]
     if task.profile != CLEAN:
         parts += [task.name, str(options.photo_size_px), repr(PROFILES[task.profile])]

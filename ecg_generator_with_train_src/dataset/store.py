@@ -13,6 +13,7 @@ from typing import Any, TextIO, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from ecg_generator_with_train_src.common.bounds import input_lines
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     is_temporary,
@@ -139,8 +140,8 @@ def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
     path = next((root / name for name in (_PARTIAL, "manifest.jsonl") if (root / name).is_file()), None)
     if path is None:
         return None, []
-    lines = path.read_bytes().split(b"\n")
-    options = _parse_options(lines.pop(0)) if path.name == _PARTIAL else None
+    lines = input_lines(path)
+    options = _parse_options(next(lines, b"")) if path.name == _PARTIAL else None
     samples = []
     for line in lines:
         with contextlib.suppress(ValidationError):  # torn when the build was killed: its sample is made again

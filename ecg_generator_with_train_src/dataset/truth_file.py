@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import BUILD_IT
 from ecg_generator_with_train_src.page.page import TracePoints
@@ -25,12 +26,14 @@ def encode_truth(points: TracePoints) -> bytes:
 def read_truth_file(path: Path) -> TracePoints:
     """The ideal trace. Raises InputError naming the file if it is missing, damaged, or of other arrays."""
     try:
-        with np.load(path) as stored:
+        with np.load(regular_file(path)) as stored:
             points = TracePoints(
                 **{field.name: np.asarray(stored[field.name]) for field in fields(TracePoints)}
             )
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {BUILD_IT}") from error
+    except InputError:
+        raise
     except Exception as error:  # numpy, zipfile, zlib and tokenize each raise their own
         raise InputError(f"{path}: damaged ({' '.join(str(error).split())}); {BUILD_IT}") from error
     for name, values in vars(points).items():

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
 from ecg_generator_with_train_src.fetch.state import State, Unpacked, place_file
@@ -21,15 +22,20 @@ from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOn
 
 STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
 
+MOST_RATIO = 200.0  # of an archive's files to the archive: those of records are up to 20 times as large
+SMALL_BYTES = 2**16  # smaller archives count as large as this
+
 Member = tuple[PurePosixPath, int, Callable]  # name, size in bytes, and what opens it for reading
 
 
-def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) -> bool:
+def unpack_or_report(
+    archive: Path, key: str, state: State, report: SkipReport, most_ratio: float = MOST_RATIO
+) -> bool:
     """Unpack one archive and note it in the state under `key`, which tells its versions apart.
 
     A bad archive is reported, leaves no file, and gives False. Raises CannotGoOnError if the disk is full.
     """
-    files = outcome_of(functools.partial(unpack, state=state), archive)
+    files = outcome_of(functools.partial(unpack, state=state, most_ratio=most_ratio), archive)
     if isinstance(files, CannotGoOnError):
         raise files
     if isinstance(files, InputError):
@@ -40,17 +46,18 @@ def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) 
     return True
 
 
-def unpack(archive: Path, state: State) -> list[str]:
+def unpack(archive: Path, state: State, most_ratio: float = MOST_RATIO) -> list[str]:
     """Unpack into the output folder and return the files' names.
 
     The whole archive is read and judged before a byte is written. It is then unpacked into a hidden folder, and its
-    files are renamed to their places. Raises InputError if the archive is corrupt, or if one of its members is
-    neither a plain file nor a folder or would land outside the output folder.
+    files are renamed to their places. Raises InputError if the archive is corrupt, if its files are more than
+    `most_ratio` times as large as it is, or if one of its members is neither a plain file nor a folder or would land
+    outside the output folder.
     """
     stage = state.root / STAGE_NAME
     shutil.rmtree(stage, ignore_errors=True)  # a killed run may have left it
     with archive_errors(archive):
-        total_bytes = sum(size for _, size, _ in archive_members(archive))
+        total_bytes = sum(size for _, size, _ in archive_members(archive, most_ratio))
     check_space(state.root, total_bytes, f"unpacking {archive.name}")
     title = f"unpack {archive.name}"
     try:
@@ -59,7 +66,7 @@ def unpack(archive: Path, state: State) -> list[str]:
             archive_errors(archive),
             tqdm(total=total_bytes, desc=title, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            for name, _, open_member in archive_members(archive):
+            for name, _, open_member in archive_members(archive, most_ratio):
                 with _about_member(archive, name):
                     _write_member(stage / name, open_member, bar)
         return _move_to_places(stage, state)
@@ -115,10 +122,20 @@ def archive_errors(archive: Path) -> Iterator[None]:
         raise InputError(f"{archive}: corrupt archive ({error}); get it again from its owner") from error
 
 
-def archive_members(archive: Path) -> Iterator[Member]:
-    """Yield name, size in bytes and an opener of each visible file; InputError at the first unsafe member."""
+def archive_members(archive: Path, most_ratio: float = MOST_RATIO) -> Iterator[Member]:
+    """Yield name, size in bytes and an opener of each visible file.
+
+    Raises InputError at the first unsafe member, or where the files become too large for an archive of this size.
+    """
     members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    left_bytes = most_ratio * max(regular_file(archive).stat().st_size, SMALL_BYTES)
     for name, size, opener in members(archive):
+        left_bytes -= size
+        if left_bytes < 0:
+            raise InputError(
+                f"{archive}: its files are more than {most_ratio:g} times as large as it is; nothing was unpacked; "
+                "if it is to be trusted, raise --max-archive-ratio"
+            )
         if not any(part.startswith((".", "__MACOSX")) for part in name.parts):
             yield name, size, opener
 

@@ -70,12 +70,15 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
     items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
-    outcomes = list(run_batch(check_record, items, num_workers=num_workers, description="check"))
-    errors = {path.stem: outcome for (path, _), outcome in outcomes if isinstance(outcome, InputError)}
+    errors, notes = {}, []
+    for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
+        if isinstance(outcome, InputError):
+            errors[path.stem] = outcome
+        else:
+            notes += [(path.stem, note) for note in outcome]
     for number, (name, error) in enumerate(sorted(errors.items())):
         report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
-    read = [(path.stem, notes) for (path, _), notes in outcomes if not isinstance(notes, InputError)]
-    for line in note_lines(((name, note) for name, notes in read for note in notes), "records"):
+    for line in note_lines(notes, "records"):
         print(line)
     return len(records)
 

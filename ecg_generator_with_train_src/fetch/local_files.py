@@ -5,8 +5,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.fetch.archives import unpack_or_report
+from ecg_generator_with_train_src.fetch.archives import MOST_RATIO, unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import (
     ARCHIVE_SUFFIXES,
     archives_in,
@@ -28,7 +29,7 @@ TAKEN_SUFFIXES = (
 )  # files of other kinds stay where they are
 
 
-def take_local(source: str, state: State, report: SkipReport) -> Counts:
+def take_local(source: str, state: State, report: SkipReport, most_ratio: float = MOST_RATIO) -> Counts:
     """Bring the contents of a local folder or archive to the output folder; the source itself stays as it is.
 
     Raises InputError if there is no such folder or archive.
@@ -40,7 +41,7 @@ def take_local(source: str, state: State, report: SkipReport) -> Counts:
         key = ":".join(map(str, size_and_time(archive)))
         if state.is_unpacked(archive.name, key):
             counts.already += 1
-        elif unpack_or_report(archive, key, state, report):
+        elif unpack_or_report(archive, key, state, report, most_ratio):
             counts.files += 1
             counts.bytes += archive.stat().st_size
     if folder and folder.resolve() != state.root.resolve():
@@ -54,7 +55,7 @@ def _existing(source: str) -> Path:
         raise InputError(
             f"--source {source}: no such folder or archive; give a gs:// address or a path on this machine"
         )
-    if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIXES):
+    if not path.is_dir() and not regular_file(path).name.endswith(ARCHIVE_SUFFIXES):
         raise InputError(f"{path}: not an archive; expected one of {', '.join(ARCHIVE_SUFFIXES)}")
     return path
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of_file
 from ecg_generator_with_train_src.common.image_files import read_grey, read_rgb
 from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, PaperGeometry
@@ -63,7 +63,7 @@ def read_grid(path: Path) -> GridFile:
         raise InputError(
             f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}"
         )
-    return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry, is_measured)
+    return GridFile(path, sha256_of_file(path), rgb, geometry, is_measured)
 
 
 @lru_cache(maxsize=4)
@@ -72,7 +72,7 @@ def read_known_grid(path: Path, sha256: str) -> np.ndarray:
 
     Raises InputError if the file is missing or another.
     """
-    if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
+    if not path.is_file() or sha256_of_file(path) != sha256:
         raise InputError(f"{path}: not the grid that the page was rendered for; render the page again")
     return read_rgb(path)
 

@@ -5,24 +5,23 @@ numbers stands in the record's notes: a rate that was guessed, leads that were c
 """
 
 import argparse
-import io
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.text_files import read_text
+from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 from ecg_generator_with_train_src.record_files.lead_names import LEADS
 from ecg_generator_with_train_src.record_files.limb_leads import complete_limb_leads, contradiction_of
 from ecg_generator_with_train_src.record_files.millivolts import mv_per_unit, signals_in_mv
 from ecg_generator_with_train_src.record_files.sampling import SAME_FS, check_fs, guess_fs
 from ecg_generator_with_train_src.record_files.signals import FileSignals
-from ecg_generator_with_train_src.record_files.text_tables import decode_text, read_text_signals
+from ecg_generator_with_train_src.record_files.text_tables import read_text_signals
 from ecg_generator_with_train_src.record_files.wfdb_files import HEADER_SUFFIX, read_wfdb_signals, wfdb_files
 
 RECORD_DURATION_S = 10.0
@@ -127,7 +126,7 @@ def files_of_record(path: Path) -> list[Path]:
 def record_sha256(path: Path) -> str:
     """SHA-256 of all files of a record. Raises InputError if there is none."""
     try:
-        first, *others = [sha256_of(file.read_bytes()) for file in files_of_record(path)] or [""]
+        first, *others = [sha256_of_file(file) for file in files_of_record(path)] or [""]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     return sha256_of("".join([first, *others]).encode()) if others else first
@@ -271,29 +270,13 @@ def read_record_table(root: Path) -> RecordTable:
 
 
 def _parse_record_table(path: Path) -> RecordTable:
-    table = _read_table(path)
-    if not {"id", "fs"} <= set(table.columns):
-        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table.columns)}")
-    rates = pd.to_numeric(table["fs"], errors="coerce")
-    if rates.isna().any():
-        raise InputError(f"{path}: row {int(rates.isna().idxmax()) + 1}: fs is not a number")
-    patients = {}
-    if "patient_id" in table.columns:
-        known = table.dropna(subset=["patient_id"])
-        patients = dict(zip(known["id"], known["patient_id"], strict=True))
-    return RecordTable(path, dict(zip(table["id"], rates.astype(float), strict=True)), patients)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """The cells of a table as text. Raises InputError if it is none."""
-    text = decode_text(path)
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    try:
-        return pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, skipinitialspace=True, index_col=False
-        )
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
+    table = read_id_table(path)
+    if not {"id", "fs"} <= table.keys():
+        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table)}")
+    rates = numbers_in(table, "fs", path)
+    patients = zip(table["id"], table.get("patient_id", [""] * len(rates)), strict=True)
+    known = {record_id: patient for record_id, patient in patients if patient}
+    return RecordTable(path, dict(zip(table["id"], rates, strict=True)), known)
 
 
 def recording_of(record_id: str) -> str:

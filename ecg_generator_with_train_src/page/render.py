@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     remove_stale_temporaries,
     sha256_of,
+    sha256_of_file,
     write_bytes,
     write_text,
 )
@@ -142,4 +143,4 @@ def _is_as_asked(old: PageDescription, page: PageDescription, image_path: Path, 
     if old.drawn is None or old.model_copy(update={"drawn": None}) != page:
         return False
     files = ((image_path, old.drawn.ink_sha256), (mask_path, old.drawn.mask_sha256))
-    return all(path.is_file() and sha256_of(path.read_bytes()) == digest for path, digest in files)
+    return all(path.is_file() and sha256_of_file(path) == digest for path, digest in files)

@@ -6,10 +6,11 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from ecg_generator_with_train_src.common.bounds import MOST_SIGNAL_BYTES, read_input
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.lead_names import (
     LEADS,
@@ -20,6 +21,9 @@ from ecg_generator_with_train_src.record_files.lead_names import (
 )
 from ecg_generator_with_train_src.record_files.sampling import fs_in_words, fs_of_times
 from ecg_generator_with_train_src.record_files.signals import FileSignals
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded by the functions that need it: reading pages does without
 
 HEADER_WITHIN_LINES = 100
 MOST_COLUMNS = 1000  # a line of more is no header
@@ -84,7 +88,7 @@ def decode_text(path: Path) -> str:
     Raises InputError naming the file if there is none, it is empty, or holds bytes that are no text.
     """
     try:
-        data = path.read_bytes()
+        data = read_input(path, MOST_SIGNAL_BYTES)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
@@ -150,7 +154,7 @@ def _body_of(lines: list[str], header: _Header) -> tuple[list[str], list[str]]:
     return [*body[:first], "", *body[first + 1 :]], [*words, *[""] * len(header.columns)]
 
 
-def _parse(path: Path, header: _Header, body: list[str]) -> pd.DataFrame:
+def _parse(path: Path, header: _Header, body: list[str]) -> "pd.DataFrame":
     """The cells: leads as numbers, other columns as text."""
     leads = {column.lead: np.float64 for column in header.columns if column.lead}
     types = {name: leads.get(name, str) for name in header.names()}
@@ -161,7 +165,9 @@ def _parse(path: Path, header: _Header, body: list[str]) -> pd.DataFrame:
         raise InputError(f"{path}: {_describe_text_cell(table[list(leads)])}") from error
 
 
-def _read_cells(path: Path, header: _Header, body: list[str], types: dict[str, type]) -> pd.DataFrame:
+def _read_cells(path: Path, header: _Header, body: list[str], types: dict[str, type]) -> "pd.DataFrame":
+    import pandas as pd
+
     text = "\n" * header.line + header.separator.replace(r"\s+", " ").join(
         f'"{name}"' for name in header.names()
     )
@@ -194,8 +200,10 @@ def _has_decimal_commas(header: _Header, body: list[str]) -> bool:
     return any(_DECIMAL_COMMA.fullmatch(cell) for row in rows for cell in row.split(separator))
 
 
-def _describe_text_cell(table: pd.DataFrame) -> str:
+def _describe_text_cell(table: "pd.DataFrame") -> str:
     """Name the first cell that is no number."""
+    import pandas as pd
+
     for lead in table.columns:
         numbers = pd.to_numeric(table[lead].str.replace(",", "."), errors="coerce")
         bad = table[lead].notna() & numbers.isna()
@@ -213,7 +221,7 @@ def _mv_of(path: Path, lead: str, unit: str) -> float | None:
     return UNITS_MV[unit] if unit else None
 
 
-def _fs_of(path: Path, table: pd.DataFrame, header: _Header, units: list[str]) -> float | None:
+def _fs_of(path: Path, table: "pd.DataFrame", header: _Header, units: list[str]) -> float | None:
     """The rate that a column of times tells, None if there is none or it holds no numbers."""
     for name, column, unit in zip(header.names(), header.columns, units, strict=True):
         if column.is_time:

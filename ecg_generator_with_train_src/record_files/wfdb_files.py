@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.lead_names import UNITS_MV, plain_unit, read_column_name
 from ecg_generator_with_train_src.record_files.sampling import check_fs
@@ -30,6 +31,8 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
     stop = length if duration_s is None else min(first + round(duration_s * fs_hz), length)
     if length == 0:
         raise InputError(f"{path}: the record has no samples")
+    for file in wfdb_files(path):
+        regular_file(file)
     record = _read(path, "rdrecord", sampfrom=first, sampto=stop, physical=False)
     if (first, stop) == (0, length):
         with _malformed(path):
@@ -50,7 +53,7 @@ def wfdb_files(path: Path) -> list[Path]:
     else:
         names = list(dict.fromkeys(header.file_name or []))
     files = [path, *(path.with_name(name) for name in names)]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.exists()]
 
 
 def _read_header(path: Path, is_segment: bool = False):
@@ -82,7 +85,7 @@ def _read(path: Path, function: str, **options):
     import wfdb  # here, because it takes a second and few commands need it
 
     with _malformed(path):
-        return getattr(wfdb, function)(str(path.absolute().with_suffix("")), **options)
+        return getattr(wfdb, function)(str(regular_file(path).absolute().with_suffix("")), **options)
 
 
 def _check_sums(path: Path, record) -> None:

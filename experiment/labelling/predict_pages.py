@@ -22,7 +22,7 @@ from ecg_generator_with_train_src.common.files import (
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
-from experiment.backend.backend import Backend
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.origin import has_origin
 from experiment.labelling.overlays import overlay
@@ -36,6 +36,7 @@ from experiment.labelling.report_html import (
     score_rows,
 )
 from experiment.labelling.result_names import PageFile, clear_temporaries
+from experiment.runtime.network import Runtime
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.scoring.page_scores import Tally, score_labels
 from experiment.scoring.page_truth import PageTruth, ReadTruth
@@ -53,6 +54,7 @@ class PredictOptions:
     tile: int = DEFAULT_TILE  # side of the network's tiles in pixels
     tta: bool = False  # average over mirror images
     px_per_mm: float | None = None  # of all images; None: found from each one's grid
+    sizes: PageSizes = ALL_WHOLE
     overwrite: bool = False  # whether pages that an earlier run labelled are labelled again
     redact: bool = False  # whether print is blacked out in what is written
     origin: dict = field(default_factory=dict)  # program, weights and options, for the lines
@@ -79,13 +81,13 @@ class PageResult:
 
 
 def predict_pages(
-    backend: Backend,
+    runtime: Runtime,
     options: PredictOptions,
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
     """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept."""
-    predictor = load_predictor(backend, options.checkpoint, options.tile, options.tta)
+    predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     clear_temporaries(options.output_dir, files)
     results = Results(options)
     started = time.perf_counter()
@@ -95,7 +97,7 @@ def predict_pages(
 
     try:
         pages = images_of(tqdm(files, desc="predict", unit="file", disable=None), truth_of, results)
-        for page, result in in_order(work, pages, WORKERS.get(backend.kind, 1)):
+        for page, result in in_order(work, pages, WORKERS.get(runtime.kind, 1)):
             if isinstance(result, InputError):
                 results.report.add(str(page.path), str(result), result.trace)
             else:
@@ -132,15 +134,16 @@ def _pages_of(
     """The pages of a file. If an earlier run labelled the one that has the file's name, the file is not opened."""
     origin = {**results.options.origin, "image_sha256": file.sha256()}
 
-    def page(name: str, image: np.ndarray | None) -> PageImage:
+    def page(name: str, image: np.ndarray | None, shrunk: int = 1) -> PageImage:
         read_truth = truth_of(name)
         own = {**origin, "truth_sha256": read_truth.sha256()} if read_truth else origin
+        own = {**own, "shrunk": shrunk} if shrunk > 1 else own
         return PageImage(file.path, name, own, read_truth, image, results.earlier(name, own))
 
     if (single := page(file.name, None)).earlier:
         yield single
     else:
-        yield from (page(name, image) for name, image in file.pages())
+        yield from (page(*read) for read in file.pages(results.options.sizes))
 
 
 def in_order(
@@ -215,8 +218,14 @@ def _line(page: PageImage, prediction: Prediction) -> dict:
         "rotation_deg": round(found.rotation_deg, 2),
         "upright_chance": round(found.upright_chance, 4),
         "confidence": round(found.confidence, 6),
-        "warnings": list(found.warnings),
+        "warnings": [*found.warnings, *_shrunk_words(page)],
     }
+
+
+def _shrunk_words(page: PageImage) -> list[str]:
+    """What is said of a large picture: its mask has the size at which it was read."""
+    shrunk = page.origin.get("shrunk", 1)
+    return [f"a large picture: read and labelled at 1/{shrunk} of its size"] if shrunk > 1 else []
 
 
 class Results:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
 from ecg_generator_with_train_src.common.files import remove_stale_temporaries, sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER
-from ecg_generator_with_train_src.common.page_files import readable_pages
+from ecg_generator_with_train_src.common.page_files import ReadPage, readable_pages
+from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 
 LONGEST_BYTES = 200  # of a page's name: file systems take 255, and what is written has endings
 DIGITS = 8  # of the digest that stands for the rest of a longer name
@@ -31,10 +30,10 @@ class PageFile:
         except OSError as error:
             raise InputError(describe_os_error(error)) from error
 
-    def pages(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and RGB image (H, W, 3) uint8 of each page, one at a time. Raises InputError naming the file."""
-        for name, image in readable_pages(self.path):
-            yield self.name + name.removeprefix(self.path.stem), image
+    def pages(self, sizes: PageSizes) -> Iterator[ReadPage]:
+        """The pages, one at a time, under their results' names. Raises InputError naming the file."""
+        for page in readable_pages(self.path, sizes):
+            yield page._replace(name=self.name + page.name.removeprefix(self.path.stem))
 
 
 def named_files(paths: list[Path], given: list[Path]) -> list[PageFile]:
@@ -50,14 +49,19 @@ def named_files(paths: list[Path], given: list[Path]) -> list[PageFile]:
     ['ann/ecg', 'bob/ecg.png', 'bob/ecg.jpg']
     """
     names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
+    if _are_equal(names):
         common = _common_folder(given)
         names = [Path(os.path.relpath(path, common)).with_suffix("").as_posix() for path in paths]
-        times = Counter(names)
+        times = Counter(map(str.casefold, names))
         names = [
-            name + path.suffix if times[name] > 1 else name for path, name in zip(paths, names, strict=True)
+            name + path.suffix * (times[name.casefold()] > 1) for path, name in zip(paths, names, strict=True)
         ]
     return [PageFile(path, _short(name)) for path, name in zip(paths, names, strict=True)]
+
+
+def _are_equal(names: list[str]) -> bool:
+    """Whether some names are the same but for capitals, which some disks do not tell apart."""
+    return len({name.casefold() for name in names}) < len(names)
 
 
 def _common_folder(given: list[Path]) -> str:

@@ -21,9 +21,10 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes, write_json
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes, write_json
 from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
@@ -97,7 +98,7 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
         return None
     record = read_json(path, RunRecord, START_AFRESH)
     state_path = inside(folder, record.state_file)
-    if not state_path.is_file() or sha256_of(state_path.read_bytes()) != record.state_sha256:
+    if not state_path.is_file() or sha256_of_file(state_path) != record.state_sha256:
         raise InputError(f"{state_path}: missing or damaged; {START_AFRESH}")
     tensors, _ = read_safetensors(state_path)
     return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), as_values(record))
@@ -165,14 +166,22 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Tensors and header of a file. Raises InputError if it is missing, truncated or not a safetensors file."""
+    """Tensors and header of a file.
+
+    Raises InputError if it is missing, truncated, not a safetensors file, or holds values that are not finite.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        with safe_open(regular_file(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: truncated or not a safetensors file ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{path}: {name} holds values that are not finite; give other weights")
+    return tensors, header
 
 
 def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:

@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, Json, TypeAdapter, model_vali
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.inner_paths import InnerPath
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 
 FORMAT_VERSION = 1
+SAME_SCALE = 1e-3
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -84,6 +86,16 @@ class WeightsHeader(BaseModel):
 
     config: Json[dict[str, Any]]
     step: Annotated[str, Field(pattern=r"^\d{1,18}$")]
+    classes: Json[tuple[str, ...]]
+    px_per_mm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _labels_these_pages(self) -> "WeightsHeader":
+        if self.classes != CLASS_NAMES:
+            raise ValueError(f"its classes are {', '.join(self.classes)}, not {', '.join(CLASS_NAMES)}")
+        if abs(self.px_per_mm / PX_PER_MM - 1) > SAME_SCALE:
+            raise ValueError(f"it sees pages at {self.px_per_mm:g} px/mm, not at {PX_PER_MM:g}")
+        return self
 
 
 class _Line(BaseModel):

@@ -5,13 +5,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
+from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
@@ -21,6 +22,9 @@ from ecg_generator_with_train_src.common.files import (
 )
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.common.page_files import is_pdf
+from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
 from experiment.labelling.origin import has_origin
@@ -30,7 +34,8 @@ from experiment.labelling.result_names import PageFile, clear_temporaries
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary
-from experiment.reading.read_page import PageReading, flat_page, further_leads, read_page, without_filled
+from experiment.reading.read_drawing import read_any_page
+from experiment.reading.read_page import PICTURE, PageReading, flat_page, further_leads, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ, SamplingRates
 from experiment.reading.signal_files import FORMATS, ReadSignals, signal_paths, write_signals
@@ -52,6 +57,7 @@ class DigitizeOptions:
     strict: bool = False  # whether a page to check counts as one that was not read
     fill_gaps: bool = True  # whether stretches without ink are drawn from other leads
     formats: tuple[str, ...] = ("csv",)  # of the files of signals
+    sizes: PageSizes = ALL_WHOLE
     overwrite: bool = False  # whether pages that an earlier run read are read again
     redact: bool = False  # whether print is blacked out in pictures
     origin: dict = field(default_factory=dict)  # program, weights and options, for the JSON files
@@ -94,6 +100,8 @@ class Readings:
         about = self.pages[page.name] = outcome.about
         self.kept += page.earlier is not None
         self.gallery.add(page.name, sureness(about))
+        if not page.earlier and about.get("traces_from", PICTURE) != PICTURE:
+            tqdm.write(f"{page.name}: traces from the {about['traces_from']}", file=sys.stderr)
         if about["status"] == "unread":
             self.report.add(page.name, f"{page.path}: {about['reasons'][0]}", outcome.trace)
         elif about["status"] == "check":
@@ -191,13 +199,15 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
         if earlier := _earlier(file.name, single, options):
             yield SeenPage(file.path, file.name, single, None, earlier)
             return
-        for name, image in file.pages():
+        for number, (name, image, shrunk) in enumerate(file.pages(options.sizes)):
             origin = _origin(file, name, rates, options, image_sha256)
+            origin |= {"shrunk": shrunk} if shrunk > 1 else {}
             earlier = _earlier(name, origin, options)
             if not earlier:
                 _warn_of_rate(name, origin, rates)
+            told = options.corrections.get(name, NO_CORRECTION)
             look = functools.partial(
-                see, rotation_deg=options.corrections.get(name, NO_CORRECTION).rotation_deg
+                _seen, see, path=file.path, number=number, rotation_deg=told.rotation_deg
             )
             yield SeenPage(file.path, name, origin, None if earlier else outcome_of(look, image), earlier)
     except InputError as error:  # what cannot be opened is tried again by the next run
@@ -206,6 +216,14 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             origin = {**options.origin, "image_sha256": None, "fs_hz": ASSUMED_FS_HZ, "fs_from": "assumed"}
         _warn_of_rate(file.name, origin, rates)
         yield SeenPage(file.path, file.name, origin, error)
+
+
+def _seen(
+    see: See, image: np.ndarray, path: Path, number: int, rotation_deg: float | None
+) -> PageProbability:
+    """What is seen on page `number` of a file; with what it draws if that is a PDF."""
+    seen = see(image, rotation_deg)
+    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
 
 
 def _origin(
@@ -238,7 +256,7 @@ def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
 def _written_about(path: Path) -> dict:
     """What a page's JSON says; nothing if there is none, or one that this program did not write."""
     try:
-        about = json.loads(path.read_bytes())
+        about = json.loads(read_input(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return about if isinstance(about, dict) else {}
@@ -293,7 +311,7 @@ def _pictures_of_unread(page: SeenPage, options: DigitizeOptions) -> tuple[bytes
 
 def _read(page: SeenPage, options: DigitizeOptions) -> PageReading | InputError:
     known = options.corrections.get(page.name, NO_CORRECTION).over(options.known)
-    read = functools.partial(read_page, fs_hz=page.origin["fs_hz"], options=known)
+    read = functools.partial(read_any_page, fs_hz=page.origin["fs_hz"], options=known)
     return page.seen if isinstance(page.seen, InputError) else outcome_of(read, page.seen)
 
 
@@ -306,8 +324,8 @@ def _outcome_of(page: SeenPage, reading: PageReading | InputError) -> PageOutcom
         if reading.trace:
             about["image_sha256"] = None  # the next run tries again
         return PageOutcome(about, reading.trace)
-    about |= {"px_per_mm": page.seen.pitch_px, "rotation_deg": reading.seen.rotation_deg}
-    about |= {"upright_chance": round(reading.seen.upright_chance, 4), **reading_summary(reading)}
+    about |= reading_summary(reading)
+    about["px_per_mm"] *= about.get("shrunk", 1)
     if about["fs_from"] == "assumed":
         about["assumed"] = {**about["assumed"], "fs_hz": about["fs_hz"]}
     return PageOutcome(about)

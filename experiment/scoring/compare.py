@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import (
@@ -77,7 +78,7 @@ def find_predictions(folder: Path, out: Path | None) -> list[Path]:
 def was_read(about: Path) -> bool:
     """Whether a page was read: it was unless the JSON beside its signals says otherwise."""
     try:
-        said = json.loads(about.read_bytes())
+        said = json.loads(read_input(about))
     except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(said, dict) or said.get("status") != "unread"

@@ -133,8 +133,6 @@ def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if classes.shape != shape:
         size = "x".join(map(str, classes.shape[::-1]))
         raise InputError(f"{path}: is {size} pixels, but its image is {shape[1]}x{shape[0]}")
-    if not np.isin(classes, [*range(len(CLASS_NAMES)), IGNORED]).all():
-        raise InputError(f"{path}: has values other than 0, 1, 2 and {IGNORED}")
     return classes
 
 

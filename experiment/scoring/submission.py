@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
@@ -50,6 +51,7 @@ def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> Non
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Read the columns id and value, piece by piece."""
     try:
+        regular_file(path)
         if path.suffix == ".parquet":
             with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(columns=list(_TYPES)):

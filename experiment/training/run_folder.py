@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from ecg_generator_with_train_src.common.bounds import MIB, read_input, regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
@@ -34,6 +35,7 @@ from experiment.config import Config, differing_key, dump_config, load_config
 from experiment.network.checkpoints import TrainingState, newest_whole
 from experiment.network.run_schemas import LOG_LINE
 
+MOST_LOG_BYTES = 256 * MIB  # a million lines
 RESUME_CHOICES = ("auto", "none")
 
 
@@ -108,7 +110,7 @@ class RunFolder:
         """All lines of metrics.jsonl; a last one torn by a kill, and with a warning damaged ones, are left out."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_bytes().split(b"\n")
+        lines = read_input(self.metrics, MOST_LOG_BYTES).split(b"\n")
         found = []
         for number, line in enumerate(lines, start=1):
             try:
@@ -164,7 +166,7 @@ def cut_events(folder: Path, step: int) -> None:
         shutil.rmtree(scratch)
     old = sorted(folder.glob("events.out.tfevents.*"))
     events = {}
-    for event in (event for path in old for event in LegacyEventFileLoader(str(path)).Load()):
+    for event in (event for path in old for event in LegacyEventFileLoader(str(regular_file(path))).Load()):
         if event.step <= step and event.summary.value:
             events[event.summary.value[0].tag, event.step] = (
                 event  # a killed run may have left it in two files

@@ -49,7 +49,7 @@ def test_what_is_no_text_is_named_with_its_line(tmp_path, data, said):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     assert refusal(read_text, tmp_path / "none.txt") == f"{tmp_path / 'none.txt'}: no such file"
-    assert refusal(read_text, tmp_path) == f"{tmp_path}: cannot be read (Is a directory)"
+    assert refusal(read_text, tmp_path) == f"{tmp_path}: is a folder, not a file"
 
 
 # --- YAML

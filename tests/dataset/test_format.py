@@ -47,3 +47,8 @@ def test_a_missing_or_damaged_description_is_named_with_its_remedy(tmp_path):
         (tmp_path / name).write_text("{}\n")
         with pytest.raises(InputError, match=rf"{name}.*: Field required; build the dataset .* --overwrite"):
             read(tmp_path)
+
+
+def test_a_sample_has_the_size_of_a_picture():
+    assert "less than or equal to 50000" in problems(width_px=10**9)
+    assert "finite number" in problems(px_per_mm=float("nan"))

@@ -195,7 +195,7 @@ def test_too_little_space_for_the_contents_is_said_before_they_are_unpacked(out)
     archive.write_bytes(data)
     report = SkipReport(out / "skipped.txt")
     with pytest.raises(CannotGoOnError, match=r"unpacking train-csvs.zip needs .* GB, the disk has .* free"):
-        unpack_or_report(archive, "key", State(out), report)
+        unpack_or_report(archive, "key", State(out), report, most_ratio=1e12)
     assert report.reasons == {} and list(out.iterdir()) == []
 
 
@@ -220,3 +220,22 @@ def test_an_archive_damaged_in_an_unforeseen_way_costs_that_archive(out, capsys)
     assert "UnicodeDecodeError" in report.reasons["odd.zip"]
     assert "UnicodeDecodeError" in report.traces[0]
     assert contents(out) == {}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".zip", zip_of), (".tar.gz", tar_gz)])
+def test_an_archive_that_blows_up_is_refused_before_its_contents_are_read(out, suffix, pack):
+    """Zeros shrink to a thousandth. Within the ratio the same archive is unpacked."""
+    archive = out.parent / f"train-csvs{suffix}"
+    archive.write_bytes(pack({"train-csvs/1.csv": bytes(40_000_000)}))
+    with pytest.raises(
+        InputError, match=r"more than 200 times as large as it is; .*raise --max-archive-ratio"
+    ):
+        unpack(archive, State(out))
+    assert list(out.iterdir()) == []
+    assert unpack(archive, State(out), most_ratio=1000) == ["train-csvs/1.csv"]
+
+
+def test_a_device_is_no_archive(out):
+    (out.parent / "zero.zip").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"zero\.zip: is a pipe or a device, not a file"):
+        unpack(out.parent / "zero.zip", State(out))

@@ -103,3 +103,17 @@ def test_names_of_any_bytes_are_taken_and_known_again(out):
     state.set_made(out / "train-csvs" / odd)
     state.save()
     assert State(out).is_as_made(out / "train-csvs" / odd)
+
+
+def test_pipes_devices_and_links_to_nothing_are_reported_and_the_rest_is_taken(out):
+    source = write_files(out.parent / "source", {"101.csv": b"signals"})
+    os.mkfifo(source / "102.csv")
+    (source / "103.csv").symlink_to("/dev/zero")
+    (source / "104.csv").symlink_to("nowhere")
+    report = SkipReport(out / "skipped.txt")
+    counts = take_local(str(source), State(out), report)
+    assert set(report.reasons) == {"102.csv", "103.csv", "104.csv"}
+    assert (counts.files, contents(out)) == (1, {"train-csvs/101.csv": b"signals"})
+    with pytest.raises(InputError, match=r"pipe\.zip: is a pipe or a device"):
+        os.mkfifo(source / "pipe.zip")
+        take_local(str(source / "pipe.zip"), State(out), report)

@@ -170,7 +170,7 @@ def corrupt(table: pd.DataFrame, kind: str) -> bytes:
         ("twice", "two columns are lead I; remove one of them"),
         ("longer row", "Expected 12 fields in line 3, saw 13"),
         ("binary", "not a CSV file"),
-        ("null bytes", ""),
+        ("null bytes", "the file is empty"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, table, kind, said):
