@@ -223,6 +223,8 @@ def _mv_of(path: Path, lead: str, unit: str) -> float | None:
 
 def _fs_of(path: Path, table: "pd.DataFrame", header: _Header, units: list[str]) -> float | None:
     """The rate that a column of times tells, None if there is none or it holds no numbers."""
+    import pandas as pd
+
     for name, column, unit in zip(header.names(), header.columns, units, strict=True):
         if column.is_time:
             times = pd.to_numeric(table[name].str.replace(",", "."), errors="coerce").to_numpy()

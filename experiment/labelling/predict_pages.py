@@ -19,10 +19,12 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
+from experiment.labelling.earlier_results import is_whole_prediction
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.origin import has_origin
 from experiment.labelling.overlays import overlay
@@ -86,7 +88,20 @@ def predict_pages(
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
-    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept."""
+    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _predict_into(runtime, options, files, truth_of)
+
+
+def _predict_into(
+    runtime: Runtime,
+    options: PredictOptions,
+    files: list[PageFile],
+    truth_of: Callable[[str], ReadTruth | None],
+) -> int:
     predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     clear_temporaries(options.output_dir, files)
     results = Results(options)
@@ -253,7 +268,8 @@ class Results:
         if line is None:
             return None
         pictures = _pictures_of(name, self.options)
-        if has_origin(line, origin) and all(path.is_file() for path in pictures):
+        is_known = has_origin(line, origin) and is_whole_prediction(line)
+        if is_known and all(path.is_file() for path in pictures):
             return line
         append_line(
             self.path, {"name": name}

@@ -20,6 +20,7 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import is_pdf
@@ -27,6 +28,7 @@ from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
+from experiment.labelling.earlier_results import is_whole_reading
 from experiment.labelling.origin import has_origin
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.redaction import blacked_out, hidden_part
@@ -126,7 +128,15 @@ class Readings:
 
 
 def digitize_pages(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
-    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept."""
+    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _digitize_into(see, options, files, rates)
+
+
+def _digitize_into(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
     clear_temporaries(options.output_dir, files)
     readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
@@ -247,7 +257,7 @@ def _warn_of_rate(name: str, origin: dict, rates: SamplingRates) -> None:
 def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
     """What an earlier run wrote of a page, if that is of this origin and its files are there."""
     about = _written_about(options.output_dir / f"{name}.json")
-    if options.overwrite or not has_origin(about, origin):
+    if options.overwrite or not (has_origin(about, origin) and is_whole_reading(about)):
         return None
     files = [*signal_paths(options.output_dir, name, options.formats), _traces_of(name, options)]
     return about if about["status"] == "unread" or all(path.is_file() for path in files) else None

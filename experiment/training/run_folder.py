@@ -69,8 +69,8 @@ class RunFolder:
         return state
 
     def move_aside(self) -> None:
-        """Rename an old folder to `<name>.<n>`, n the first free number."""
-        if not self.root.exists():
+        """Rename an old folder to `<name>.<n>`, n the first free number; an empty one stays."""
+        if not self.root.exists() or not any(self.root.iterdir()):
             return
         number = 1
         while (target := self.root.with_name(f"{self.root.name}.{number}")).exists():

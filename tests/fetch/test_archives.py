@@ -1,5 +1,6 @@
 """Archives that are whole, corrupt or malicious: all is unpacked, or nothing."""
 
+import os
 import shutil
 import tarfile
 import zipfile
@@ -13,6 +14,7 @@ from ecg_generator_with_train_src.fetch.archives import archive_members, safe_na
 from ecg_generator_with_train_src.fetch.state import State
 from ecg_generator_with_train_src.fetch.transfers import CannotGoOnError
 
+from helpers import linux_only
 from record_sources import competition_files, contents, flat_files, no_leftovers, spoiled, tar_gz, zip_of
 
 
@@ -233,6 +235,16 @@ def test_an_archive_that_blows_up_is_refused_before_its_contents_are_read(out, s
         unpack(archive, State(out))
     assert list(out.iterdir()) == []
     assert unpack(archive, State(out), most_ratio=1000) == ["train-csvs/1.csv"]
+
+
+@linux_only
+@pytest.mark.parametrize(("suffix", "pack"), [(".zip", zip_of), (".tar.gz", tar_gz)])
+def test_an_archive_that_ends_in_gigabytes_of_zeros_is_refused_at_once(out, suffix, pack):
+    archive = out.parent / f"train-csvs{suffix}"
+    archive.write_bytes(pack(flat_files()))
+    os.truncate(archive, 3 * 10**9)
+    with pytest.raises(InputError, match="ends in zeros, as a broken download does; get it again"):
+        unpack(archive, State(out))
 
 
 def test_a_device_is_no_archive(out):
