@@ -35,7 +35,7 @@ from experiment.labelling.network_flags import (
     load_predictor,
 )
 from experiment.labelling.page_probability import PageProbability
-from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
+from experiment.labelling.print_reader import SHIPPED_READER, as_turned, load_print_reader, with_print
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
@@ -126,7 +126,10 @@ def _work(
         fill_gaps=arguments.gaps == "fill",
         made_by={
             "program": f"ecg_generator_with_train_src {__version__}",
-            "weights_sha256": sha256_of(network.checkpoint.read_bytes()),
+            "weights_sha256": {
+                "grid_wave_net": sha256_of(network.checkpoint.read_bytes()),
+                "print_net": sha256_of(SHIPPED_READER.read_bytes()),
+            },
         },
     )
 

@@ -5,11 +5,15 @@ Blocks of BLOCK x BLOCK pixels become channels; the levels below, each of half t
 over nothing (class 0) and PRINTED_WORDS. All operations are plain ones, so that the network can be exported anywhere.
 """
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn.functional import pixel_unshuffle
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
+from experiment.network.checkpoints import read_safetensors
 
 BLOCK, STRIDE, MULTIPLE = (
     4,
@@ -59,3 +63,14 @@ class PrintNet(nn.Module):
         below = self.up_coarse(self.coarsest(coarse))
         coarse = self.joined_coarse(torch.cat([below, coarse], dim=1))
         return self.head(self.joined_middle(torch.cat([self.up_middle(coarse), middle], dim=1)))
+
+
+def load_print_net(path: Path) -> PrintNet:
+    """The network with the weights of a file. Raises InputError if it is missing, damaged or none of PrintNet."""
+    tensors, _ = read_safetensors(path)
+    model = PrintNet()
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise InputError(f"{path}: its tensors do not fit the network that reads print") from error
+    return model

@@ -19,6 +19,7 @@ from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.common.page_files import readable_pages
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.several_ecgs import ecgs_on
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
@@ -29,6 +30,9 @@ from experiment.reading.submission_table import write_table
 
 # What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
 See = Callable[[np.ndarray, float | None], PageProbability]
+
+
+ENDINGS = ("-a", "-b")  # of the names of two ECGs on one image
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def digitize_pages(see: See, options: DigitizeOptions, paths: list[Path], rates:
     """Read all pages of some files and write what was found; returns the exit code."""
     readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
-    pages = seen_pages(see, paths, rates, options.corrections)
+    pages = seen_pages(see, paths, rates, options.corrections, in_parts=options.submission is None)
     try:
         outcomes = run_batch(work, pages, num_workers=options.num_workers, description="digitize")
         for page, outcome in outcomes:
@@ -154,9 +158,13 @@ def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float)
 
 
 def seen_pages(
-    see: See, paths: list[Path], rates: SamplingRates, corrections: dict[str, Correction]
+    see: See,
+    paths: list[Path],
+    rates: SamplingRates,
+    corrections: dict[str, Correction],
+    in_parts: bool = True,
 ) -> Iterator[SeenPage]:
-    """The pages of all files as the network sees them."""
+    """The pages of all files as the network sees them; if they may be taken apart, two of an image with two ECGs."""
     for path in paths:
         for name, image in _pages_of(path):
             fs_hz, source = rates.of(path, parse_page_name(name, rates.by_id).record)
@@ -167,7 +175,16 @@ def seen_pages(
                 tqdm.write(f"warning: {name}: {told}{fs_hz:g} Hz ({source})", file=sys.stderr)
             look = functools.partial(see, rotation_deg=corrections.get(name, NO_CORRECTION).rotation_deg)
             seen = image if isinstance(image, InputError) else outcome_of(look, image)
-            yield SeenPage(path, name, seen, fs_hz, source)
+            for ending, part in _parts(seen, in_parts):
+                yield SeenPage(path, name + ending, part, fs_hz, source)
+
+
+def _parts(
+    seen: PageProbability | InputError, in_parts: bool
+) -> Iterator[tuple[str, PageProbability | InputError]]:
+    """The ECGs on an image, each with what its name gets at the end."""
+    parts = (seen,) if isinstance(seen, InputError) or not in_parts else ecgs_on(seen)
+    yield from zip(("",) if len(parts) == 1 else ENDINGS, parts, strict=True)
 
 
 def _pages_of(path: Path) -> Iterator[tuple[str, np.ndarray | InputError]]:
