@@ -5,6 +5,7 @@ add their logarithms of odds. A value is told if it is likely enough and is prin
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,10 +17,11 @@ from experiment.reading.pulses import FoundPulse
 # How usual values are, as logarithms of odds
 USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -3.0), strict=True))
 USUAL_GAINS = dict(zip(GAINS_MM_MV, (0.0, -1.5, -1.5, -3.0, -3.5), strict=True))
-MISREAD = 0.03  # the least chance that something else is printed than what was read
-PULSE_ODDS = 3.4  # what a pulse says for its value
+MISREAD = 0.01  # the least chance that something else is printed than what was read
+PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
-SEEN_PRINT = 0.5  # what is read with this probability is there
+SEEN_PRINT = 0.25  # what is read with this probability may be there
+SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
 CERTAIN = 0.9  # a likelier value is told
 LIKELY = 0.8  # and a value that traces alone make as likely is assumed, in place of the usual one
 # Beats a minute, and heights in mV of the traces of a lead: medians, and spreads of their logarithms (PTB-XL)
@@ -113,10 +115,13 @@ def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, floa
     """The values that may be printed for limb leads, or for chest leads alone, and the probability of each; none if
     none is seen clearly."""
     found: dict[float, float] = {}
+    there: dict[tuple[float, float], float] = defaultdict(float)
     for scale in text.scales:
+        if scale.quantity == quantity.unit:
+            there[scale.x_px, scale.y_px] += scale.probability
         if scale.quantity == quantity.unit and (scale.of == of or (of == "limb" and scale.of == "all")):
             found[scale.value] = max(found.get(scale.value, 0.0), scale.probability)
-    return found if max(found.values(), default=0.0) > SEEN_PRINT else {}
+    return found if max(there.values(), default=0.0) > SOME_PRINT else {}
 
 
 def _chosen(

@@ -50,7 +50,7 @@ DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so t
 LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
-DOUBTFUL_WITHOUT_NAMES = 0.97  # the same if few lead names were read, or none
+DOUBTFUL_WITHOUT_NAMES = 0.95  # the same if few lead names were read, or none
 CLEAR_NAME = 0.7  # a name of this probability was read clearly
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 

@@ -24,15 +24,15 @@ SEPARATOR_MM = 3.5  # half the height of a separator
 
 INSET_MM = 1.5  # beside separators and names, traces are not compared
 HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that are at least this long
-RELATION_ODDS = 2.0  # the most that each relation between limb leads says
+RELATION_ODDS = 2.5  # the most that each relation between limb leads says
 COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
 CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.25  # values that speak neither for nor against
 BEATS = 1.5  # rows do not say independently whether beats change, but more than one row alone
 BAR_ODDS = 3.0  # what clear separators at all places of a layout say
-DARK_BAR = 0.3  # the least darkness, relative to the ink, of a clear separator; grid lines leave 0.1
+BARS = (0.12, 0.3)  # darkness, relative to the ink, that grid lines may leave, and of a clear separator
 LEAP_MM = 1.0  # a trace that leaps so far shows another lead
-MISSING_NAME, FEW_NAMES = 0.3, 3  # what a lead without a name says against it, if more than a few were read
+MISSING_NAME, FEW_NAMES = 0.5, 3  # what a lead without a name says against it, if more than a few were read
 NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
 STRIP_NAMES = 2.0  # how many times as much it says beside a strip, which may be of any lead
 # Leads start elsewhere than their columns if so clear a separator stands in all rows, so far from the columns' starts
@@ -101,8 +101,8 @@ class Evidence:
             own = [place for place in places if place.column == column]
             traces = np.stack([self._seen(place, place.row) for place in own])
             labels = [place.label for place in own]
-            most = RELATION_ODDS * (len(limb_leads(labels)) - 2)
-            found.append(_odds(limb_misfit(traces, labels), CHANCE_MISFIT, most))
+            relations = len(limb_leads(labels)) - 2
+            found.append(relations * _odds(limb_misfit(traces, labels), CHANCE_MISFIT, RELATION_ODDS))
         told = [odds for odds in found if odds]
         return sum(told)
 
@@ -162,7 +162,7 @@ class Evidence:
         x_px = np.arange(self.row_bars.shape[1])
         odd = np.abs(x_px[:, None] - starts_px).min(axis=1) > ODD_START_MM * PX_PER_MM
         odd &= (x_px > starts_px[0]) & (x_px < starts_px[-1])
-        bars = maximum_filter1d(standing_out(self.row_bars[: layout.rows], DARK_BAR), 5, axis=1).mean(axis=0)
+        bars = maximum_filter1d(standing_out(self.row_bars[: layout.rows], *BARS), 5, axis=1).mean(axis=0)
         if layout.rows > 1 and bars[odd].max(initial=0) > max(ODD_BAR, bars[~odd].max(initial=0)):
             return True
         behind_px = defaultdict(list)
@@ -178,7 +178,7 @@ class Evidence:
     def _starts(self) -> np.ndarray:
         """How much it looks as if a lead started (rows, columns), there or some pixels beside: 0 to 1."""
         leaps = np.stack([_leaps(self.rows, row) for row in range(len(self.row_bars))])
-        return maximum_filter1d(np.maximum(standing_out(self.row_bars, DARK_BAR), leaps), 5, axis=1)
+        return maximum_filter1d(np.maximum(standing_out(self.row_bars, *BARS), leaps), 5, axis=1)
 
     def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
         return self.row_beside(name, above) == place.row and (
@@ -266,7 +266,9 @@ def _leaps(rows: Rows, row: int) -> np.ndarray:
     return np.clip(np.nan_to_num(gap_px) / (LEAP_MM * PX_PER_MM), 0, 1)
 
 
-def standing_out(bars: np.ndarray, least: float = 1e-6) -> np.ndarray:
-    """The bars of each row (rows, columns) against the darkest, which are `least` at least: 0 to 1."""
+def standing_out(bars: np.ndarray, least: float = 0.0, clear: float = 1e-6) -> np.ndarray:
+    """The bars of each row (rows, columns), from those at `least` as dark to the darkest, which are at least `clear`:
+    0 to 1."""
     usual, rare = np.percentile(bars, [50, 99.7], axis=1, keepdims=True)
-    return np.clip((bars - usual) / np.maximum(rare - usual, least), 0, 1)
+    usual = np.maximum(usual, least)
+    return np.clip((bars - usual) / np.maximum(rare - usual, clear - least), 0, 1)
