@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, SPEEDS_MM_S
-from experiment.reading.printed_text import PrintedText
+from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
 # How usual values are, as logarithms of odds
@@ -21,6 +22,7 @@ MISREAD = 0.01  # the least chance that something else is printed than what was 
 PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
 SEEN_PRINT = 0.25  # what is read with this probability may be there
+SAME_LINE_MM = 3.0
 SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
 CERTAIN = 0.9  # a likelier value is told
 LIKELY = 0.8  # and a value that traces alone make as likely is assumed, in place of the usual one
@@ -116,12 +118,24 @@ def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, floa
     none is seen clearly."""
     found: dict[float, float] = {}
     there: dict[tuple[float, float], float] = defaultdict(float)
-    for scale in text.scales:
-        if scale.quantity == quantity.unit:
-            there[scale.x_px, scale.y_px] += scale.probability
-        if scale.quantity == quantity.unit and (scale.of == of or (of == "limb" and scale.of == "all")):
+    for scale in _credible(text, quantity):
+        there[scale.x_px, scale.y_px] += scale.probability
+        if scale.of == of or (of == "limb" and scale.of == "all"):
             found[scale.value] = max(found.get(scale.value, 0.0), scale.probability)
     return found if max(there.values(), default=0.0) > SOME_PRINT else {}
+
+
+def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:
+    """The scales of a quantity: those on one line with the other quantity, if there are such; names and numbers in a
+    header are easily taken for a scale."""
+    own = [scale for scale in text.scales if scale.quantity == quantity.unit]
+    others = [scale for scale in text.scales if scale.quantity != quantity.unit]
+    on_line = [
+        scale
+        for scale in own
+        if any(abs(scale.y_px - other.y_px) < SAME_LINE_MM * PX_PER_MM for other in others)
+    ]
+    return on_line or own
 
 
 def _chosen(

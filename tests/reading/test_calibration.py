@@ -54,6 +54,14 @@ def test_traces_tell_which_of_two_values_is_printed():
     assert low.gain_mm_mv == 5
 
 
+def test_a_speed_beside_the_gain_is_believed_before_one_in_a_header():
+    foot = PrintedScale("mm/s", 25.0, 100, 1650, 0.9), PrintedScale("mm/mV", 10.0, 500, 1652, 0.9)
+    header = PrintedScale("mm/s", 50.0, 400, 40, 0.99)
+    found = calibration(None, None, NO_PULSE, PrintedText((), (header, *foot)))
+    assert (found.paper_speed_mm_s, found.speed_from, found.doubts) == (25, "print", ())
+    assert calibration(None, None, NO_PULSE, PrintedText((), (header,))).paper_speed_mm_s == 50
+
+
 def test_nothing_is_told_by_traces_alone():
     found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm=60.0, height_mm=30.0))
     assert (found.paper_speed_mm_s, found.gain_mm_mv) == (50, 20)
