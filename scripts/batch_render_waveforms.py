@@ -31,6 +31,7 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.notes import note_lines, shorten
 from ecg_generator_with_train_src.page.choose_setup import (
     ALL_LAYOUTS,
     SetupChoices,
@@ -52,9 +53,11 @@ from ecg_generator_with_train_src.page.layouts import (
 from ecg_generator_with_train_src.page.records import (
     LEADS,
     RECORD_DURATION_S,
+    add_record_arguments,
     check_fs,
     find_records,
     read_record_table,
+    record_options,
 )
 from ecg_generator_with_train_src.page.render import (
     RenderedPage,
@@ -63,8 +66,6 @@ from ecg_generator_with_train_src.page.render import (
     prepare_folders,
     render_page,
 )
-
-NAMES_SHOWN = 10
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,7 +81,8 @@ def main(argv: list[str] | None = None) -> int:
         scales = f"{grid.geometry.px_per_mm_x:.4f} x {grid.geometry.px_per_mm_y:.4f} px/mm"
         print(f"{args.grid}: no .json beside it; measured {scales}")
     given = prepare_folders(args.image_dir, args.mask_dir, grid)
-    options = RenderOptions(args.image_dir, args.mask_dir, grid.geometry, given, args.seed, args.overwrite)
+    folders = args.image_dir, args.mask_dir
+    options = RenderOptions(*folders, grid.geometry, given, args.seed, args.overwrite, record_options(args))
     skipped = SkipReport(args.image_dir / "skipped.tsv")
     work = functools.partial(render_page, options)
     outcomes = run_batch(
@@ -101,7 +103,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--csv-root",
         type=Path,
         required=True,
-        help="folder of the records: <root>/<id>.csv or <root>/<id>/<id>.csv, in mV",
+        help="folder of the records: <root>/<id>.csv or <root>/<id>/<id>.csv, in mV, or WFDB headers <id>.hea",
     )
     one(
         "--grid",
@@ -114,8 +116,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     one(
         "--fs-hz",
         type=float,
-        help="sampling rate in Hz; without this flag it is read from train.csv in or above the root, or is rows/10",
+        help="sampling rate in Hz; without this flag it is read from train.csv in or above the root, from the record, "
+        "or is one that devices have",
     )
+    add_record_arguments(parser)
     one("--variants", type=positive_int, default=1, help="number of pages of each record and layout")
     one(
         "--style",
@@ -235,22 +239,6 @@ def setup_choices(args: argparse.Namespace) -> SetupChoices:
     )
 
 
-def report_guessed_rates(rates_hz: dict[str, float]) -> None:
-    """Print one line for each sampling rate that only the number of rows told, with the records' names."""
-    for fs_hz in sorted(set(rates_hz.values())):
-        records = [record_id for record_id, rate_hz in rates_hz.items() if rate_hz == fs_hz]
-        print(
-            f"{len(records)} records: {fs_hz:g} Hz from rows / 10 s "
-            f"(neither --fs-hz nor train.csv tells the rate): {shorten(records)}"
-        )
-
-
-def shorten(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return "; ".join(names[:NAMES_SHOWN]) + more
-
-
 def report_pages(
     args: argparse.Namespace,
     tasks: list[RenderTask],
@@ -258,13 +246,17 @@ def report_pages(
     skipped: SkipReport,
     duration_s: float,
 ) -> None:
-    """Print where sampling rates were guessed, what was cut, and what was made."""
-    drawn = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
-    report_guessed_rates({task.record_id: page.fs_hz for task, page in drawn if task.fs_hz is None})
+    """Print what was made of records, what was cut, and what was made."""
+    done = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
+    notes = [
+        (task.record_id, note) for task, page in done for note in (page.guess, *page.drawn.notes) if note
+    ]
+    for line in note_lines(notes, "records"):
+        print(line)
     cut = [
-        f"{task.request.name} ({', '.join(page.leads_cut_at_edge)})"
-        for task, page in drawn
-        if page.leads_cut_at_edge
+        f"{task.request.name} ({', '.join(page.drawn.leads_cut_at_edge)})"
+        for task, page in done
+        if page.drawn.leads_cut_at_edge
     ]
     if cut:
         print(f"cut at the edge of the page: {len(cut)} pages: {shorten(cut)}")

@@ -26,7 +26,7 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of_file
 from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.plan import (
     BuildTask,
@@ -178,7 +178,7 @@ def dataset_options(args: argparse.Namespace) -> dict:
         "profiles": profiles,
         "seed": args.seed,
         "val_fraction": args.val_fraction,
-        "mask_sha256": sha256_of(args.mask.read_bytes()),
+        "mask_sha256": sha256_of_file(args.mask),
     }
     if profiles != [CLEAN] or args.variants > 1:
         options |= {"variants": args.variants, "photo_size_px": args.photo_size}

@@ -1,6 +1,7 @@
 """Work on many items in several processes or on a Dask cluster, and a report of the items that were skipped."""
 
 import contextlib
+import errno
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -19,12 +20,14 @@ from typing import TypeVar
 import cv2
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.errors import InputError, describe_os_error, item_fault
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.names import shown
 
 ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
+ENDS_BATCH = (*FULL_DISK, errno.EROFS)  # every other item would meet it too
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,13 +46,15 @@ class SkipReport:
         """The file of the stack traces."""
         return self.path.with_suffix(".log")
 
-    def add(self, name: str, reason: str, trace: str = "") -> None:
-        """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+    def add(self, name: str, reason: str, trace: str = "", quiet: bool = False) -> None:
+        """Note one skipped item and, unless quiet, say so on stderr at once; a stack trace is kept for the log."""
+        name, reason = shown(name), shown(reason)
         if trace:
             self.traces.append(f"{name}\n{trace}")
-            reason += f"; stack trace in {self.log_path}"
+            reason += f"; stack trace in {shown(str(self.log_path))}"
         self.reasons[name] = reason
-        tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+        if not quiet:
+            tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 
     def sift(
         self, outcomes: Iterable[tuple[Item, Result | InputError]], name: Callable[[Item], str]
@@ -102,10 +107,10 @@ def outcome_of(function: Callable[[Item], Result], item: Item) -> Result | Input
         return function(item)
     except InputError as error:
         return error
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:  # a full disk ends the batch
-        return InputError(describe_os_error(error))
-    except OSError:
-        raise
+    except OSError as error:
+        if error.errno in ENDS_BATCH:
+            raise
+        return InputError(describe_os_error(error)) if error.errno else item_fault(error)
     except Exception as error:
         return item_fault(error)
 

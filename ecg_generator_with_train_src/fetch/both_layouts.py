@@ -44,9 +44,9 @@ def _follow(original: Path, target: Path, state: State) -> None:
 
 def records_in(folder: Path) -> dict[str, Path]:
     """Map record id to its CSV; empty if there is no such folder or no record in it."""
-    from ecg_generator_with_train_src.page.records import find_records
+    from ecg_generator_with_train_src.page.records import find_records, holds_records
 
-    if folder.is_dir() and (any(folder.glob("*.csv")) or any(folder.glob("*/*.csv"))):
+    if folder.is_dir() and holds_records(folder):
         return find_records(folder)
     return {}
 
@@ -63,22 +63,16 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
     items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
-    errors = {}
-    for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
-        if isinstance(outcome, InputError):
-            errors[path.stem] = str(outcome)
-    for name in sorted(errors)[:SHOWN_ERRORS]:
-        report.add(name, errors[name])
-    report.reasons.update(errors)
+    outcomes = run_batch(check_record, items, num_workers=num_workers, description="check")
+    errors = {path.stem: outcome for (path, _), outcome in outcomes if isinstance(outcome, InputError)}
+    for number, (name, error) in enumerate(sorted(errors.items())):
+        report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
     return len(records)
 
 
 def check_record(item: tuple[Path, float | None]) -> None:
-    """Raise InputError if a CSV cannot be read. The item is its path and its sampling rate in Hz.
+    """Raise InputError if a record cannot be read. The item is its path and its sampling rate in Hz, None if train.csv
+    does not give it."""
+    from ecg_generator_with_train_src.page.records import read_record
 
-    Where the rate is None, because train.csv does not give it, the number of rows over 10 s does.
-    """
-    from ecg_generator_with_train_src.page.records import fs_from_row_count, read_record
-
-    path, fs_hz = item
-    read_record(path, fs_from_row_count(path) if fs_hz is None else fs_hz)
+    read_record(*item)

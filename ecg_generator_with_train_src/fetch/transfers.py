@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import os
 import queue
 import random
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError
 from ecg_generator_with_train_src.common.files import is_temporary
 
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
@@ -122,7 +121,7 @@ def check_space(root: Path, needed_bytes: int, what: str) -> None:
 
 def disk_error(error: OSError, root: Path) -> CannotGoOnError:
     """Return an error with one line for what the file system refused in `root`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL_DISK:
         return CannotGoOnError(
             f"{root}: disk full; free some space or choose another output folder, then run again to go on"
         )
@@ -134,7 +133,7 @@ def over_threads(
 ) -> Iterator[tuple[Item, Any]]:
     """Yield `(item, outcome)` in the order in which they are finished.
 
-    If `function` raises InputError for an item, that is its outcome; CannotGoOnError and all other errors are raised.
+    An error of one item is its outcome, as in common.batch; CannotGoOnError and a full disk are raised.
     At most MAX_CONNECTIONS threads work. They are daemons, because Ctrl-C must not wait for a stalled connection.
     """
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
@@ -146,7 +145,7 @@ def over_threads(
     try:
         for _ in items:
             item, outcome = done.get()
-            if isinstance(outcome, CannotGoOnError) or _is_bug(outcome):
+            if isinstance(outcome, CannotGoOnError | OSError):
                 raise outcome
             yield item, outcome
     finally:
@@ -154,15 +153,11 @@ def over_threads(
             pass
 
 
-def _is_bug(outcome: Any) -> bool:
-    return isinstance(outcome, Exception) and not isinstance(outcome, InputError)
-
-
 def _work(function: Callable, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
     for item in _taken(todo):
         try:
-            done.put((item, function(item)))
-        except Exception as error:
+            done.put((item, outcome_of(function, item)))
+        except OSError as error:
             done.put((item, error))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecg_generator_with_train_src.common.pdf_drawing import Drawing
 from experiment.reading.printed_text import NO_TEXT, PrintedText, part_of
 
 SURE_OF_UP = 0.85  # below this chance of being upright, a page may be upside down
@@ -31,6 +32,7 @@ class PageProbability:
     text: PrintedText = NO_TEXT  # what is printed on it, in canvas coordinates of these planes
     text_over: PrintedText = NO_TEXT  # the same, where the page is read upside down
     scale_is_told: bool = False  # whether the scale was given, and not found from a grid
+    drawing: Drawing | None = None  # the lines and letters of the page, if its file is a PDF
 
     @property
     def may_be_upside_down(self) -> bool:

@@ -1,21 +1,18 @@
 """Read lead names, paper speed and gain on a page with PrintNet, and tell by them which way up the page stands."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import max_pool2d, pad
+from scipy.ndimage import maximum_filter
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.print_words import PRINTED_NAMES, PRINTED_WORDS
-from experiment.backend.backend import Backend
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import UNSURE_OF_UP, Predictor
-from experiment.network.print_net import MULTIPLE, STRIDE, PrintNet, load_print_net
+from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
+from experiment.runtime.network import Network
 
-SHIPPED_READER = Path(__file__).resolve().parents[2] / "runs/pretrained/print_net.safetensors"
 LEAST, LEAST_OF_I = 0.5, 0.8  # a word is read from this probability on; beats and separators look like I
 FAINT = 0.3  # peaks below are not looked at
 FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
@@ -30,31 +27,16 @@ CERTAIN = 0.995
 
 
 class PrintReader:
-    """PrintNet on its device. Call it with a page as the network sees it: (H, W, 3) uint8, PX_PER_MM pixels a mm."""
+    """PrintNet at work. Call it with a page as the network sees it: (H, W, 3) uint8, PX_PER_MM pixels a mm."""
 
-    def __init__(self, model: PrintNet, backend: Backend):
-        self.model, self.backend = backend.prepare(model.eval()), backend
+    def __init__(self, network: Network):
+        self.network = network
 
     def __call__(self, image: np.ndarray) -> PrintedText:
         """All words on the page, in its canvas coordinates."""
-        return text_of(self._heat(image))
-
-    @torch.inference_mode()
-    def _heat(self, image: np.ndarray) -> np.ndarray:
-        """Probabilities (words, rows, columns), STRIDE pixels a cell."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        height, width = image.shape[:2]
-        pixels = pad(pixels.float(), (0, -width % MULTIPLE, 0, -height % MULTIPLE), value=255.0)
-        pixels = self.backend.upload({"image": pixels})["image"]
-        with self.backend.autocast():
-            logits = self.model(pixels)
-        self.backend.step()
-        return torch.softmax(logits.float(), dim=1)[0, 1:].cpu().numpy()
-
-
-def load_print_reader(backend: Backend, path: Path = SHIPPED_READER) -> PrintReader:
-    """The reader with the weights of a file. Raises InputError if it is missing, damaged or none of PrintNet."""
-    return PrintReader(load_print_net(path), backend)
+        below, beside = (-side % self.network.multiple for side in image.shape[:2])
+        whole = np.pad(image, ((0, below), (0, beside), (0, 0)), constant_values=255)
+        return text_of(self.network(whole[None])[0, 1:])
 
 
 def text_of(heat: np.ndarray) -> PrintedText:
@@ -92,12 +74,11 @@ def _scales_at(heat: np.ndarray, row: int, column: int, x_px: float, y_px: float
 
 def _apart(heat: np.ndarray) -> list[tuple[float, int, int, int]]:
     """Probability, word and cell of all peaks, the likeliest first, that stand by themselves."""
-    maps = torch.from_numpy(heat)
-    peaks = max_pool2d(maps, PEAK_CELLS, stride=1, padding=PEAK_CELLS // 2) == maps
-    peaks &= maps > FAINT
-    found = sorted(((float(heat[at]), *at) for at in map(tuple, peaks.nonzero().tolist())), reverse=True)
+    peaks = maximum_filter(heat, (1, PEAK_CELLS, PEAK_CELLS), mode="nearest") == heat
+    peaks &= heat > FAINT
+    places = zip(*(index.tolist() for index in peaks.nonzero()), strict=True)
     kept: list[tuple[float, int, int, int]] = []
-    for peak in found:
+    for peak in sorted(((float(heat[at]), *at) for at in places), reverse=True):
         if not any(_at_one_place(peak, other) for other in kept):
             kept.append(peak)
     return kept

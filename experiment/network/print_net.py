@@ -15,11 +15,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.checkpoints import read_safetensors
 
-BLOCK, STRIDE, MULTIPLE = (
-    4,
-    8,
-    32,
-)  # pixels a channel block, pixels a cell of the maps, and what sides divide by
+BLOCK = 4  # side, in pixels, of the blocks that become channels
 WIDTHS = (32, 48, 72, 96)
 
 
@@ -35,7 +31,9 @@ class Convolution(nn.Sequential):
 
 
 class PrintNet(nn.Module):
-    """The network; the sides of its input are multiples of MULTIPLE."""
+    """The network; the sides of its input are multiples of `multiple`."""
+
+    multiple = 32
 
     def __init__(self):
         super().__init__()
@@ -66,11 +64,11 @@ class PrintNet(nn.Module):
 
 
 def load_print_net(path: Path) -> PrintNet:
-    """The network with the weights of a file. Raises InputError if it is missing, damaged or none of PrintNet."""
+    """The network of a weights file. Raises InputError if it is missing, damaged or none of PrintNet."""
     tensors, _ = read_safetensors(path)
     model = PrintNet()
     try:
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise InputError(f"{path}: its tensors do not fit the network that reads print") from error
-    return model
+    return model.eval()

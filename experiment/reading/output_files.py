@@ -1,10 +1,7 @@
 """The files that digitize.py writes for a page: its signals, its geometry, and a picture of what was read."""
 
-import io
-
 import cv2
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
@@ -24,16 +21,20 @@ def signals_csv(signal_mv: np.ndarray, further_mv: dict[str, np.ndarray] | None 
 
     Leads that records do not have, such as V3R, follow if the page shows them.
     """
-    columns = pd.DataFrame(signal_mv, columns=LEADS).assign(**(further_mv or {}))
-    table = io.StringIO()
-    columns.to_csv(table, index=False, float_format="%.4f", lineterminator="\n")
-    return table.getvalue()
+    further_mv = further_mv or {}
+    columns = np.column_stack([signal_mv, *further_mv.values()])
+    rows = (",".join("" if value != value else f"{value:.4f}" for value in row) for row in columns.tolist())
+    return "\n".join([",".join([*LEADS, *further_mv]), *rows, ""])
 
 
 def reading_summary(reading: PageReading) -> dict:
     """What was found on a page, as values that JSON can hold."""
     setup, found = reading.found.setup, reading.found
     return {
+        "px_per_mm": reading.seen.pitch_px,
+        "rotation_deg": reading.seen.rotation_deg,
+        "upright_chance": round(reading.seen.upright_chance, 4),
+        "traces_from": reading.traces_from,
         "layout": setup.layout.name,
         "lead_order": setup.lead_order,
         "paper_speed_mm_s": setup.paper_speed_mm_s,
@@ -49,7 +50,7 @@ def reading_summary(reading: PageReading) -> dict:
             "mv_per_px": 1 / (setup.gain_mm_mv * PX_PER_MM),
             "time_zero_x_px": round(found.start_x_px, 3),
             "zero_y_px": [round(float(y), 3) for y in found.zero_y_px],
-            "grid_residual_mm": round(reading.field.residual_mm, 4),
+            "grid_residual_mm": round(reading.residual_mm, 4),
         },
         "leads": [
             {

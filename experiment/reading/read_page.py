@@ -18,6 +18,7 @@ from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
+PICTURE, CURVES = "picture", "curves of the PDF"  # where traces are from
 TURN_FROM_MISFIT = 0.2  # limb leads that fit together worse may be those of a page that stands upside down
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
 NO_GRID = "no grid is seen: the picture is taken to be flat and of the scale that was given"
@@ -37,8 +38,9 @@ class PageReading:
     leads: tuple[LeadSignal, ...]
     found: FoundLayout
     page: RectifiedPage
-    field: PaperField
+    residual_mm: float  # how far the grid's lines are from where they should be (median)
     verdict: Verdict
+    traces_from: str = PICTURE
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
@@ -127,7 +129,9 @@ def read_with_field(
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
     leads = read_leads(page.ink, found, fs_hz)
     verdict = verdict_of(seen, found, leads, field.residual_mm)
-    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, verdict)
+    return PageReading(
+        seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field.residual_mm, verdict
+    )
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:

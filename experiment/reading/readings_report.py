@@ -51,7 +51,7 @@ def with_traces(reading: PageReading) -> np.ndarray:
 
 def readings_report(title: str, pages: dict[str, dict], pictures: dict[str, tuple[bytes, ...]]) -> str:
     """The report on pages by name, from what their JSON files say and the pictures of some of them."""
-    order = sorted(pages, key=lambda name: sureness(pages[name]))
+    order = sorted(pages, key=lambda name: (sureness(pages[name]), name))
     counts = [f"{sum(page['status'] == status for page in pages.values())} {status}" for status in STATUSES]
     parts = [
         paragraph(f"{len(pages)} pages: {', '.join(counts)}. Doubtful pages come first."),

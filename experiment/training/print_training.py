@@ -17,7 +17,8 @@ from ecg_generator_with_train_src.page.print_crops import (
     draw_print_crop,
 )
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.network.print_net import STRIDE, PrintNet, load_print_net
+from experiment.network.print_net import PrintNet, load_print_net
+from experiment.network.scales import STRIDE
 
 SPREAD_CELLS = 1.0  # standard deviation of a word's target about its centre
 WORD_WEIGHT = 3.0  # of a cell at a word's centre in the loss, beside one where nothing is
@@ -101,6 +102,7 @@ def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
     """Train to the last step, from where an earlier run of the same output stands, and write the weights."""
     torch.manual_seed(options.seed)
     model = load_print_net(options.start) if options.start else PrintNet()
+    model.train()
     mean = PrintNet()
     mean.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-2)

@@ -52,6 +52,16 @@ def test_stack_traces_of_faults_go_to_a_log_beside_the_report(tmp_path, capsys):
     assert files_below(tmp_path) == {}
 
 
+def test_names_and_reasons_stay_in_their_line_and_column(tmp_path, capsys):
+    report = SkipReport(tmp_path / "skipped.tsv")
+    report.add(os.fsdecode(b"a\xff\tb\n.png"), "a\tb\n.png: is empty")
+    report.add("quiet", "is empty", quiet=True)
+    assert capsys.readouterr().err == "skipped a\\xff\\tb\\n.png: a\\tb\\n.png: is empty\n"
+    report.write()
+    lines = ["a\\xff\\tb\\n.png\ta\\tb\\n.png: is empty\n", "quiet\tis empty\n"]
+    assert report.path.read_text() == "".join(lines)
+
+
 # --- work (functions of this module, for the workers to find)
 
 
@@ -112,6 +122,12 @@ def test_bad_items_come_back_as_errors_and_the_rest_is_done(workers):
 def test_a_file_that_is_gone_is_an_items_error(workers):
     ((_, outcome),) = run_batch(open_missing, [7], num_workers=workers, description="test")
     assert str(outcome) == "/no/such/7.csv: No such file or directory"
+
+
+def test_a_name_that_is_too_long_is_an_items_error():
+    name = "n" * 256
+    ((_, outcome),) = run_batch(Path.read_bytes, [Path(name)], num_workers=1, description="test")
+    assert str(outcome) == f"{name}: File name too long"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -198,7 +214,11 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
     assert capsys.readouterr().err == ""
     for error, code, line in (
         (InputError("a.csv: is empty"), 2, "error: a.csv: is empty\n"),
-        (OSError(28, "No space left on device", "b.png"), 2, "error: b.png: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "b.png"),
+            2,
+            "error: b.png: disk full; free some space, then run again to go on\n",
+        ),
         (OSError("no reason"), 2, "error: no reason\n"),
         (
             KeyboardInterrupt(),
@@ -213,3 +233,9 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
 def test_a_bug_shows_its_stack_trace_and_ends_with_a_code_of_its_own(capsys):
     assert ends_with(raising(ZeroDivisionError("a bug"))) == 70
     assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_costs_nothing_where_it_is_said(capsys):
+    name = os.fsdecode(b"a\xff\n.csv")
+    assert ends_with(raising(InputError(f"{name}: is empty"))) == 2
+    assert capsys.readouterr().err == "error: a\\xff\\n.csv: is empty\n"

@@ -8,13 +8,15 @@ import torch
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.backend.backend import LaunchOptions
-from experiment.backend.launch import launch
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.predictor import UNSURE_OF_UP
-from experiment.labelling.print_reader import BETWEEN_CELLS, CERTAIN, load_print_reader, text_of, with_print
-from experiment.network.print_net import STRIDE
+from experiment.labelling.print_reader import BETWEEN_CELLS, CERTAIN, PrintReader, text_of, with_print
+from experiment.network.print_net import load_print_net
+from experiment.network.scales import STRIDE
+from experiment.network.shipped import PRINT
+from experiment.network.shipped import shipped as shipped_weights
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedScale, PrintedText
+from experiment.runtime.choose import RuntimeOptions, run_networks
 
 NAMES = ("aVR", "V1", "V4", "aVL", "V2", "V5", "aVF", "V3", "V6")
 
@@ -24,11 +26,11 @@ def shipped():
     """The shipped reader on the CPU."""
     readers = []
 
-    def keep(backend) -> int:
-        readers.append(load_print_reader(backend))
+    def keep(runtime) -> int:
+        readers.append(PrintReader(runtime.load(PRINT, shipped_weights(PRINT))))
         return 0
 
-    launch(LaunchOptions("cpu", "fp32"), keep)
+    run_networks(RuntimeOptions("torch", "cpu", "fp32"), [], keep)
     return readers[0]
 
 
@@ -140,9 +142,9 @@ def test_scales_tell_which_way_up_a_page_stands():
     assert (page.quarter_turns, page.upright_chance, page.warnings) == (2, CERTAIN, ())
 
 
-def test_a_file_of_other_weights_is_refused(tmp_path, shipped):
+def test_a_file_of_other_weights_is_refused(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="do not fit the network that reads print"):
-        load_print_reader(shipped.backend, tmp_path / "other.safetensors")
+        load_print_net(tmp_path / "other.safetensors")

@@ -95,6 +95,23 @@ def test_a_sheet_that_cannot_be_is_refused(wrong):
         PaperGeometry(**{**good, **wrong})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"width_px": 10**9}, "less than or equal to 20000"),
+        ({"width_px": 20_000, "height_px": 20_000}, "more than 64 megapixels"),
+        ({"px_per_mm_x": 1e-6}, "greater than or equal to 0.5"),
+        ({"px_per_mm_y": 1e9}, "less than or equal to 100"),
+        ({"major_x_px": float("inf")}, "finite number"),
+        ({"major_y_px": float("nan")}, "finite number"),
+    ],
+)
+def test_a_sheet_that_would_fill_the_memory_is_refused(wrong, says):
+    whole = random_paper().model_dump()
+    with pytest.raises(ValueError, match=says):
+        PaperGeometry.model_validate(whole | wrong)
+
+
 def quarter(column: int) -> Placement:
     return dataclasses.replace(random_placement(), start_s=2.5 * column, end_s=2.5 * (column + 1))
 

@@ -1,6 +1,7 @@
 """What digitize.py leaves behind of pages that a perfect network sees: status, signals, report, exit code."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from ecg_generator_with_train_src.common.image_files import encode_rgb
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import PageSetup, parse_layout
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.result_names import PageFile
 from experiment.reading.corrections import Correction
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
@@ -28,15 +30,17 @@ def whole() -> PageProbability:
     return page_of(PageSetup())
 
 
-def blank_image(folder, name: str = "7"):
+def blank_image(folder, name: str = "7") -> PageFile:
     path = folder / f"{name}.png"
     path.write_bytes(encode_rgb(np.full((40, 40, 3), 255, np.uint8)))
-    return path
+    return PageFile(path, name)
 
 
 def digitized(tmp_path, seen: PageProbability, **options) -> tuple[int, dict, pd.DataFrame]:
     """Exit code, JSON and signals of one page, whatever its image shows."""
-    work = DigitizeOptions(tmp_path / "out", options.pop("known", TOLD), num_workers=1, **options)
+    work = DigitizeOptions(
+        tmp_path / "out", options.pop("known", TOLD), num_workers=1, overwrite=True, **options
+    )
     code = digitize_pages(lambda image, rotation_deg: seen, work, [blank_image(tmp_path)], RATES)
     about = json.loads((tmp_path / "out" / "7.json").read_text())
     return code, about, pd.read_csv(tmp_path / "out" / "7.csv")
@@ -50,7 +54,7 @@ def hidden(seen: PageProbability, first_mm: float, last_mm: float) -> PageProbab
 
 
 def test_a_page_without_doubts_is_sure_and_stands_in_the_report(tmp_path, whole, capsys):
-    code, about, signals = digitized(tmp_path, whole, strict=True, made_by={"program": "this 1"})
+    code, about, signals = digitized(tmp_path, whole, strict=True, origin={"program": "this 1"})
     assert (code, about["status"], about["reasons"], about["assumed"]) == (0, "sure", [], {})
     assert about["program"] == "this 1"
     assert signals.notna().sum()["II"] == 10 * FS_HZ
@@ -164,7 +168,7 @@ def test_a_page_is_read_as_its_correction_tells(tmp_path, whole):
 
 
 def test_what_is_done_when_a_run_is_interrupted_stays(tmp_path, whole):
-    paths = [blank_image(tmp_path, name) for name in ("7", "8", "9")]
+    files = [blank_image(tmp_path, name) for name in ("7", "8", "9")]
     answers = iter([whole, whole])
 
     def see(image, rotation_deg):
@@ -173,6 +177,29 @@ def test_what_is_done_when_a_run_is_interrupted_stays(tmp_path, whole):
         return answer
 
     with pytest.raises(KeyboardInterrupt):
-        digitize_pages(see, DigitizeOptions(tmp_path / "out", TOLD, num_workers=1), paths, RATES)
+        digitize_pages(see, DigitizeOptions(tmp_path / "out", TOLD, num_workers=1), files, RATES)
     assert (tmp_path / "out" / "7.csv").is_file()
     assert "<h2>7: sure</h2>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_damaged_table_of_rates_costs_the_pages_beside_it(tmp_path, whole, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/train.csv").write_text("no,table\n1,2\n")
+    files = [blank_image(tmp_path / "bad", "7"), blank_image(tmp_path, "8")]
+    work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1)
+    assert digitize_pages(lambda image, rotation_deg: whole, work, files, SamplingRates(None, {}, {})) == 1
+    assert json.loads((tmp_path / "out/8.json").read_text())["status"] != "unread"
+    about = json.loads((tmp_path / "out/7.json").read_text())
+    assert about["status"] == "unread"
+    assert about["reasons"][0].startswith(f"{tmp_path}/bad/train.csv: expected the columns id and fs")
+
+
+def test_a_page_whose_name_is_no_text_is_read_and_loses_nothing(tmp_path, whole):
+    name = os.fsdecode(b"caf\xe9\n")
+    work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1, submission=tmp_path / "s.csv")
+    files = [blank_image(tmp_path, name)]
+    assert digitize_pages(lambda image, rotation_deg: whole, work, files, RATES) == 0
+    assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["image"] == str(files[0].path)
+    assert (tmp_path / "out" / f"{name}.csv").is_file()
+    assert "sure" in (tmp_path / "out/report.html").read_text()
+    assert list(read_submission(tmp_path / "s.csv")) == [r"caf\xe9\n"]

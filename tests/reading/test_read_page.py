@@ -192,7 +192,7 @@ def test_the_competitions_page_is_read_back():
     score, reading = snr_db(PageSetup(), ReadingOptions())
     assert score > 25
     assert np.nanmedian(reading.signal_mv[:, LEADS.index("V4")]) == pytest.approx(0, abs=0.05)
-    assert min(lead.confidence for lead in reading.leads) > 0.7
+    assert min(lead.confidence for lead in reading.leads) > 0.6
 
 
 def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fit():

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from ecg_generator_with_train_src.page.print_crops import HEIGHT_PX, WIDTH_PX, PrintCrop, print_material
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.network.print_net import STRIDE, PrintNet
+from experiment.network.print_net import PrintNet
+from experiment.network.scales import STRIDE
 from experiment.training import print_training
 from experiment.training.print_training import PrintTraining, batches, loss_of, target_of, train_print_net
 
