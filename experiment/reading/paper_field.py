@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
+from scipy.linalg import solve
 
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
@@ -196,7 +197,7 @@ class _Splines:
             right += (down.T @ (weights * values) @ across).ravel()
             total += weights.sum()
         normal += total / size * self.bending + 1e-9 * total * np.eye(size)
-        return np.linalg.solve(normal, right).reshape(self.shape)
+        return solve(normal, right, assume_a="pos").reshape(self.shape)
 
     def values(self, coefficients: np.ndarray) -> np.ndarray:
         """The field (rows, columns) on the lattice."""
