@@ -18,7 +18,7 @@ from ecg_generator_with_train_src.common.image_files import encode_classes, read
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.page.records import LEADS, find_records, read_record, read_signal_mv
 from experiment.fuzzing.children import REPOSITORY, STDERR, Child, Limits, command
-from experiment.fuzzing.samples import HEIC, curves_pdf, write_dicom_capture
+from experiment.fuzzing.sample_files import HEIC, curves_pdf, write_dicom_capture
 from experiment.scoring.submission import write_submission
 
 GRID = "ecg_generator_with_train_src/export/clean_ecg_grid.png"
