@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         px_per_mm=arguments.px_per_mm,
         sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint),
     )
     keep_what_is_done()

@@ -26,7 +26,7 @@ def _parsed(text: bytes) -> dict | None:
 
 
 def append_line(path: Path, value: dict) -> None:
-    """Add an object to the log, behind a line that a killed step left torn."""
+    """Add an object to the log, behind a line that a killed step left torn. An OSError names the log."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), path.open("ab+") as file:
         is_torn = file.tell() > 0 and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
