@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ecg_generator_with_train_src.common.image_files import (
 from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import Sample, check_digest
+from ecg_generator_with_train_src.dataset.format import FileKind, Sample, check_digest
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
@@ -194,7 +195,7 @@ def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
     """Whether the files of an earlier run's sample are as it wrote them, and were made from the same inputs."""
     same = (task.known.inputs_sha256, task.known.split) == (inputs_sha256, task.split)
     try:
-        for kind in task.known.digests if same else ():
+        for kind in get_args(FileKind) if same else ():
             check_digest(root, task.known, kind)
     except (InputError, OSError):
         return False
