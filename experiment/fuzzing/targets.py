@@ -74,6 +74,9 @@ RENDER = Reader(_RENDER, _RENDER_FLAGS, _RENDER_NEEDS)
 RENDER_CLINIC = Reader(
     _RENDER, _RENDER_FLAGS.replace("records", "clinic"), _RENDER_NEEDS.replace("records", "clinic")
 )
+RENDER_WFDB = Reader(
+    _RENDER, _RENDER_FLAGS.replace("records", "ptbxl/records500", 1), "ptbxl grid.png grid.json"
+)
 RENDER_AGAIN = Reader(_RENDER, _RENDER_FLAGS, f"{_RENDER_NEEDS} waves:out/waves masks:out/masks")
 BUILD = Reader(_BUILD, f"{_BUILD_FLAGS} records", _BUILD_NEEDS)
 BUILD_CLINIC = Reader(_BUILD, f"{_BUILD_FLAGS} clinic", "clinic waves mask.png")
@@ -192,6 +195,7 @@ TARGETS: tuple[Target, ...] = (
     Target("wfdb", "clinic/*.[hd]*", BUILD_CLINIC),
     Target("wfdb", "signals/*.[hd]*", SCORE_WFDB),
     Target("wfdb", "ptbxl/records500/00000/*", IMPORT),
+    Target("wfdb", "ptbxl/records500/00000/*", RENDER_WFDB),
     Target("parquet", "submission.parquet", SCORE_PARQUET),
     Target("events", "out/small/events*", TRAIN_ON),
 )
