@@ -37,7 +37,7 @@ from experiment.reading.corrections import Correction, check_pages, read_correct
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
-from experiment.reading.signal_files import FORMATS
+from experiment.reading.signal_files import FORMATS, check_formats
 from experiment.reading.submission_table import check_one_page_an_id
 from experiment.runtime.choose import run_networks
 from experiment.runtime.network import Runtime
@@ -111,6 +111,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError("--submission needs the packages pandas and pyarrow: pip install pandas pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
+    check_formats(arguments.format)
     if arguments.submission and "csv" not in arguments.format:
         raise InputError("--submission is made from the CSVs: add csv to --format")
     return arguments

@@ -31,6 +31,7 @@ from experiment.labelling.origin import has_origin
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.redaction import blacked_out, hidden_part
 from experiment.labelling.result_names import PageFile, clear_temporaries
+from experiment.labelling.several_ecgs import ecgs_on
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary
@@ -43,6 +44,9 @@ from experiment.reading.submission_table import write_table
 
 # What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
 See = Callable[[np.ndarray, float | None], PageProbability]
+
+
+ENDINGS = ("-a", "-b")  # of the names of two ECGs on one image
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,23 @@ def seen_pages(
                 yield page
 
 
+def _parts(
+    file: PageFile, name: str, origin: dict, seen: PageProbability | InputError, options: DigitizeOptions
+) -> Iterator[SeenPage]:
+    """What was seen as one page, or as two if it shows two ECGs; a submission wants one page an image."""
+    parts = (seen,) if isinstance(seen, InputError) or options.submission else ecgs_on(seen)
+    if len(parts) == 1:
+        yield SeenPage(file.path, name, origin, seen)
+        return
+    tqdm.write(f"{name} shows two ECGs: they are read as {name}-a and {name}-b", file=sys.stderr)
+    for ending, part in zip(ENDINGS, parts, strict=True):
+        own = dict(origin)
+        if name + ending in options.corrections:
+            own["correction"] = options.corrections[name + ending].as_told()
+        earlier = _earlier(name + ending, own, options)
+        yield SeenPage(file.path, name + ending, own, None if earlier else part, earlier)
+
+
 def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeOptions) -> Iterator[SeenPage]:
     """The pages of a file. If an earlier run read the one that has the file's name, the file is not opened."""
     try:
@@ -217,7 +238,10 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             look = functools.partial(
                 _seen, see, path=file.path, number=number, rotation_deg=told.rotation_deg
             )
-            yield SeenPage(file.path, name, origin, None if earlier else outcome_of(look, image), earlier)
+            if earlier:
+                yield SeenPage(file.path, name, origin, None, earlier)
+            else:
+                yield from _parts(file, name, origin, outcome_of(look, image), options)
     except InputError as error:  # what cannot be opened is tried again by the next run
         origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
         if isinstance(origin, InputError):  # the table of rates beside it is damaged

@@ -155,6 +155,19 @@ def _dense(field: np.ndarray) -> np.ndarray:
     )
 
 
+def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
+    """The field of a flat picture of a height and width without a grid, from its upper left corner.
+
+    >>> field = flat_paper((80, 160), 8.0)
+    >>> [round(float(at_mm), 6) for at_mm in field.paper_of_image(40.0, 16.0)], field.weight.shape
+    ([5.0, 2.0], (10, 20))
+    """
+    x_px, y_px = (STEP_PX * (np.arange(max(-(-size // STEP_PX), 4)) + 0.5) for size in shape_px[::-1])
+    u_mm, v_mm = np.meshgrid(x_px / px_per_mm, y_px / px_per_mm)
+    u, v = (RectBivariateSpline(y_px, x_px, field) for field in (u_mm, v_mm))
+    return PaperField(u, v, np.ones(u_mm.shape), 0.0)
+
+
 class _Splines:
     """Least squares fits of tensor products of cubic B-splines on a lattice of points."""
 

@@ -5,6 +5,7 @@ nothing, a CSV is empty, WFDB has its mark for a missing sample, .npz has NaN; E
 value stands, with an annotation.
 """
 
+import importlib.util
 import io
 import json
 import os
@@ -66,6 +67,14 @@ def _in_words(value) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_in_words(part)}" for key, part in value.items())
     return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise InputError naming the package that a format needs if it is not installed."""
+    for form in formats:
+        package = _PACKAGES.get(form)
+        if package and importlib.util.find_spec(package) is None:
+            raise InputError(f"--format {form} needs the package {package}: pip install {package}")
 
 
 def signal_paths(folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
@@ -140,10 +149,8 @@ def _wfdb(signals: ReadSignals) -> tuple[bytes, bytes]:
 
 
 def _edf(signals: ReadSignals) -> tuple[bytes]:
-    try:
-        import edfio
-    except ImportError as error:
-        raise InputError("--format edf needs the package edfio: pip install edfio") from error
+    import edfio
+
     step_mv = signals.step_mv
     lowest, highest = -32768 * step_mv, 32767 * step_mv
     samples = max(map(len, signals.signals_mv.values()))
@@ -178,6 +185,7 @@ def _edf(signals: ReadSignals) -> tuple[bytes]:
 
 
 ENDINGS = {"csv": (".csv",), "wfdb": (".dat", ".hea"), "edf": (".edf",), "npz": (".npz",)}
+_PACKAGES = {"wfdb": "wfdb", "edf": "edfio"}
 _ENCODERS: dict[str, Callable[[ReadSignals], tuple[bytes, ...]]] = {
     "csv": _csv,
     "wfdb": _wfdb,

@@ -8,7 +8,7 @@ import pytest
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_rgb
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.fuzzing.samples import curves_pdf
+from experiment.fuzzing.sample_files import curves_pdf
 from experiment.read_image import PageReader
 from experiment.reading.find_layout import ReadingOptions
 from experiment.runtime.choose import RuntimeOptions

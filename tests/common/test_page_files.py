@@ -12,7 +12,7 @@ from ecg_generator_with_train_src.common.page_files import (
     read_single_page,
     readable_pages,
 )
-from experiment.fuzzing.samples import HEIC
+from experiment.fuzzing.sample_files import HEIC
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
 

@@ -251,3 +251,15 @@ def test_a_device_is_no_archive(out):
     (out.parent / "zero.zip").symlink_to("/dev/zero")
     with pytest.raises(InputError, match=r"zero\.zip: is a pipe or a device, not a file"):
         unpack(out.parent / "zero.zip", State(out))
+
+
+@pytest.mark.parametrize("name", ["\x01\n\t=x.csv", "\udcff.csv"])
+def test_names_that_begin_with_what_is_no_text_are_unpacked_and_noted(out, name):
+    archive, state = out.parent / "odd.tar.gz", State(out)
+    archive.write_bytes(tar_gz({f"train-csvs/{name}": b"a", "train-csvs/b.csv": b"b"}))
+    assert unpack_or_report(archive, "key", state, SkipReport(out / "skipped.txt"))
+    assert {os.fsencode(path.name) for path in (out / "train-csvs").iterdir()} == {
+        os.fsencode(name),
+        b"b.csv",
+    }
+    assert len(State(out).unpacked["odd.tar.gz"].files) == 2

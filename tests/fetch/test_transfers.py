@@ -195,7 +195,10 @@ def test_a_full_disk_comes_with_the_remedy(tmp_path):
 
 def test_what_else_a_disk_refuses_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CannotGoOnError, match=f"{tmp_path / 'file'}"), output_folder(tmp_path / "file"):
+    with (
+        pytest.raises(CannotGoOnError, match=f"{tmp_path / 'file'}"),
+        output_folder(tmp_path / "file" / "below"),
+    ):
         pass
     assert str(disk_error(OSError("odd"), tmp_path)) == f"{tmp_path}: odd"
     refused = OSError(errno.EACCES, os.strerror(errno.EACCES), "a.png")

@@ -18,6 +18,7 @@ from experiment.reading.corrections import Correction
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import PLOT_WIDTH_PX
+from experiment.reading.printed_text import PrintedName, PrintedText
 from experiment.reading.sampling_rates import SamplingRates
 from experiment.scoring.submission import read_submission
 from known_pages import FS_HZ, page_of
@@ -62,6 +63,31 @@ def test_a_page_without_doubts_is_sure_and_stands_in_the_report(tmp_path, whole,
     report = (tmp_path / "out" / "report.html").read_text()
     assert "<h2>7: sure</h2>" in report and report.count("data:image/jpeg") == 2
     assert "read 1 of 1 pages (1 sure, 0 to check, 0 unread)" in capsys.readouterr().out
+
+
+def test_two_ecgs_on_one_image_are_read_one_by_one(tmp_path, whole):
+    height, width = whole.image.shape[:2]
+    leads = ("aVR", "aVL", "aVF", "V2", "V3", "V6")
+    names = [
+        PrintedName(lead, 700 + 450 * (k // 3) + shift, 600 + 280 * (k % 3), 0.9)
+        for shift in (0, width)
+        for k, lead in enumerate(leads)
+    ]
+    both = replace(
+        whole,
+        probability=np.concatenate([whole.probability] * 2, axis=2),
+        image=np.concatenate([whole.image] * 2, axis=1),
+        input_shape=(height, 2 * width),
+        text=PrintedText(tuple(names), ()),
+    )
+    work = DigitizeOptions(tmp_path / "out", TOLD, num_workers=1)
+    assert digitize_pages(lambda image, rotation_deg: both, work, [blank_image(tmp_path)], RATES) == 0
+    _, _, alone = digitized(tmp_path, whole)
+    for name in ("7-a", "7-b"):
+        signals = pd.read_csv(tmp_path / "out" / f"{name}.csv")
+        assert json.loads((tmp_path / "out" / f"{name}.json").read_text())["layout"] == "3x4+II"
+        assert np.sqrt(np.nanmean(np.square(signals - alone))) < 0.02
+        assert (signals.notna().sum() == alone.notna().sum()).all()
 
 
 def test_a_doubt_is_a_page_to_check_which_only_a_strict_run_counts(tmp_path, whole, capsys):

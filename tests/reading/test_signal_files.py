@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import replace
 
 import edfio
@@ -10,8 +11,16 @@ import pandas as pd
 import pytest
 import wfdb
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.records import LEADS, read_record, read_signal_mv
-from experiment.reading.signal_files import FORMATS, ReadSignals, signal_paths, wfdb_name, write_signals
+from experiment.reading.signal_files import (
+    FORMATS,
+    ReadSignals,
+    check_formats,
+    signal_paths,
+    wfdb_name,
+    write_signals,
+)
 
 ABOUT = {
     "program": "this program 1.0",
@@ -140,3 +149,14 @@ def test_names_that_are_no_text_are_written_with_escapes(tmp_path):
     ]
     with np.load(tmp_path / f"{name}.npz", allow_pickle=False) as stored:
         assert json.loads(str(stored["about"]))["image"] == f"{name}.png"
+
+
+def test_a_format_whose_package_is_not_installed_is_refused_with_its_name(monkeypatch):
+    check_formats(FORMATS)
+    monkeypatch.setitem(sys.modules, "edfio", None)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.delitem(sys.modules, "edfio")
+    check_formats(("csv", "npz"))
+    with pytest.raises(InputError, match="--format edf needs the package edfio: pip install edfio"):
+        check_formats(("csv", "edf"))

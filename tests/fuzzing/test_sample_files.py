@@ -1,10 +1,10 @@
-"""experiment/fuzzing/samples.py. That its HEIC is read is tested with the reader of pages."""
+"""experiment/fuzzing/sample_files.py. That its HEIC is read is tested with the reader of pages."""
 
 import numpy as np
 
 from ecg_generator_with_train_src.common.page_files import read_pages, read_single_page
 from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
-from experiment.fuzzing.samples import curves_pdf, write_dicom_capture
+from experiment.fuzzing.sample_files import curves_pdf, write_dicom_capture
 from experiment.reading.drawn_traces import is_trace, joined, printed_text, ruled_paper
 
 
