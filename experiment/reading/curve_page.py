@@ -3,7 +3,6 @@
 Everything lies in canvas pixels, PX_PER_MM a millimetre of the paper, as on a page that was flattened from a photo.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -71,7 +70,8 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     to_shown = np.linalg.inv(shown.to_input) @ to_input
     text = mapped_text(printed_text(upright), to_canvas)
     text = text if text.names else mapped_text(shown.text, np.linalg.inv(to_shown))
-    width, height = (int(length) for length in np.ceil(to_canvas[:2] @ [*size_mm[::-1], 1.0]))
+    steps = np.ceil(to_canvas[:2] @ [*size_mm[::-1], 1.0] / MAP_STEP_PX).astype(int)
+    width, height = (int(length) for length in steps * MAP_STEP_PX)
     if width * height > MOST_PIXELS:
         raise InputError(
             f"a page of {upright.width_mm:.0f} x {upright.height_mm:.0f} mm is larger than any paper"
@@ -108,15 +108,17 @@ def _rightward(line: np.ndarray) -> np.ndarray:
 def _paper_seen(shown: PageProbability, drawing: Drawing) -> RuledPaper | None:
     """How large the paper is drawn by the grid that was seen on it, which then is part of a picture; None if none was.
 
-    It is taken to have the PDF's own size if it has that within what can be seen.
+    It is taken to have the PDF's own size if it has that within what can be seen. The network sees a grid on blank
+    paper too, which counts only where the picture itself shows one of that scale.
     """
+    if (grid := find_grid(shown.image)) is None:
+        return None
+    paper_mm, doubt = 1 / grid.pitch_px, FOUND
     field = fit_paper(shown.probability[GRID])
     if field is not None and field.residual_mm < MAX_RESIDUAL_MM:
-        paper_mm, doubt = _mm_per_pixel(field), FITTED
-    elif grid := find_grid(shown.image):
-        paper_mm, doubt = 1 / grid.pitch_px, FOUND
-    else:
-        return None
+        fitted_mm = _mm_per_pixel(field)
+        if abs(fitted_mm / paper_mm - 1) < FOUND:
+            paper_mm, doubt = fitted_mm, FITTED
     drawn_mm = float(np.linalg.norm(shown.to_input[:2, 0])) * drawing.width_mm / shown.input_shape[1]
     size = drawn_mm / paper_mm
     return RuledPaper(1.0 if abs(size - 1) < doubt else size, 0.0, 0.0)
@@ -150,9 +152,7 @@ def _flat_page(curves: list[np.ndarray], marks: list[np.ndarray], image: np.ndar
     """The planes of a page (H, W, 3) with these traces and, beside them, pulses and separators."""
     shape = image.shape[:2]
     ink = _drawn(curves, shape)
-    places = np.meshgrid(
-        *(MAP_STEP_PX * np.arange(math.ceil(size / MAP_STEP_PX) + 1.0) for size in shape[::-1])
-    )
+    places = np.meshgrid(*(MAP_STEP_PX * np.arange(size // MAP_STEP_PX + 1.0) for size in shape[::-1]))
     return RectifiedPage(
         ink=ink,
         grid=np.zeros(shape, np.float32),
