@@ -47,7 +47,16 @@ def test_flat_and_nested_layouts_are_found_sorted_by_id(tmp_path):
 
 def test_wfdb_headers_anywhere_and_upper_case_suffixes_are_records_too(tmp_path):
     """A header beside a CSV of its name is the same record."""
-    for place in ("b.CSV", "deep/er/c.hea", "a/a.csv", "a/a.hea", "b.hea", "d.hea", "deep/.e.hea", "TRAIN.csv"):
+    for place in (
+        "b.CSV",
+        "deep/er/c.hea",
+        "a/a.csv",
+        "a/a.hea",
+        "b.hea",
+        "d.hea",
+        "deep/.e.hea",
+        "TRAIN.csv",
+    ):
         (tmp_path / place).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / place).touch()
     assert list(find_records(tmp_path).items()) == [
