@@ -188,8 +188,10 @@ def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.nd
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     height, width = level.shape
     size = field.shape[1] * STEP_PX, field.shape[0] * STEP_PX
-    dense = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)
-    turn = ((dense - np.floor(dense)) * (2 * np.pi)).astype(np.float32)
+    whole = np.floor(field.min())  # single precision is enough for what is above it, at half the time
+    turn = cv2.resize((field - whole).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    turn -= np.floor(turn)
+    turn *= 2 * np.pi
     padded = np.zeros(size[::-1], np.float32)
     padded[:height, :width] = level
     parts = [
