@@ -1,9 +1,10 @@
 """python experiment/digitize.py --images FILE|FOLDER …
 
 Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
-a lead in mV, empty where the page shows nothing), <name>.json (its status, the reasons for it, what was found and what
-was assumed) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); and report.html,
-which shows the doubtful pages first. A page is sure, to check, or unread: then it has no CSV, and the exit code is 1.
+a lead in mV, empty where the page shows nothing; --format adds WFDB, EDF+ and NumPy's .npz), <name>.json (its status,
+the reasons for it, what was found and what was assumed) and <name>_traces.png (the traces over the flattened page,
+beside a plot of the leads); and report.html, which shows the doubtful pages first. PDFs that hold their traces as
+curves are read from these. A page is sure, to check, or unread: then it has no signals, and the exit code is 1.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from experiment.reading.corrections import Correction, check_pages, read_correct
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
+from experiment.reading.signal_files import FORMATS, check_formats
 from experiment.reading.submission_table import check_one_page_an_id
 from experiment.runtime.choose import run_networks
 from experiment.runtime.network import Runtime
@@ -90,6 +92,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default="fill",
         help="draw hidden stretches from other leads, or leave them out",
     )
+    parser.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=["csv"], help="of the files of signals; all are in mV"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 also if a page is to be checked")
     add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
@@ -106,6 +111,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError("--submission needs the packages pandas and pyarrow: pip install pandas pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
+    check_formats(arguments.format)
+    if arguments.submission and "csv" not in arguments.format:
+        raise InputError("--submission is made from the CSVs: add csv to --format")
     return arguments
 
 
@@ -127,8 +135,10 @@ def _work(
         corrections=corrections,
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
+        formats=tuple(dict.fromkeys(arguments.format)),
         sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint, print_weights=shipped(PRINT)),
     )
 

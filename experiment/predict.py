@@ -1,10 +1,11 @@
 """python experiment/predict.py --images FILE|FOLDER …
 
-Label every pixel of ECG pages as background, grid or waveform. Takes PNG, JPEG, TIFF, WebP, BMP and PDF of any size and
-orientation; the scale is found from the grid. Writes, for each page, <name>_mask.png (palette: 0 background, 1 grid,
-2 waveform), <name>_overlay.png (the labels over the page) and a line of predictions.jsonl, and report.html on all; with
---truth-root, metrics.json and a table of Dice, IoU and trace hit rates by kind of page as well. A page is named by its
-file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1, <stem>-p2 and so on.
+Label every pixel of ECG pages as background, grid or waveform. Takes PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC, AVIF, JPEG
+2000, PPM, PDF and DICOM of any size and orientation; the scale is found from the grid. Writes, for each page,
+<name>_mask.png (palette: 0 background, 1 grid, 2 waveform), <name>_overlay.png (the labels over the page) and a line of
+predictions.jsonl, and report.html on all; with --truth-root, metrics.json and a table of Dice, IoU and trace hit rates
+by kind of page as well. A page is named by its file's stem; pages of a PDF, and of a TIFF of several, are <stem>-p1,
+<stem>-p2 and so on.
 """
 
 import argparse
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         px_per_mm=arguments.px_per_mm,
         sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
+        redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint),
     )
     keep_what_is_done()

@@ -31,7 +31,8 @@ from experiment.labelling.network_flags import checkpoint_of
 from experiment.labelling.see_page import PageSeer, seers_weights
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_page import PageReading, further_leads, read_page
+from experiment.reading.read_drawing import read_any_page, with_drawing
+from experiment.reading.read_page import PageReading, further_leads
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ
 from experiment.runtime.choose import RuntimeOptions, runtime_here
 
@@ -109,7 +110,9 @@ class PageReader:
         check_fs(fs_hz, "fs_hz")
         pixels = _rgb(image) if isinstance(image, np.ndarray) else read_single_page(Path(image))
         try:
-            page = read_page(self._see(pixels), fs_hz, known)
+            seen = self._see(pixels)
+            seen = seen if isinstance(image, np.ndarray) else with_drawing(seen, Path(image))
+            page = read_any_page(seen, fs_hz, known)
         except InputError as error:
             return EcgReading("unread", (str(error),), fs_hz, None, {}, None)
         verdict = page.verdict

@@ -115,7 +115,7 @@ def score_folder(
     pages = []
     for path in find_predictions(predictions, out):
         try:
-            pages.append(name_page(path, truth.paths))
+            pages.append(name_page(path, predictions, truth.paths))
         except InputError as error:
             skipped.add(path.stem, str(error))
     work = functools.partial(score_file, truth)

@@ -31,6 +31,7 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.notes import note_lines, shorten
 from ecg_generator_with_train_src.page.choose_setup import (
     ALL_LAYOUTS,
@@ -39,7 +40,7 @@ from ecg_generator_with_train_src.page.choose_setup import (
     request_page,
 )
 from ecg_generator_with_train_src.page.geometry import DPI
-from ecg_generator_with_train_src.page.grid_file import read_grid
+from ecg_generator_with_train_src.page.grid_file import GridFile, read_grid
 from ecg_generator_with_train_src.page.layouts import (
     DEFAULT_LAYOUT,
     GAINS_MM_MV,
@@ -80,10 +81,20 @@ def main(argv: list[str] | None = None) -> int:
     if grid.is_measured:
         scales = f"{grid.geometry.px_per_mm_x:.4f} x {grid.geometry.px_per_mm_y:.4f} px/mm"
         print(f"{args.grid}: no .json beside it; measured {scales}")
+    skipped = SkipReport(args.image_dir / "skipped.tsv")
+    with locked(args.image_dir), locked(args.mask_dir):
+        pages = render_all(tasks, grid, args, skipped)
+    report_pages(args, tasks, pages, skipped, time.perf_counter() - start_s)
+    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def render_all(
+    tasks: list[RenderTask], grid: GridFile, args: argparse.Namespace, skipped: SkipReport
+) -> dict[str, RenderedPage]:
+    """Draw all pages; returns those that could be drawn by their names."""
     given = prepare_folders(args.image_dir, args.mask_dir, grid)
     folders = args.image_dir, args.mask_dir
     options = RenderOptions(*folders, grid.geometry, given, args.seed, args.overwrite, record_options(args))
-    skipped = SkipReport(args.image_dir / "skipped.tsv")
     work = functools.partial(render_page, options)
     outcomes = run_batch(
         work, tasks, num_workers=args.num_workers, description="render", dask_scheduler=args.dask_scheduler
@@ -91,8 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     drawn = skipped.sift(outcomes, lambda task: task.request.name)
     pages = {task.request.name: page for task, page in drawn}
     skipped.write()
-    report_pages(args, tasks, pages, skipped, time.perf_counter() - start_s)
-    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+    return pages
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -11,11 +11,11 @@ def note_lines(notes: Iterable[tuple[str, str]], items: str) -> Iterator[str]:
     >>> list(note_lines([("a", "cut"), ("b", "cut"), ("a", "cut"), ("b", "turned")], "records"))
     ['2 records: cut: a; b', '1 records: turned: b']
     """
-    names: dict[str, dict[str, None]] = {}
+    names: dict[str, set[str]] = {}
     for name, note in notes:
-        names.setdefault(note, {})[name] = None
+        names.setdefault(note, set()).add(name)
     for note, noted in sorted(names.items()):
-        yield f"{len(noted)} {items}: {note}: {shorten(list(noted))}"
+        yield f"{len(noted)} {items}: {note}: {shorten(sorted(noted))}"
 
 
 def shorten(names: list[str]) -> str:

@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.common.bounds import input_lines
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     is_temporary,
+    naming,
     remove_stale_temporaries,
     sha256_of,
     write_text,
@@ -96,8 +97,9 @@ class DatasetStore:
 
     def add(self, sample: Sample) -> None:
         """Note a finished sample; its files are on disk."""
-        self._journal.write(sample.model_dump_json() + "\n")
-        self._journal.flush()
+        with naming(self.root / _PARTIAL):
+            self._journal.write(sample.model_dump_json() + "\n")
+            self._journal.flush()
 
     def remove(self, sample: Sample) -> None:
         """Remove a sample's files."""

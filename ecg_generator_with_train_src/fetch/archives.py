@@ -23,6 +23,7 @@ from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOn
 STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
 
 MOST_RATIO = 200.0  # of an archive's files to the archive: those of records are up to 20 times as large
+ZERO_TAIL_BYTES = 2**16  # no compressed archive ends in so many zeros
 SMALL_BYTES = 2**16  # smaller archives count as large as this
 
 Member = tuple[PurePosixPath, int, Callable]  # name, size in bytes, and what opens it for reading
@@ -128,6 +129,7 @@ def archive_members(archive: Path, most_ratio: float = MOST_RATIO) -> Iterator[M
     Raises InputError at the first unsafe member, or where the files become too large for an archive of this size.
     """
     members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    _refuse_zero_tail(archive)
     left_bytes = most_ratio * max(regular_file(archive).stat().st_size, SMALL_BYTES)
     for name, size, opener in members(archive):
         left_bytes -= size
@@ -138,6 +140,15 @@ def archive_members(archive: Path, most_ratio: float = MOST_RATIO) -> Iterator[M
             )
         if not any(part.startswith((".", "__MACOSX")) for part in name.parts):
             yield name, size, opener
+
+
+def _refuse_zero_tail(archive: Path) -> None:
+    """Refuse a compressed archive that ends in zeros, which Python would read byte by byte."""
+    with regular_file(archive).open("rb") as file:
+        file.seek(max(archive.stat().st_size - ZERO_TAIL_BYTES, 0))
+        tail = file.read(ZERO_TAIL_BYTES)
+    if not archive.name.endswith(".tar") and len(tail) == ZERO_TAIL_BYTES and not any(tail):
+        raise InputError(f"{archive}: ends in zeros, as a broken download does; get it again from its owner")
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:

@@ -18,7 +18,15 @@ from ecg_generator_with_train_src.fetch.folders import (
 from ecg_generator_with_train_src.fetch.state import State, is_same_file, link_or_copy, size_and_time
 from ecg_generator_with_train_src.fetch.transfers import Counts, check_space
 
-TAKEN_SUFFIXES = (".csv", ".png", ".jpg", ".jpeg")  # files of other kinds stay where they are
+TAKEN_SUFFIXES = (
+    ".csv",
+    ".hea",
+    ".dat",
+    ".mat",
+    ".png",
+    ".jpg",
+    ".jpeg",
+)  # files of other kinds stay where they are
 
 
 def take_local(source: str, state: State, report: SkipReport, most_ratio: float = MOST_RATIO) -> Counts:

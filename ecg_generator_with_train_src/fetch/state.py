@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path, write_json
-from ecg_generator_with_train_src.common.inner_paths import InnerPath
+from ecg_generator_with_train_src.common.inner_paths import check_inner
 from ecg_generator_with_train_src.common.names import shown
 from ecg_generator_with_train_src.common.text_files import read_json
 
@@ -24,13 +24,19 @@ SizeAndTime = Annotated[
 ]  # bytes, and time of the last change in ns
 
 
+def _check_shown(text: str) -> str:
+    """The name of a file as State.name gives it, in which a backslash begins an escape and parts no folders."""
+    check_inner(text.replace("\\", ""))
+    return text
+
+
 class Unpacked(BaseModel):
     """What an archive gave: the key that tells its versions apart, and the files."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     key: str
-    files: list[InnerPath]
+    files: list[Annotated[str, AfterValidator(_check_shown)]]
 
 
 class SavedState(BaseModel):

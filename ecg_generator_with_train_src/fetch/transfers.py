@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import os
 import queue
 import random
 import shutil
@@ -17,6 +16,7 @@ from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
 from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError
 from ecg_generator_with_train_src.common.files import is_temporary
+from ecg_generator_with_train_src.common.folder_lock import locked
 
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
 TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads
@@ -75,38 +75,15 @@ def in_units(size_bytes: float) -> str:
 def output_folder(root: Path) -> Iterator[None]:
     """Make a folder, lock it for this run, and remove the temporary files that a killed run left in it.
 
-    Raises CannotGoOnError if another run is at work there, or with one line for any error of the file system.
+    Raises InputError if another run is at work there, or CannotGoOnError for any error of the file system.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _held(root):
+        with locked(root):
             for path in filter(is_temporary, root.rglob(".*")):
                 path.unlink(missing_ok=True)
             yield
     except OSError as error:
         raise disk_error(error, root) from error
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Lock a folder. The lock ends with the process, however that ends, and leaves no file."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no fcntl
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise CannotGoOnError(f"{folder}: another run is at work there; wait until it has ended") from None
-    except OSError:  # some network file systems have no locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def check_space(root: Path, needed_bytes: int, what: str) -> None:

@@ -242,7 +242,7 @@ def _ten_seconds(
     if abs(duration_s - RECORD_DURATION_S) < 1.5 / fs_hz and not start_s:
         return signal_mv, []
     end_s = min(start_s + RECORD_DURATION_S, duration_s)
-    return signal_mv, [f"{start_s:g}-{end_s:g} s of {duration_s:g} s are used"]
+    return signal_mv, [f"{start_s:g}-{round(end_s, 2):g} s of {round(duration_s, 2):g} s are used"]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd  # loaded by the functions that need it: reading pages does without
 
 HEADER_WITHIN_LINES = 100
+MOST_COLUMNS = 1000  # a line of more is no header
+SHOWN_CHARACTERS = 60  # of a cell or line that is wrong
 _SEPARATORS = (",", ";", "\t", "|", r"\s+")
 _COMMENTS = ("#", "%", "//")
 _DECIMAL_COMMA = re.compile(r"\s*\"?[+-]?\d*,\d+(?:[eE][+-]?\d+)?\"?\s*")
@@ -122,9 +124,9 @@ def _find_header(path: Path, lines: list[str]) -> _Header:
         if found.num_leads and (best is None or found.num_leads >= best.num_leads):
             best = found
     if best is None:
-        first = next((line.strip() for line in lines if line.strip()), "")
+        first = next((line.strip() for line in lines if line.strip()), "")[:SHOWN_CHARACTERS]
         raise InputError(
-            f"{path}: no line names the leads; expected the columns {','.join(LEADS)}, found {first[:60]!r}"
+            f"{path}: no line names the leads; expected the columns {','.join(LEADS)}, found {first!r}"
         )
     return best
 
@@ -132,7 +134,8 @@ def _find_header(path: Path, lines: list[str]) -> _Header:
 def _split(number: int, line: str, separator: str) -> _Header:
     line = line.lstrip("#%/ ") if line.startswith(_COMMENTS) else line
     by_blanks = separator == r"\s+"
-    columns = tuple(map(read_column_name, line.split() if by_blanks else line.split(separator)))
+    cells = line.split(None if by_blanks else separator, MOST_COLUMNS)
+    columns = tuple(map(read_column_name, cells)) if len(cells) <= MOST_COLUMNS else ()
     if by_blanks and 2 * sum(column.lead is not None for column in columns) <= len(columns):
         columns = ()  # a sentence
     return _Header(number, separator, columns)
@@ -206,7 +209,9 @@ def _describe_text_cell(table: "pd.DataFrame") -> str:
         bad = table[lead].notna() & numbers.isna()
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            return f"row {row + 1}, column {lead}: {table[lead].iloc[row]!r} is not a number"
+            return (
+                f"row {row + 1}, column {lead}: {table[lead].iloc[row][:SHOWN_CHARACTERS]!r} is not a number"
+            )
     return "a cell is not a number"
 
 

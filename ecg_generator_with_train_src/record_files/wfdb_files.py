@@ -1,6 +1,8 @@
 """WFDB records, as PhysioNet publishes them: a header .hea and its signals in .dat or .mat files beside it."""
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,8 @@ def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None
         regular_file(file)
     record = _read(path, "rdrecord", sampfrom=first, sampto=stop, physical=False)
     if (first, stop) == (0, length):
-        _check_sums(path, record)
+        with _malformed(path):
+            _check_sums(path, record)
     signals = _leads_of(path, record)
     return FileSignals(path, signals, dict.fromkeys(signals, 1.0), fs_hz, first / fs_hz, length / fs_hz)
 
@@ -67,15 +70,22 @@ def _read_header(path: Path, is_segment: bool = False):
     return header
 
 
-def _read(path: Path, function: str, **options):
-    import wfdb  # here, because it takes a second and few commands need it
-
+@contextlib.contextmanager
+def _malformed(path: Path) -> Iterator[None]:
+    """Turn what wfdb raises for files that are damaged or missing into one line."""
     try:
-        return getattr(wfdb, function)(str(regular_file(path).absolute().with_suffix("")), **options)
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file; the header {path} needs it") from error
     except _MALFORMED as error:
         raise InputError(f"{path}: no whole WFDB record ({' '.join(str(error).split())})") from error
+
+
+def _read(path: Path, function: str, **options):
+    import wfdb  # here, because it takes a second and few commands need it
+
+    with _malformed(path):
+        return getattr(wfdb, function)(str(regular_file(path).absolute().with_suffix("")), **options)
 
 
 def _check_sums(path: Path, record) -> None:
@@ -91,7 +101,9 @@ def _check_sums(path: Path, record) -> None:
 
 def _leads_of(path: Path, record) -> dict[str, np.ndarray]:
     """Each lead in mV, the first of those that have its name."""
-    physical, signals = record.dac(), {}
+    with _malformed(path):
+        physical = record.dac()
+    signals: dict[str, np.ndarray] = {}
     for number, name in enumerate(record.sig_name):
         column = read_column_name(name or "")
         if column.lead is None or column.lead in signals:

@@ -18,16 +18,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 STDOUT, STDERR = "stdout.txt", "stderr.txt"
 LOOK_S = 0.02
 MIB = 2**20
-PATIENCE = 3
+IDLE_S = 0.05  # who computed no longer than this since the last look only waits
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a command may compute, and how much memory its largest process may use.
-
-    On a machine with other work a command may take PATIENCE times as long by the clock.
-    """
+    """How long a command may compute, or wait for something without computing, and how much memory its largest process
+    may use."""
 
     seconds: float = 60.0
     memory_mib: float = 2048.0
@@ -48,7 +46,8 @@ class Child:
     """A process of its own that calls a function in a folder; what it prints goes to two files beside that folder."""
 
     def __init__(self, work: Callable[[], None], cwd: Path, limits: Limits):
-        self._limits, self._started, self._stopped_for = limits, time.monotonic(), ""
+        self._limits, self._stopped_for = limits, ""
+        self._busy_at, self._cpu_s = time.monotonic(), 0.0  # when it last computed, and how much by then
         self._pid = os.fork()
         if self._pid == 0:
             _become(work, cwd)
@@ -78,8 +77,10 @@ class Child:
             os.waitpid(self._pid, 0)
 
     def _kill_if_over(self) -> None:
-        waited_s = time.monotonic() - self._started
-        if waited_s > PATIENCE * self._limits.seconds or _cpu_s(self._pid) > self._limits.seconds:
+        cpu_s = _cpu_s(self._pid)
+        if cpu_s > self._cpu_s + IDLE_S:
+            self._busy_at, self._cpu_s = time.monotonic(), cpu_s
+        if max(cpu_s, time.monotonic() - self._busy_at) > self._limits.seconds:
             self._stopped_for = "time"
         elif _resident_mib(self._pid) > self._limits.memory_mib:
             self._stopped_for = "memory"

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import wfdb
 import yaml
 from PIL import Image
@@ -15,8 +16,9 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_text
 from ecg_generator_with_train_src.common.image_files import encode_classes, read_classes, read_rgb
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
-from ecg_generator_with_train_src.page.records import LEADS, find_records, read_signal_mv
+from ecg_generator_with_train_src.page.records import LEADS, find_records, read_record, read_signal_mv
 from experiment.fuzzing.children import REPOSITORY, STDERR, Child, Limits, command
+from experiment.fuzzing.sample_files import HEIC, curves_pdf, write_dicom_capture
 from experiment.scoring.submission import write_submission
 
 GRID = "ecg_generator_with_train_src/export/clean_ecg_grid.png"
@@ -68,6 +70,7 @@ def make_material(root: Path) -> None:
     _make_run(work)
     _make_sources(work)
     _make_readings(work)
+    _make_clinic(work)
 
 
 def _run(work: Path, script: str, flags: str) -> None:
@@ -81,13 +84,24 @@ def _make_pages(work: Path) -> None:
     sample = read_manifest(work / "dataset")[0]
     page = work / "dataset" / sample.image
     image = read_rgb(page)
-    for suffix in ("png", "jpg", "tif", "webp", "bmp", "pdf"):
+    for suffix in ("png", "jpg", "tif", "webp", "bmp", "gif", "avif", "jp2", "pdf"):
         (work / "pages" / suffix).mkdir(parents=True)
         Image.fromarray(image[CROP]).save(work / "pages" / suffix / f"page.{suffix}")
+    _make_scans(work / "pages" / "scans", image[CROP])
     _make_truth(work, sample)
     real = work / "real" / RECORD
     shutil.copytree(work / "records" / RECORD, real)
     Image.fromarray(image).resize((1100, 850)).save(real / f"{RECORD}-0003.jpg", quality=90)
+
+
+def _make_scans(folder: Path, image: np.ndarray) -> None:
+    """Pages of phones, archives and machines."""
+    write_bytes(folder / "photo.heic", HEIC)
+    Image.fromarray(image).save(folder / "scan.ppm")
+    write_dicom_capture(folder / "capture.dcm", image)
+    seconds = np.arange(0, 5, 0.01)
+    signals_mv = np.exp(-np.square((seconds[:, None] % 0.8 - 0.4) / 0.02)) * [0.5, 1.0, 0.5]
+    write_bytes(folder / "curves.pdf", curves_pdf(signals_mv, ["I", "II", "III"], fs_hz=100.0))
 
 
 def _make_truth(work: Path, sample: Sample) -> None:
@@ -169,3 +183,21 @@ def _make_readings(work: Path) -> None:
     )
     for suffix in ("csv", "parquet"):
         write_submission(work / f"submission.{suffix}", submitted)
+
+
+def _make_clinic(work: Path) -> None:
+    """The records as a clinic may have them: one in WFDB, one as a table of its own shape; and a reading in WFDB."""
+    (work / "clinic").mkdir()
+    (work / "signals").mkdir()
+    records = {name: read_record(path) for name, path in find_records(work / "records").items()}
+    for folder, name in (("clinic", RECORD), ("signals", f"{RECORD}-0003")):
+        record = records[RECORD]
+        form = {"units": ["mV"] * 12, "adc_gain": [1000.0] * 12, "baseline": [0] * 12, "fmt": ["16"] * 12}
+        leads = {"sig_name": list(LEADS), "p_signal": record.signal_mv}
+        wfdb.wrsamp(name, fs=record.fs_hz, write_dir=str(work / folder), **leads, **form)
+    other = pd.DataFrame(records[OTHER_RECORD].signal_mv * 1000, columns=[f"Lead {lead}" for lead in LEADS])
+    other.insert(0, "Time", np.arange(len(other)) / records[OTHER_RECORD].fs_hz)
+    table = other.to_csv(index=False, sep=";", decimal=",")
+    header, rows = table.split("\n", 1)
+    units = ";".join(["s", *["uV"] * len(LEADS)])
+    write_text(work / "clinic" / f"{OTHER_RECORD}.csv", f"# a clinic's export\n{header}\n{units}\n{rows}")

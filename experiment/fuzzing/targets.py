@@ -27,6 +27,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {  # by kind of file; damage to byt
     "safetensors": SAFETENSORS_MUTATIONS,
     "tar": TAR_MUTATIONS,
     "zip": ZIP_MUTATIONS,
+    "scan": BYTE_MUTATIONS,
     "wfdb": BYTE_MUTATIONS,
     "parquet": BYTE_MUTATIONS,
     "events": BYTE_MUTATIONS,
@@ -70,8 +71,12 @@ _BUILD_FLAGS = (
 )
 _BUILD_NEEDS = "records waves mask.png"
 RENDER = Reader(_RENDER, _RENDER_FLAGS, _RENDER_NEEDS)
+RENDER_CLINIC = Reader(
+    _RENDER, _RENDER_FLAGS.replace("records", "clinic"), _RENDER_NEEDS.replace("records", "clinic")
+)
 RENDER_AGAIN = Reader(_RENDER, _RENDER_FLAGS, f"{_RENDER_NEEDS} waves:out/waves masks:out/masks")
 BUILD = Reader(_BUILD, f"{_BUILD_FLAGS} records", _BUILD_NEEDS)
+BUILD_CLINIC = Reader(_BUILD, f"{_BUILD_FLAGS} clinic", "clinic waves mask.png")
 BUILD_REAL = Reader(_BUILD, f"{_BUILD_FLAGS} real --real-pages 1", "real waves mask.png")
 BUILD_ON = Reader(_BUILD, f"{_BUILD_FLAGS} records", f"{_BUILD_NEEDS} partial:out")
 BUILD_AGAIN = Reader(_BUILD, f"{_BUILD_FLAGS} records", f"{_BUILD_NEEDS} dataset:out")
@@ -110,6 +115,7 @@ EXPORT = Reader(
 
 _SCORE, _SCORE_FLAGS = "experiment/score.py", "--truth-root records --out out/scores.csv --num-workers 1"
 SCORE = Reader(_SCORE, f"{_SCORE_FLAGS} --predictions readings", "records readings")
+SCORE_WFDB = Reader(_SCORE, f"{_SCORE_FLAGS} --predictions signals", "records signals")
 SCORE_CSV = Reader(_SCORE, f"{_SCORE_FLAGS} --predictions submission.csv", "records submission.csv")
 SCORE_PARQUET = Reader(
     _SCORE, f"{_SCORE_FLAGS} --predictions submission.parquet", "records submission.parquet"
@@ -131,6 +137,8 @@ TARGETS: tuple[Target, ...] = (
     Target("csv", "records/*.csv", RENDER),
     Target("csv", "records/*/*.csv", BUILD),
     Target("csv", "records/*.csv", BUILD),
+    Target("csv", "clinic/*.csv", RENDER_CLINIC),
+    Target("csv", "clinic/*.csv", BUILD_CLINIC),
     Target("csv", "tables/rates.csv", DIGITIZE_RATES),
     Target("csv", "tables/test.csv", SUBMIT),
     Target("csv", "tables/corrections.csv", DIGITIZE_CORRECTED),
@@ -153,6 +161,10 @@ TARGETS: tuple[Target, ...] = (
     Target("image", "truth/val/masks/*.png", PREDICT_AND_SCORE),
     Target("pdf", "pages/pdf/*.pdf", PREDICT_FILE),
     Target("pdf", "pages/pdf/*.pdf", DIGITIZE_FOLDER),
+    Target("pdf", "pages/scans/*.pdf", DIGITIZE_FILE),
+    Target("scan", "pages/scans/*.[!p]*", PREDICT_FILE),
+    Target("scan", "pages/scans/*.ppm", PREDICT_FILE),
+    Target("scan", "pages/scans/*.pdf", DIGITIZE_FILE),
     Target("json", "waves/*.page.json", BUILD),
     Target("json", "out/waves/*.page.json", RENDER_AGAIN),
     Target("json", "grid.json", RENDER),
@@ -176,6 +188,9 @@ TARGETS: tuple[Target, ...] = (
     Target("safetensors", "out/small/checkpoints/*.safetensors", TRAIN_ON),
     Target("tar", "records.tar.gz", PREPARE_TAR),
     Target("zip", "records.zip", PREPARE_ZIP),
+    Target("wfdb", "clinic/*.[hd]*", RENDER_CLINIC),
+    Target("wfdb", "clinic/*.[hd]*", BUILD_CLINIC),
+    Target("wfdb", "signals/*.[hd]*", SCORE_WFDB),
     Target("wfdb", "ptbxl/records500/00000/*", IMPORT),
     Target("parquet", "submission.parquet", SCORE_PARQUET),
     Target("events", "out/small/events*", TRAIN_ON),

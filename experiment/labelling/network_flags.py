@@ -57,6 +57,11 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         help="do all pages again, also those that an earlier run did with the same weights and options",
     )
     parser.add_argument(
+        "--redact",
+        action="store_true",
+        help="black out print outside of the grid, above and below the traces, in all pictures and reports",
+    )
+    parser.add_argument(
         "--runtime",
         choices=RUNTIMES,
         default="auto",

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
-from ecg_generator_with_train_src.common.classes import CLASS_NAMES
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
@@ -19,14 +19,17 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_classes, encode_rgb
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
+from experiment.labelling.earlier_results import is_whole_prediction
 from experiment.labelling.network_flags import DEFAULT_TILE, OWN_OUTPUT, load_predictor
 from experiment.labelling.origin import has_origin
 from experiment.labelling.overlays import overlay
 from experiment.labelling.predictor import Prediction, Predictor
+from experiment.labelling.redaction import blacked_out, hidden_in_image
 from experiment.labelling.report_html import (
     goodness,
     make_pictures,
@@ -55,6 +58,7 @@ class PredictOptions:
     px_per_mm: float | None = None  # of all images; None: found from each one's grid
     sizes: PageSizes = ALL_WHOLE
     overwrite: bool = False  # whether pages that an earlier run labelled are labelled again
+    redact: bool = False  # whether print is blacked out in what is written
     origin: dict = field(default_factory=dict)  # program, weights and options, for the lines
 
 
@@ -84,7 +88,20 @@ def predict_pages(
     files: list[PageFile],
     truth_of: Callable[[str], ReadTruth | None],
 ) -> int:
-    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept."""
+    """Predict all pages and write what was found; returns the exit code. What an earlier run labelled is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _predict_into(runtime, options, files, truth_of)
+
+
+def _predict_into(
+    runtime: Runtime,
+    options: PredictOptions,
+    files: list[PageFile],
+    truth_of: Callable[[str], ReadTruth | None],
+) -> int:
     predictor = load_predictor(runtime, options.checkpoint, options.tile, options.tta)
     clear_temporaries(options.output_dir, files)
     results = Results(options)
@@ -163,14 +180,7 @@ def in_order(
 def predict_page(predictor: Predictor, page: PageImage, options: PredictOptions) -> PageResult:
     """Predict one page, write its pictures and score it."""
     prediction = predictor.predict(page.image, options.px_per_mm)
-    laid_over = overlay(page.image, prediction.label)
-    for path, data in zip(
-        _pictures_of(page.name, options),
-        (encode_classes(prediction.label), encode_rgb(laid_over)),
-        strict=True,
-    ):
-        write_bytes(path, data)
-    save_pictures(options.output_dir / PICTURE_FOLDER, page.name, make_pictures(page.image, laid_over))
+    _write_pictures(page, prediction, options)
     line, problem = _line(page, prediction), None
     if page.read_truth is not None:
         scored = outcome_of(lambda truth_of: _scores(prediction, truth_of(page.image)), page.read_truth)
@@ -180,6 +190,21 @@ def predict_page(predictor: Predictor, page: PageImage, options: PredictOptions)
         else:
             line |= scored
     return PageResult(line, problem)
+
+
+def _write_pictures(page: PageImage, prediction: Prediction, options: PredictOptions) -> None:
+    image, label = page.image, prediction.label
+    laid_over = overlay(image, label)
+    if options.redact:
+        hidden = hidden_in_image(prediction.page)
+        image, laid_over = blacked_out(image, hidden), blacked_out(laid_over, hidden)
+        label = np.where(
+            hidden, np.uint8(BACKGROUND), label
+        )  # gaps in the grid may have the shape of letters
+    mask_path, overlay_path = _pictures_of(page.name, options)
+    write_bytes(mask_path, encode_classes(label))
+    write_bytes(overlay_path, encode_rgb(laid_over))
+    save_pictures(options.output_dir / PICTURE_FOLDER, page.name, make_pictures(image, laid_over))
 
 
 def _scores(prediction: Prediction, truth: PageTruth) -> dict:
@@ -243,7 +268,8 @@ class Results:
         if line is None:
             return None
         pictures = _pictures_of(name, self.options)
-        if has_origin(line, origin) and all(path.is_file() for path in pictures):
+        is_known = has_origin(line, origin) and is_whole_prediction(line)
+        if is_known and all(path.is_file() for path in pictures):
             return line
         append_line(
             self.path, {"name": name}

@@ -95,6 +95,7 @@ class Predictor:
             quarter_turns=turns,
             rotation_deg=(90 * turns + scale.slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
+            scale_is_told=px_per_mm is not None,
             warnings=(*scale.warnings, *((INVERTED,) if negative else ())),
         )
         return _upright(page, stands_upright)

@@ -49,14 +49,19 @@ def named_files(paths: list[Path], given: list[Path]) -> list[PageFile]:
     ['ann/ecg', 'bob/ecg.png', 'bob/ecg.jpg']
     """
     names = [path.stem for path in paths]
-    if len(set(names)) < len(names):
+    if _are_equal(names):
         common = _common_folder(given)
         names = [Path(os.path.relpath(path, common)).with_suffix("").as_posix() for path in paths]
-        times = Counter(names)
+        times = Counter(map(str.casefold, names))
         names = [
-            name + path.suffix if times[name] > 1 else name for path, name in zip(paths, names, strict=True)
+            name + path.suffix * (times[name.casefold()] > 1) for path, name in zip(paths, names, strict=True)
         ]
     return [PageFile(path, _short(name)) for path, name in zip(paths, names, strict=True)]
+
+
+def _are_equal(names: list[str]) -> bool:
+    """Whether some names are the same but for capitals, which some disks do not tell apart."""
+    return len({name.casefold() for name in names}) < len(names)
 
 
 def _common_folder(given: list[Path]) -> str:

@@ -64,11 +64,11 @@ def read_corrections(path: Path) -> dict[str, Correction]:
 def check_pages(corrections: dict[str, Correction], names: Collection[str]) -> None:
     """Raise InputError that names file and line if a correction is of no page of the files of these names."""
     for page, correction in corrections.items():
-        several = re.fullmatch(r"(.+)-p\d+", page)
+        several = re.fullmatch(r"(.+?)(-p\d+)?(-[ab])?", page)
         if page not in names and not (several and several[1] in names):
             raise InputError(
                 f"{correction.where}: no image is called {page}; pages have their files' names without the ending, "
-                "and those of a PDF -p1 and so on after it"
+                "those of a PDF -p1 and so on, and two ECGs on one image -a and -b after it"
             )
 
 

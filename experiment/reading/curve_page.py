@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_drawing import Drawing
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
@@ -24,12 +25,18 @@ from experiment.reading.drawn_traces import (
     quarter_turns,
     ruled_paper,
 )
+from experiment.reading.paper_field import STEP_PX, SURE, PaperField, fit_paper
 from experiment.reading.printed_text import PrintedText, mapped_text
+from experiment.reading.read_page import MAX_RESIDUAL_MM
 from experiment.reading.rectify import MAP_STEP_PX, RectifiedPage
 
 PEN_PX, SUBPIXEL_BITS = 2, 4  # lines are drawn this wide, in sixteenths of a pixel, to find the layout
 DARK = 255.0
-OWN_SIZE = 0.02  # a grid whose scale differs by less from the PDF's own says that the PDF has its own size
+MOST_PIXELS = 30e6  # of a page: 1.2 m of paper
+FITTED, FOUND = (
+    0.003,
+    0.02,
+)  # in such shares, a grid's scale is known if its lines were fitted, or if it was only found
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     """The page of a drawing, of which `shown` is what was seen on it.
 
     The print that was seen is used where the PDF has no lead names in letters. Raises InputError, naming no file, if
-    the drawing has no traces.
+    the drawing has no traces, or is far larger than paper.
     """
     turns = quarter_turns(drawing)
     upright = drawing.turned(turns)
@@ -57,7 +64,7 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     if not traces_mm:
         raise InputError("its paths hold no traces")
     ruled = ruled_paper(lines_mm)
-    paper = ruled or _paper_of_image(shown, drawing)
+    paper = ruled or _paper_seen(shown, drawing)
     to_canvas = _to_canvas(paper or RuledPaper(1.0, 0.0, 0.0))
     size_mm = (upright.height_mm, upright.width_mm)
     to_input = input_of_upright(size_mm, shown.input_shape, turns) @ np.linalg.inv(to_canvas)
@@ -65,6 +72,10 @@ def curve_page(drawing: Drawing, shown: PageProbability) -> CurvePage:
     text = mapped_text(printed_text(upright), to_canvas)
     text = text if text.names else mapped_text(shown.text, np.linalg.inv(to_shown))
     width, height = (int(length) for length in np.ceil(to_canvas[:2] @ [*size_mm[::-1], 1.0]))
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"a page of {upright.width_mm:.0f} x {upright.height_mm:.0f} mm is larger than any paper"
+        )
     curves = [mapped(_rightward(line), to_canvas) for line in traces_mm]
     marks = [mapped(line, to_canvas) for line in lines_mm if is_mark(line)]
     flat = _flat_page(curves, marks, _warped(shown.image, to_shown, (width, height)))
@@ -94,13 +105,30 @@ def _rightward(line: np.ndarray) -> np.ndarray:
     return np.stack([np.maximum.accumulate(line[:, 0]), line[:, 1]], axis=1)
 
 
-def _paper_of_image(shown: PageProbability, drawing: Drawing) -> RuledPaper | None:
-    """How large the paper is drawn by the grid that its image shows; None if it shows none."""
-    if (grid := find_grid(shown.image)) is None:
+def _paper_seen(shown: PageProbability, drawing: Drawing) -> RuledPaper | None:
+    """How large the paper is drawn by the grid that was seen on it, which then is part of a picture; None if none was.
+
+    It is taken to have the PDF's own size if it has that within what can be seen.
+    """
+    field = fit_paper(shown.probability[GRID])
+    if field is not None and field.residual_mm < MAX_RESIDUAL_MM:
+        paper_mm, doubt = _mm_per_pixel(field), FITTED
+    elif grid := find_grid(shown.image):
+        paper_mm, doubt = 1 / grid.pitch_px, FOUND
+    else:
         return None
-    input_px_per_mm = grid.pitch_px * float(np.linalg.norm(shown.to_input[:2, 0]))
-    size = input_px_per_mm * drawing.width_mm / shown.input_shape[1]
-    return RuledPaper(1.0 if abs(size - 1) < OWN_SIZE else size, 0.0, 0.0)
+    drawn_mm = float(np.linalg.norm(shown.to_input[:2, 0])) * drawing.width_mm / shown.input_shape[1]
+    size = drawn_mm / paper_mm
+    return RuledPaper(1.0 if abs(size - 1) < doubt else size, 0.0, 0.0)
+
+
+def _mm_per_pixel(field: PaperField) -> float:
+    """How much of the paper a pixel shows, in each direction, where a grid is seen."""
+    rows, columns = np.nonzero(field.weight > SURE)
+    x_px, y_px = (columns + 0.5) * STEP_PX, (rows + 0.5) * STEP_PX
+    paper_mm = np.stack(field.paper_of_image(x_px, y_px), axis=1)
+    slopes, *_ = np.linalg.lstsq(np.stack([x_px, y_px, np.ones(len(x_px))], axis=1), paper_mm)
+    return float(abs(np.linalg.det(slopes[:2])) ** 0.5)
 
 
 def _to_canvas(paper: RuledPaper) -> np.ndarray:

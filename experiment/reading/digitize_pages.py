@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,27 +20,33 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
-from ecg_generator_with_train_src.common.page_files import is_pdf
-from ecg_generator_with_train_src.common.pdf_drawing import drawing_of
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
-from ecg_generator_with_train_src.page.records import read_signal_mv
+from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
+from experiment.labelling.earlier_results import is_whole_reading
 from experiment.labelling.origin import has_origin
 from experiment.labelling.page_probability import PageProbability
+from experiment.labelling.redaction import blacked_out, hidden_part
 from experiment.labelling.result_names import PageFile, clear_temporaries
+from experiment.labelling.several_ecgs import ecgs_on
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
-from experiment.reading.output_files import picture, reading_summary, signals_csv
-from experiment.reading.read_drawing import read_any_page
+from experiment.reading.output_files import picture, reading_summary
+from experiment.reading.read_drawing import read_any_page, with_drawing
 from experiment.reading.read_page import PICTURE, PageReading, flat_page, further_leads, without_filled
 from experiment.reading.readings_report import reading_pictures, readings_report, sureness
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ, SamplingRates
+from experiment.reading.signal_files import FORMATS, ReadSignals, signal_paths, write_signals
 from experiment.reading.submission_table import write_table
 
 # What a network says of an image (H, W, 3) uint8; the turn of the page in it in degrees, if that is told
 See = Callable[[np.ndarray, float | None], PageProbability]
+
+
+ENDINGS = ("-a", "-b")  # of the names of two ECGs on one image
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,10 @@ class DigitizeOptions:
     corrections: dict[str, Correction] = field(default_factory=dict)  # what is told of single pages
     strict: bool = False  # whether a page to check counts as one that was not read
     fill_gaps: bool = True  # whether stretches without ink are drawn from other leads
+    formats: tuple[str, ...] = ("csv",)  # of the files of signals
     sizes: PageSizes = ALL_WHOLE
     overwrite: bool = False  # whether pages that an earlier run read are read again
+    redact: bool = False  # whether print is blacked out in pictures
     origin: dict = field(default_factory=dict)  # program, weights and options, for the JSON files
 
 
@@ -122,7 +130,15 @@ class Readings:
 
 
 def digitize_pages(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
-    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept."""
+    """Read all pages of some files and write what was found; returns the exit code. What was read before is kept.
+
+    Raises InputError if another run is at work in the output folder.
+    """
+    with locked(options.output_dir):
+        return _digitize_into(see, options, files, rates)
+
+
+def _digitize_into(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
     clear_temporaries(options.output_dir, files)
     readings, started = Readings(options), time.perf_counter()
     work = functools.partial(read_and_write, options=options)
@@ -187,6 +203,23 @@ def seen_pages(
                 yield page
 
 
+def _parts(
+    file: PageFile, name: str, origin: dict, seen: PageProbability | InputError, options: DigitizeOptions
+) -> Iterator[SeenPage]:
+    """What was seen as one page, or as two if it shows two ECGs; a submission wants one page an image."""
+    parts = (seen,) if isinstance(seen, InputError) or options.submission else ecgs_on(seen)
+    if len(parts) == 1:
+        yield SeenPage(file.path, name, origin, seen)
+        return
+    tqdm.write(f"{name} shows two ECGs: they are read as {name}-a and {name}-b", file=sys.stderr)
+    for ending, part in zip(ENDINGS, parts, strict=True):
+        own = dict(origin)
+        if name + ending in options.corrections:
+            own["correction"] = options.corrections[name + ending].as_told()
+        earlier = _earlier(name + ending, own, options)
+        yield SeenPage(file.path, name + ending, own, None if earlier else part, earlier)
+
+
 def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeOptions) -> Iterator[SeenPage]:
     """The pages of a file. If an earlier run read the one that has the file's name, the file is not opened."""
     try:
@@ -205,7 +238,10 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             look = functools.partial(
                 _seen, see, path=file.path, number=number, rotation_deg=told.rotation_deg
             )
-            yield SeenPage(file.path, name, origin, None if earlier else outcome_of(look, image), earlier)
+            if earlier:
+                yield SeenPage(file.path, name, origin, None, earlier)
+            else:
+                yield from _parts(file, name, origin, outcome_of(look, image), options)
     except InputError as error:  # what cannot be opened is tried again by the next run
         origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
         if isinstance(origin, InputError):  # the table of rates beside it is damaged
@@ -218,8 +254,7 @@ def _seen(
     see: See, image: np.ndarray, path: Path, number: int, rotation_deg: float | None
 ) -> PageProbability:
     """What is seen on page `number` of a file; with what it draws if that is a PDF."""
-    seen = see(image, rotation_deg)
-    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
+    return with_drawing(see(image, rotation_deg), path, number)
 
 
 def _origin(
@@ -242,21 +277,33 @@ def _warn_of_rate(name: str, origin: dict, rates: SamplingRates) -> None:
 
 def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:
     """What an earlier run wrote of a page, if that is of this origin and its files are there."""
-    if options.overwrite:
+    about = _written_about(options.output_dir / f"{name}.json")
+    if options.overwrite or not (has_origin(about, origin) and is_whole_reading(about)):
         return None
+    files = [*signal_paths(options.output_dir, name, options.formats), _traces_of(name, options)]
+    return about if about["status"] == "unread" or all(path.is_file() for path in files) else None
+
+
+def _written_about(path: Path) -> dict:
+    """What a page's JSON says; nothing if there is none, or one that this program did not write."""
     try:
-        about = json.loads(read_input(options.output_dir / f"{name}.json"))
+        about = json.loads(read_input(path))
     except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(about, dict) or not has_origin(about, origin):
-        return None
-    files = [] if about["status"] == "unread" else _files_of(name, options)
-    return about if all(path.is_file() for path in files) else None
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
-def _files_of(name: str, options: DigitizeOptions) -> list[Path]:
-    """The table and the picture of a page that was read."""
-    return [options.output_dir / f"{name}{ending}" for ending in (".csv", "_traces.png")]
+def _stale_files(about_file: Path, name: str, options: DigitizeOptions) -> list[Path]:
+    """What an earlier run may have left of a page; files in formats that it did not write are not its own."""
+    told = _written_about(about_file).get("options")
+    before = told.get("format") if isinstance(told, dict) else None
+    formats = [form for form in FORMATS if form in (*options.formats, *(before or ()))]
+    return [about_file, _traces_of(name, options), *signal_paths(options.output_dir, name, formats)]
+
+
+def _traces_of(name: str, options: DigitizeOptions) -> Path:
+    """The picture of a page that was read."""
+    return options.output_dir / f"{name}_traces.png"
 
 
 def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
@@ -269,20 +316,28 @@ def read_and_write(page: SeenPage, options: DigitizeOptions) -> PageOutcome:
     reading = _read(page, options)
     outcome = _outcome_of(page, reading)
     about_file = options.output_dir / f"{page.name}.json"
-    about_file.unlink(missing_ok=True)
-    table, traces = _files_of(page.name, options)
+    for stale in _stale_files(about_file, page.name, options):
+        stale.unlink(missing_ok=True)
     if isinstance(reading, InputError):
-        table.unlink(missing_ok=True)
-        traces.unlink(missing_ok=True)
-        pictures = () if isinstance(page.seen, InputError) else (jpeg(page.seen.image),)
+        pictures = _pictures_of_unread(page, options)
     else:
         signal_mv = reading.signal_mv if options.fill_gaps else without_filled(reading)
-        write_bytes(traces, encode_rgb(picture(reading)))
-        write_text(table, signals_csv(signal_mv, further_leads(reading)))
-        pictures = reading_pictures(reading)
+        hidden = hidden_part(reading.seen) if options.redact else None
+        write_bytes(_traces_of(page.name, options), encode_rgb(picture(reading, hidden)))
+        leads = dict(zip(LEADS, signal_mv.T, strict=True)) | further_leads(reading)
+        signals = ReadSignals(page.name, reading.fs_hz, leads, outcome.about)
+        write_signals(options.output_dir, options.formats, signals)
+        pictures = reading_pictures(reading, hidden)
     save_pictures(options.output_dir / PICTURE_FOLDER, page.name, pictures)
     write_json(about_file, outcome.about)
     return outcome
+
+
+def _pictures_of_unread(page: SeenPage, options: DigitizeOptions) -> tuple[bytes, ...]:
+    if isinstance(page.seen, InputError):
+        return ()
+    image = page.seen.image
+    return (jpeg(blacked_out(image, hidden_part(page.seen)) if options.redact else image),)
 
 
 def _read(page: SeenPage, options: DigitizeOptions) -> PageReading | InputError:

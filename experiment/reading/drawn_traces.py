@@ -1,6 +1,5 @@
 """Traces among the lines that a PDF's page draws: which they are, how large the paper is drawn, what its text names."""
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -26,6 +25,7 @@ MOST_OFF = 1.3  # a sheet is not drawn smaller or larger than by this factor
 CERTAIN = 0.99  # probability of what a PDF says in letters
 _NAMES = {lead.lower(): lead for lead in (*LEADS, *FURTHER_LEADS)}
 _NAME = re.compile(r"(?<![\w+−-])(-?)(I{1,3}|(?i:AV[RLF]|V[1-9]R?))(?![\w+-])")
+_WORD = re.compile(r"\w{2,}")
 _SCALE = re.compile(
     r"(?:(limb|chest)\W{1,3})?(\d+(?:[.,]\d+)?)\s*mm\s*/\s*(s|mv)(?:ec)?(?!\w)", re.IGNORECASE
 )
@@ -41,17 +41,24 @@ class RuledPaper(NamedTuple):
 
 
 def quarter_turns(drawing: Drawing) -> int:
-    """How often np.rot90 turns the page until its text runs to the right, or, without text, its traces do."""
-    apart_mm = np.diff(drawing.letters_mm, axis=0)
-    beside = [a.isalnum() and b.isalnum() for a, b in itertools.pairwise(drawing.text)]
-    runs_mm = apart_mm[np.array(beside, bool)].reshape(-1, 2)
-    if len(runs_mm) == 0:
-        lines = joined(drawing.strokes)
-        runs_mm = np.array([line[-1] - line[0] for line in lines if len(line) >= LEAST_POINTS]).reshape(-1, 2)
+    """How often np.rot90 turns the page until its lead names run to the right; else its other text, else its traces."""
+    spans = [match.span() for match in _NAME.finditer(drawing.text)]
+    runs_mm = _runs_of_text(drawing, spans)
+    if not runs_mm.any():
+        runs_mm = _runs_of_text(drawing, [match.span() for match in _WORD.finditer(drawing.text)])
+    if not runs_mm.any():
+        lines = [line for line in joined(drawing.strokes) if len(line) >= LEAST_POINTS]
+        runs_mm = np.array([line[-1] - line[0] for line in lines]).reshape(-1, 2)
     x_mm, y_mm = runs_mm.sum(axis=0)
     if abs(x_mm) >= abs(y_mm):
         return 0 if x_mm >= 0 else 2
     return 1 if y_mm > 0 else 3
+
+
+def _runs_of_text(drawing: Drawing, spans: Iterable[tuple[int, int]]) -> np.ndarray:
+    """The ways (n, 2) in mm from the first letter of each word to its last; words are spans of the text."""
+    ways = [drawing.letters_mm[stop - 1] - drawing.letters_mm[start] for start, stop in spans]
+    return np.array(ways).reshape(-1, 2)
 
 
 def joined(strokes: Iterable[Stroke]) -> list[np.ndarray]:

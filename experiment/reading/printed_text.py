@@ -44,6 +44,21 @@ NO_TEXT = PrintedText((), ())
 Word = TypeVar("Word", PrintedName, PrintedScale)
 
 
+def part_of(
+    text: PrintedText, left_px: float, top_px: float, right_px: float, bottom_px: float
+) -> PrintedText:
+    """The words between these edges, in canvas pixels from the upper left one."""
+
+    def inside(words: tuple[Word, ...]) -> tuple[Word, ...]:
+        return tuple(
+            replace(word, x_px=word.x_px - left_px, y_px=word.y_px - top_px)
+            for word in words
+            if left_px <= word.x_px < right_px and top_px <= word.y_px < bottom_px
+        )
+
+    return PrintedText(inside(text.names), inside(text.scales))
+
+
 def laid_flat(text: PrintedText, field: PaperField, left_mm: float, top_mm: float) -> PrintedText:
     """The words at their places on the rectified page whose upper left corner is at (left_mm, top_mm) of the paper."""
 

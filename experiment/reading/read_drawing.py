@@ -6,11 +6,13 @@ curve at the samples' times, so that neither drawing nor network comes between t
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.pdf_drawing import Drawing
+from ecg_generator_with_train_src.common.page_files import is_pdf
+from ecg_generator_with_train_src.common.pdf_drawing import Drawing, drawing_of
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.curve_page import CurvePage, curve_page
@@ -26,6 +28,11 @@ CLOSE_PX = 1e-3
 LEAST_SHOWN = 0.5  # a lead's curve covers this share of its place, or more
 FEWEST_NAMES = 3  # so many lead names, a grid or a pulse tell that curves are an ECG's
 NO_SIZE = "neither grid nor pulse tells how large the page is drawn: the PDF's own size is taken"
+
+
+def with_drawing(seen: PageProbability, path: Path, number: int = 0) -> PageProbability:
+    """What was seen on page `number` of a file, counted from 0; with what that page draws if the file is a PDF."""
+    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
 
 
 def read_any_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:

@@ -55,12 +55,18 @@ Scores = dict[ScoredPage, PageScore]
 
 
 def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """List the CSVs of a folder, except for the table `out` and for a submission; WFDB headers where there is no CSV.
-    Those of unread pages are listed even if they do not exist. Raises InputError if there are none."""
-    own = {out.absolute()} if out else set()
-    paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
-    paths |= {path for path in folder.glob("[!.]*.hea") if path.with_suffix(".csv") not in paths}
-    paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
+    """List the CSVs of a folder, except for the table `out` and for a submission, and those in folders below that have
+    a JSON beside them; WFDB headers where there are none. Those of unread pages are listed even if they do not exist.
+    Raises InputError if there are none."""
+    abouts = list(folder.rglob("[!.]*.json"))
+
+    def found(ending: str) -> set[Path]:
+        beside = {about.with_suffix(ending) for about in abouts}
+        paths = {*folder.glob(f"[!.]*{ending}"), *filter(Path.is_file, beside)}
+        return {path for path in paths if not out or path.absolute() != out.absolute()}
+
+    paths = found(".csv") or found(".hea")
+    paths |= {about.with_suffix(".csv") for about in abouts if not was_read(about)}
     paths = sorted(path for path in paths if path.name != "submission.csv")
     if not paths:
         raise InputError(
@@ -78,14 +84,16 @@ def was_read(about: Path) -> bool:
     return not isinstance(said, dict) or said.get("status") != "unread"
 
 
-def name_page(path: Path, records: dict[str, Path]) -> ScoredPage:
-    """Find the record and the type of a prediction. Raises InputError if its name begins with none of the records."""
+def name_page(path: Path, folder: Path, records: dict[str, Path]) -> ScoredPage:
+    """Find the record and the type of a prediction of a folder. Raises InputError if its name begins with none of the
+    records."""
     name = parse_page_name(path.stem, records)
     if not name.is_known:
         raise InputError(
             f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
         )
-    return ScoredPage(path.stem, name.record, name.kind or "page", path)
+    page = path.relative_to(folder).with_suffix("").as_posix()
+    return ScoredPage(page, name.record, name.kind or "page", path)
 
 
 def score_file(records: TrueRecords, page: ScoredPage) -> PageScore:

@@ -24,6 +24,7 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
     atomic_path,
+    naming,
     remove_stale_temporaries,
     write_json,
     write_text,
@@ -68,8 +69,8 @@ class RunFolder:
         return state
 
     def move_aside(self) -> None:
-        """Rename an old folder to `<name>.<n>`, n the first free number."""
-        if not self.root.exists():
+        """Rename an old folder to `<name>.<n>`, n the first free number; an empty one stays."""
+        if not self.root.exists() or not any(self.root.iterdir()):
             return
         number = 1
         while (target := self.root.with_name(f"{self.root.name}.{number}")).exists():
@@ -102,7 +103,7 @@ class RunFolder:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with naming(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:

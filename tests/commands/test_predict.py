@@ -21,6 +21,7 @@ from experiment.config import check_config
 from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
+from experiment.labelling.predict_pages import PageImage, PredictOptions, predict_page
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
@@ -178,6 +179,28 @@ def test_the_map_to_the_input_leads_every_pixel_back(turns):
     back = input_of_upright((x.shape[0] * 3, x.shape[1] * 2), (6, 9), turns)
     at = np.stack([upright_x.ravel() * 2, upright_y.ravel() * 3, np.ones(x.size)])
     np.testing.assert_allclose(back @ at, [x.ravel(), y.ravel(), np.ones(x.size)], atol=1e-9)
+
+
+def test_print_is_blacked_out_of_mask_overlay_and_report_if_that_is_asked(blue_page, tmp_path):
+    header = slice(0, 250)  # rows of a page of 1190
+    assert (blue_page[header].max(axis=2) < 100).sum() > 100  # there is print
+
+    predictor = Predictor(Network(colours), 512)
+    for redact in (False, True):
+        options = PredictOptions(tmp_path / str(redact), redact=redact)
+        predict_page(predictor, PageImage(tmp_path / "p.png", "p", {}, None, blue_page, None), options)
+    for name in ("p_overlay.png", "report_pictures/p_report1.jpg", "report_pictures/p_report2.jpg"):
+        plain, redacted = (read_rgb(tmp_path / folder / name) for folder in ("False", "True"))
+        scale = len(plain) / len(blue_page)
+        top = slice(0, round(header.stop * scale))
+        assert plain[top].max() > 200 and redacted[top].max() < 10, name
+    inside = np.s_[600:800, 200:1300]
+    overlays = [read_rgb(tmp_path / folder / "p_overlay.png")[inside] for folder in ("False", "True")]
+    np.testing.assert_array_equal(*overlays)
+    plain, redacted = (read_classes(tmp_path / folder / "p_mask.png") for folder in ("False", "True"))
+    assert plain[header].any() and not redacted[header].any()
+    np.testing.assert_array_equal(plain == WAVEFORM, redacted == WAVEFORM)
+    np.testing.assert_array_equal(plain[inside], redacted[inside])
 
 
 def test_a_page_without_a_grid_is_taken_for_a_letter_page_and_said_so():

@@ -8,6 +8,7 @@ import pytest
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_rgb
 from ecg_generator_with_train_src.page.layouts import parse_layout
+from experiment.fuzzing.sample_files import curves_pdf
 from experiment.read_image import PageReader
 from experiment.reading.find_layout import ReadingOptions
 from experiment.runtime.choose import RuntimeOptions
@@ -34,6 +35,15 @@ def test_it_reads_what_digitize_writes(reader, tmp_path):
     assert json.loads(json.dumps(reading.about)).items() <= written.items()
     assert reading.signal_mv.shape == (2500, 12)
     np.testing.assert_array_equal(reading.lead("V6"), reading.signal_mv[:, 11])
+
+
+def test_a_pdf_that_holds_its_curves_is_read_from_these(reader, tmp_path):
+    beats = np.exp(-np.square((np.arange(1000)[:, None] / 100 % 0.8 - 0.4) / 0.02)) * [0.5, 1.0, 0.5]
+    (tmp_path / "curves.pdf").write_bytes(curves_pdf(beats, ["I", "II", "III"], fs_hz=100.0))
+    known = ReadingOptions(layout=parse_layout("rows:I,II,III"))
+    reading = reader.read(tmp_path / "curves.pdf", 100.0, known)
+    assert reading.about["traces_from"] == "curves of the PDF"
+    np.testing.assert_allclose(reading.lead("II"), beats[:, 1], atol=0.02)  # its median is its zero
 
 
 def test_what_is_known_of_a_page_is_taken(reader):

@@ -1,5 +1,6 @@
 """Work over several processes, and what a batch says of the items that it left out."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ecg_generator_with_train_src.common.batch import ITEMS_IN_FLIGHT, THREAD_VARIABLES, SkipReport, run_batch
+from ecg_generator_with_train_src.common.batch import (
+    ITEMS_IN_FLIGHT,
+    KILLED,
+    THREAD_VARIABLES,
+    SkipReport,
+    run_batch,
+)
 from ecg_generator_with_train_src.common.command_line import run
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 
@@ -95,6 +102,21 @@ def die_at_five(number: int) -> int:
     return number
 
 
+def die_by_threes(number: int) -> int:
+    return number if number % 3 else die_at_five(5)
+
+
+def die_always(number: int) -> int:
+    return die_at_five(5)
+
+
+def die_once(mark: Path, number: int) -> int:
+    if number == 4 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
 def thread_limits(number: int) -> tuple:
     return tuple(os.environ.get(name) for name in THREAD_VARIABLES)
 
@@ -145,9 +167,27 @@ def test_a_full_disk_ends_the_batch(workers):
         list(run_batch(fill_the_disk, range(8), num_workers=workers, description="test"))
 
 
-def test_a_worker_that_is_killed_ends_the_batch_with_advice():
-    with pytest.raises(InputError, match="fewer --num-workers"):
-        list(run_batch(die_at_five, range(20), num_workers=2, description="test"))
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_worker_that_is_killed_costs_its_item_alone(workers):
+    outcomes = dict(run_batch(die_at_five, range(20), num_workers=workers, description="test"))
+    assert str(outcomes.pop(5)) == KILLED
+    assert outcomes == {number: number for number in range(20) if number != 5}
+
+
+def test_every_item_that_kills_its_worker_is_found():
+    outcomes = dict(run_batch(die_by_threes, range(9), num_workers=2, description="test"))
+    killed = [number for number, outcome in outcomes.items() if isinstance(outcome, InputError)]
+    assert sorted(killed) == [0, 3, 6] and len(outcomes) == 9
+
+
+def test_a_batch_whose_workers_are_all_killed_ends():
+    with pytest.raises(InputError, match="one worker process after another was killed"):
+        list(run_batch(die_always, range(20), num_workers=2, description="test"))
+
+
+def test_an_item_whose_worker_is_killed_once_is_done_after_all(tmp_path):
+    work = functools.partial(die_once, tmp_path / "died")
+    assert dict(run_batch(work, range(9), num_workers=2, description="test")) == {n: n for n in range(9)}
 
 
 def test_no_worker_outlives_a_reader_that_stops():

@@ -24,3 +24,11 @@ def test_a_torn_line_is_left_out_and_the_next_is_not_joined_to_it(tmp_path, torn
     assert read_lines(path) == [{"name": "a"}]
     append_line(path, {"name": "b"})
     assert read_lines(path) == [{"name": "a"}, {"name": "b"}]
+
+
+def test_a_full_disk_names_the_log(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.symlink_to("/dev/full")  # the kernel's own full disk
+    with pytest.raises(OSError, match="No space left") as refused:
+        append_line(path, {"name": "a"})
+    assert refused.value.filename == str(path)

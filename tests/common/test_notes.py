@@ -5,7 +5,7 @@ from ecg_generator_with_train_src.common.notes import note_lines, shorten
 
 def test_each_kind_of_note_is_one_line_with_the_names_it_is_about():
     notes = [("b", "cut"), ("a", "turned"), ("a", "cut"), ("b", "cut")]
-    assert list(note_lines(notes, "pages")) == ["2 pages: cut: b; a", "1 pages: turned: a"]
+    assert list(note_lines(notes, "pages")) == ["2 pages: cut: a; b", "1 pages: turned: a"]
     assert list(note_lines([], "pages")) == []
 
 

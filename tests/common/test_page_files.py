@@ -1,7 +1,5 @@
 """Files as scanners, phones and office programs write them."""
 
-import base64
-
 import cv2
 import numpy as np
 import pytest
@@ -14,22 +12,9 @@ from ecg_generator_with_train_src.common.page_files import (
     read_single_page,
     readable_pages,
 )
+from experiment.fuzzing.sample_files import HEIC
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
-# 20 wide and 40 high as stored, red in the top right corner, to be turned clockwise once: phones write the turn twice,
-# for HEIC and in the EXIF data
-HEIC = base64.b64decode(
-    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAcdtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAA"
-    "AAAAADRpbG9jAAAAAERAAAIAAQAAAAAB6wABAAAAAAAAAH8AAgAAAAACagABAAAAAAAAACQAAAA4aWluZgAAAAAAAgAAABVp"
-    "bmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAABBmlwcnAAAADlaXBjbwAAAHVo"
-    "dmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAA"
-    "AwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAUaXNwZQAAAAAA"
-    "AABAAAAAQAAAAChjbGFwAAAAFAAAAAEAAAAoAAAAAf///9QAAAAC////6AAAAAIAAAAQcGl4aQAAAAADCAgIAAAACWlyb3QD"
-    "AAAAGWlwbWEAAAAAAAAAAQABBoECAwWEhgAAABppcmVmAAAAAAAAAA5jZHNjAAIAAQABAAAAq21kYXQAAAB7KAGvBPIe4HDQ"
-    "7FucuLL5+fRGx/w1d6qTrx8gl+G/b1zXzr7CM9XOcL9bl8sdO8Jykqza/mpAsSsTT83jMF/+3lCQdzMMySSVsc7L/YIve+b6"
-    "45o/+8e90nAk71V4HS2z2XVH/86AQ1PNdJwrzuhNhQCR9lIIP6If9LQ2AAAABkV4aWYAAE1NACoAAAAIAAEBEgADAAAAAQAG"
-    "AAAAAAAA"
-)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Archives that are whole, corrupt or malicious: all is unpacked, or nothing."""
 
+import os
 import shutil
 import tarfile
 import zipfile
@@ -13,6 +14,7 @@ from ecg_generator_with_train_src.fetch.archives import archive_members, safe_na
 from ecg_generator_with_train_src.fetch.state import State
 from ecg_generator_with_train_src.fetch.transfers import CannotGoOnError
 
+from helpers import linux_only
 from record_sources import competition_files, contents, flat_files, no_leftovers, spoiled, tar_gz, zip_of
 
 
@@ -235,7 +237,29 @@ def test_an_archive_that_blows_up_is_refused_before_its_contents_are_read(out, s
     assert unpack(archive, State(out), most_ratio=1000) == ["train-csvs/1.csv"]
 
 
+@linux_only
+@pytest.mark.parametrize(("suffix", "pack"), [(".zip", zip_of), (".tar.gz", tar_gz)])
+def test_an_archive_that_ends_in_gigabytes_of_zeros_is_refused_at_once(out, suffix, pack):
+    archive = out.parent / f"train-csvs{suffix}"
+    archive.write_bytes(pack(flat_files()))
+    os.truncate(archive, 3 * 10**9)
+    with pytest.raises(InputError, match="ends in zeros, as a broken download does; get it again"):
+        unpack(archive, State(out))
+
+
 def test_a_device_is_no_archive(out):
     (out.parent / "zero.zip").symlink_to("/dev/zero")
     with pytest.raises(InputError, match=r"zero\.zip: is a pipe or a device, not a file"):
         unpack(out.parent / "zero.zip", State(out))
+
+
+@pytest.mark.parametrize("name", ["\x01\n\t=x.csv", "\udcff.csv"])
+def test_names_that_begin_with_what_is_no_text_are_unpacked_and_noted(out, name):
+    archive, state = out.parent / "odd.tar.gz", State(out)
+    archive.write_bytes(tar_gz({f"train-csvs/{name}": b"a", "train-csvs/b.csv": b"b"}))
+    assert unpack_or_report(archive, "key", state, SkipReport(out / "skipped.txt"))
+    assert {os.fsencode(path.name) for path in (out / "train-csvs").iterdir()} == {
+        os.fsencode(name),
+        b"b.csv",
+    }
+    assert len(State(out).unpacked["odd.tar.gz"].files) == 2

@@ -70,7 +70,7 @@ def test_a_file_that_is_made_anew_is_neither_verified_nor_linked(tmp_path, made)
         ("", "file: Invalid JSON: EOF while parsing a value at line 1 column 0"),
         ("no JSON", "file: Invalid JSON: expected ident at line 1 column 2"),
         ("[]", "file: Input should be an object"),
-        ("[" * 100_000, "file: Invalid JSON: recursion limit exceeded at line 1 column 201"),
+        ("[" * 100_000, "file: Invalid JSON: recursion limit exceeded"),
         ('{"version": 1, "made": {"train-csvs/101.csv": [3, 4]}}', "version: Input should be 2"),
         ('{"version": 2, "made": 5}', "made: Input should be an object"),
         ('{"version": 2, "made": {"a": [3]}}', "made.a: List should have at least 2 items after validation, not 1"),
@@ -84,7 +84,9 @@ def test_a_file_that_is_made_anew_is_neither_verified_nor_linked(tmp_path, made)
 def test_a_foreign_or_damaged_state_file_is_as_good_as_none_and_is_named(tmp_path, capsys, text, said):
     State(tmp_path).path.write_text(text)
     state = State(tmp_path)
-    assert capsys.readouterr().err == f"warning: {state.path}: {said}; all files are checked again\n"
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: {state.path}: {said}")
+    assert warning.endswith("; all files are checked again\n") and warning.count("\n") == 1
     state.save()
     assert state.path.read_bytes() == saved_by_a_new_one(tmp_path / "new")
 

@@ -28,6 +28,10 @@ def test_equal_names_mirror_the_folders_from_where_all_images_are_below(tmp_path
         Path(folder).mkdir(parents=True)
     assert names_of("in/ann/ecg.png", "in/bob/ecg.jpg", "in/bob/2.png") == ["ann/ecg", "bob/ecg", "bob/2"]
     assert names_of("in/ecg.png", "in/bob/ecg.jpg") == ["ecg", "bob/ecg"]
+    assert names_of("in/ECG.png", "in/bob/ecg.jpg") == [
+        "ECG",
+        "bob/ecg",
+    ]  # some disks do not tell these apart
     assert names_of("x/one/1.png", "x/two/1.png", given=("x/one", "x/two")) == ["one/1", "two/1"]
     assert names_of("x/one/1.png", "in/1.png", given=("x/one/1.png", "in")) == ["x/one/1", "in/1"]
     assert names_of("in/../x/one/1.png", "x/1.png", given=("in/../x",)) == ["one/1", "1"]

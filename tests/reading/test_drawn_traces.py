@@ -129,7 +129,16 @@ def test_scales_that_contradict_one_another_are_left_out():
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_a_page_is_turned_until_its_text_or_else_its_traces_run_to_the_right(turns):
-    for upright in (typed(("aVR", 20, 60), ("I", 5, 5)), page(strokes=[Stroke(wave(), BLACK)])):
+def test_a_page_is_turned_until_names_or_other_text_or_its_traces_run_to_the_right(turns):
+    traces = [Stroke(wave(), BLACK)]
+    for upright in (typed(("aVR", 20, 60), ("I", 5, 5)), typed(("Report", 9, 9)), page(strokes=traces)):
         assert quarter_turns(upright) == 0
         assert quarter_turns(upright.turned(-turns)) == turns
+
+
+def test_lead_names_outweigh_text_along_an_edge():
+    edge = "Confidential"
+    letters_mm = [(20, 60), (21, 60), *[(5, 100 + k) for k in range(len(edge))]]
+    assert quarter_turns(page("V1" + edge, letters_mm)) == 1  # V1Confidential is one word: no name
+    letters_mm.insert(2, (0, 0))
+    assert quarter_turns(page("V1 " + edge, letters_mm)) == 0

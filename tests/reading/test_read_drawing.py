@@ -165,6 +165,24 @@ def test_pulses_tell_the_scale_where_there_is_no_grid(tmp_path):
     assert largest_error_mv(reading) < 1e-3
 
 
+@pytest.mark.parametrize("size", [1.0, 0.9])
+def test_a_grid_that_is_a_picture_tells_how_large_the_page_is_drawn(tmp_path, size):
+    width_px, height_px = 2200, 1640  # 275 x 205 mm
+    y, x = np.mgrid[0:height_px, 0:width_px]
+    grey = np.full(x.shape, 255, np.uint8)
+    grey[(x % 8 == 0) | (y % 8 == 0)] = 200
+    place = f"{275 / POINT_MM:.3f} 0 0 {205 / POINT_MM:.3f} 0 20 cm"
+    content = f"{size} 0 0 {size} 0 0 cm q {place} /Im Do Q " + usual_page()
+    path = write_pdf(tmp_path / "a.pdf", content, picture=(width_px, height_px, grey.tobytes()))
+    seen = seen_of(path)
+    seen.probability[1] = np.abs(seen.image[..., 0].astype(int) - 200) < 40  # the network sees the grid
+    reading = read_any_page(seen, FS_HZ, ReadingOptions())
+    assert reading.verdict.status == "sure"
+    assert reading.seen.pitch_px == pytest.approx(8, rel=2e-3)  # PDFium puts pictures' edges on whole pixels
+    if size == 1.0:
+        assert largest_error_mv(reading) < 1e-3
+
+
 def test_names_alone_make_a_page_to_check(tmp_path):
     reading = read(write_pdf(tmp_path / "a.pdf", usual_page()))
     assert reading.verdict.status == "check"
@@ -174,6 +192,12 @@ def test_names_alone_make_a_page_to_check(tmp_path):
 def test_curves_that_nothing_says_are_an_ecgs_are_left_aside(tmp_path):
     seen = seen_of(write_pdf(tmp_path / "a.pdf", usual_page(names=False)))
     with pytest.raises(InputError, match="neither grid nor pulse nor lead names"):
+        read_drawing(seen.drawing, seen, FS_HZ, ReadingOptions())
+
+
+def test_a_page_far_larger_than_paper_is_left_aside(tmp_path):
+    seen = seen_of(write_pdf(tmp_path / "a.pdf", usual_page(), (2880.0, 2880.0)))  # 40 inches wide and high
+    with pytest.raises(InputError, match="a page of 1016 x 1016 mm is larger than any paper"):
         read_drawing(seen.drawing, seen, FS_HZ, ReadingOptions())
 
 

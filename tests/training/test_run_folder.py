@@ -81,3 +81,11 @@ def test_events_are_cut_and_those_that_a_kill_doubled_are_single(tmp_path):
     assert scalars_of(tmp_path) == {"a": expected, "b": [(step, -value) for step, value in expected]}
     cut_events(tmp_path, 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_names_the_log(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.metrics.symlink_to("/dev/full")  # the kernel's own full disk
+    with pytest.raises(OSError, match="No space left") as refused:
+        folder.log(TRAIN)
+    assert refused.value.filename == str(folder.metrics)
