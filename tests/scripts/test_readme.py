@@ -17,7 +17,9 @@ from experiment.config import load_config
 from conftest import REPOSITORY
 
 LANGUAGES = ("README.md", "README.zh-CN.md")
-DOCUMENTS = (*LANGUAGES, "RESULTS.md", "runs/README.md", "runs/pretrained/README.md")
+BUILT = ("CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md")
+PAIRS = (LANGUAGES, BUILT)
+DOCUMENTS = (*LANGUAGES, *BUILT, "RESULTS.md", "runs/README.md", "runs/pretrained/README.md")
 MAX_WORDS, MAX_WORDS_A_SENTENCE = 2500, 25
 
 # What a user has or a command makes: these are named, and are not in the repository.
@@ -133,7 +135,7 @@ def named_commands(text: str) -> set[str]:
     return {command_file(word) for block in blocks(text, "bash") for word in COMMAND.findall(block)}
 
 
-@pytest.mark.parametrize("name", [*LANGUAGES, "RESULTS.md"])
+@pytest.mark.parametrize("name", [*LANGUAGES, *BUILT, "RESULTS.md"])
 def test_every_flag_belongs_to_the_command_beside_it(name):
     used = list(used_flags(text_of(name)))
     assert len(used) > 8 or name not in LANGUAGES
@@ -141,7 +143,7 @@ def test_every_flag_belongs_to_the_command_beside_it(name):
     assert not unknown
 
 
-@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("name", [*LANGUAGES, *BUILT])
 def test_flags_in_sentences_belong_to_some_command(name):
     text = text_of(name)
     known = frozenset({"--help"}).union(*map(flags_of, named_commands(text)))
@@ -186,7 +188,7 @@ def test_every_path_that_is_named_exists(name):
     assert not missing
 
 
-@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("name", BUILT)
 def test_the_tree_that_is_shown_is_the_repositorys(name):
     (shown,) = [block for block in blocks(text_of(name), "text") if block.startswith("scripts/")]
     folder, paths = "", []
@@ -215,22 +217,25 @@ def test_links_lead_to_files(name):
 # both languages, and the commands of the user's README
 
 
-def test_both_languages_give_the_same_commands():
-    assert commands(LANGUAGES[0]) == commands(LANGUAGES[1])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_both_languages_give_the_same_commands(pair):
+    assert commands(pair[0]) == commands(pair[1])
 
 
-def test_both_languages_have_the_same_parts():
+@pytest.mark.parametrize("pair", PAIRS)
+def test_both_languages_have_the_same_parts(pair):
     outlines = []
-    for name in LANGUAGES:
+    for name in pair:
         text = text_of(name)
-        links = sorted(link for link in LINK.findall(text) if link not in LANGUAGES)
+        links = sorted(link for link in LINK.findall(text) if link not in (*LANGUAGES, *BUILT))
         levels = [len(marks) for marks in re.findall(r"^(#+) ", FENCE.sub("", text), re.MULTILINE)]
         outlines.append((levels, links, sorted(INLINE.findall(FENCE.sub("", text)))))
     assert outlines[0] == outlines[1]
 
 
-def test_both_languages_give_the_same_figures():
-    rows = [[row for table in tables(text_of(name)) for row in table] for name in LANGUAGES]
+@pytest.mark.parametrize("pair", PAIRS)
+def test_both_languages_give_the_same_figures(pair):
+    rows = [[row for table in tables(text_of(name)) for row in table] for name in pair]
     figures = [[sorted(re.findall(r"\d+(?:\.\d+)?", " ".join(row))) for row in language] for language in rows]
     assert figures[0] == figures[1]
 
