@@ -84,7 +84,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--input-root",
         type=Path,
         required=True,
-        help="folder of the records: <root>/<id>/<id>.csv or <root>/<id>.csv",
+        help="folder of the records: <root>/<id>/<id>.csv, <root>/<id>.csv or WFDB",
     )
     parser.add_argument(
         "--mask", type=Path, required=True, help="grid mask (255 on lines) for pages of the default geometry"

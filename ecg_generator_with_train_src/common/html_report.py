@@ -8,16 +8,16 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from ecg_generator_with_train_src.common.files import write_bytes
+from ecg_generator_with_train_src.common.image_files import shrunk
 
 PICTURED_PAGES = 30
 PICTURE_FOLDER = "report_pictures"
 PICTURE_ENDINGS = ("_report1.jpg", "_report2.jpg")
-PICTURE_WIDTH_PX, JPEG_QUALITY = 1000, 70
+PICTURE_WIDTH_PX, PICTURE_MAX_HEIGHT_PX, JPEG_QUALITY = 1000, 4000, 70
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1500px; padding: 0 1rem; color: #222; }
@@ -72,9 +72,8 @@ def _picture_paths(folder: Path, name: str) -> list[Path]:
 
 def jpeg(image: np.ndarray) -> bytes:
     """A small JPEG file of an image (H, W, 3) uint8."""
-    scale = min(PICTURE_WIDTH_PX / image.shape[1], 1.0)
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = image.shape[:2]
+    image = shrunk(image, min(PICTURE_WIDTH_PX / width, PICTURE_MAX_HEIGHT_PX / height))
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

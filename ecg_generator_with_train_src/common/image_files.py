@@ -161,6 +161,14 @@ def paper_colour(image: np.ndarray) -> np.ndarray:
     return np.median(image[::8, ::8].reshape(-1, 3), axis=0).astype(np.uint8)
 
 
+def shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+    """The image (H, W, …) at a scale of 1 or less, with sides of at least one pixel."""
+    if scale >= 1:
+        return image
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def cut(array: np.ndarray, top: int, left: int, size: int, fill) -> np.ndarray:
     """The `size` x `size` window at (top, left) of `array` (H, W, …); what lies outside the array is `fill`."""
     height, width = array.shape[:2]

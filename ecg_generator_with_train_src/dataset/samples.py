@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ecg_generator_with_train_src.common.image_files import (
 from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import Sample, check_digest
+from ecg_generator_with_train_src.dataset.format import FileKind, Sample, check_digest
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
@@ -35,11 +36,10 @@ from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.page import (
     PageDescription,
     TracePoints,
-    leads_without_trace,
     read_page_description,
     trace_points,
 )
-from ecg_generator_with_train_src.page.records import LEADS, Record, record_sha256
+from ecg_generator_with_train_src.page.records import Record, record_sha256
 from ecg_generator_with_train_src.page_map import local_scales
 from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
 
@@ -110,20 +110,12 @@ def compose_page(
     Raises InputError if a file is damaged, if the record was changed, or if the ink layer does not show its signal.
     """
     page = read_page_description(description_path)
+    record = page.read_record(csv_path)
     if record_sha256(csv_path) != page.record_sha256:
         raise InputError(f"{csv_path}: was changed since its page was drawn; render the page again")
-    record = page.read_record(csv_path)
     points = trace_points(page, record)
-    _refuse_other_leads(page, record, csv_path)
     ink = _read_ink(ink_path, page, points, csv_path)
     return PageOfSample(page, compose(page, ink, *_paper_of(options, page)), points)
-
-
-def _refuse_other_leads(page: PageDescription, record: Record, csv_path: Path) -> None:
-    """Ink without a lead's signal would be taken for background."""
-    if lost := set(leads_without_trace(page, record)) - set(page.drawn.leads_left_out if page.drawn else ()):
-        leads = ", ".join(lead for lead in LEADS if lead in lost)
-        raise InputError(f"{csv_path}: has no lead {leads} where the page shows one; render the page again")
 
 
 def make_clean(drawn: PageOfSample) -> MadeSample:
@@ -203,7 +195,7 @@ def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
     """Whether the files of an earlier run's sample are as it wrote them, and were made from the same inputs."""
     same = (task.known.inputs_sha256, task.known.split) == (inputs_sha256, task.split)
     try:
-        for kind in task.known.digests if same else ():
+        for kind in get_args(FileKind) if same else ():
             check_digest(root, task.known, kind)
     except (InputError, OSError):
         return False

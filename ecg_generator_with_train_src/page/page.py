@@ -39,8 +39,7 @@ class DrawnPage(BaseModel):
     ink_sha256: str
     mask_sha256: str
     leads_cut_at_edge: tuple[str, ...] = ()
-    leads_left_out: tuple[str, ...] = ()  # the record has no values where the page would show them
-    notes: tuple[str, ...] = ()  # what was made of the record
+    notes: tuple[str, ...] = ()  # what was made of the record, and which leads have nothing to show
 
 
 class PageDescription(BaseModel):

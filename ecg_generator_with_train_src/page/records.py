@@ -94,7 +94,8 @@ def find_records(root: Path) -> dict[str, Path]:
     flat = [path for path in root.glob("*") if path.name.lower() not in _TABLES]
     nested = [path for path in root.glob("*/*") if path.stem == path.parent.name]
     tables = [path for path in flat + nested if path.suffix.lower() == ".csv"]
-    headers = [path for path in root.rglob(f"*{HEADER_SUFFIX}") if path.with_suffix(".csv") not in tables]
+    with_table = {path.with_suffix("") for path in tables}
+    headers = [path for path in root.rglob(f"*{HEADER_SUFFIX}") if path.with_suffix("") not in with_table]
     records: dict[str, Path] = {}
     for path in sorted(
         path for path in tables + headers if not path.name.startswith(".") and not path.is_dir()

@@ -103,21 +103,19 @@ def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
     ink, mask = encode_ink(opacity, page.style.ink_rgb), encode_binary(opacity_to_mask(opacity))
     write_bytes(image_path, ink)
     write_bytes(mask_path, mask)
-    left_out = leads_without_trace(page, record)
     drawn = DrawnPage(
         ink_sha256=sha256_of(ink),
         mask_sha256=sha256_of(mask),
         leads_cut_at_edge=cut,
-        leads_left_out=left_out,
-        notes=(*record.notes, *_unseen(left_out, record)),
+        notes=(*record.notes, *_unseen(page, record)),
     )
     write_text(description_path, page.model_copy(update={"drawn": drawn}).model_dump_json(indent=2) + "\n")
     return RenderedPage(False, drawn, guess)
 
 
-def _unseen(left_out: tuple[str, ...], record: Record) -> list[str]:
+def _unseen(page: PageDescription, record: Record) -> list[str]:
     """A note on leads that the record has, but not in the time that the page shows."""
-    leads = [lead for lead in left_out if np.isfinite(record.lead_mv(lead)).any()]
+    leads = [lead for lead in leads_without_trace(page, record) if np.isfinite(record.lead_mv(lead)).any()]
     return [f"lead {', '.join(leads)} has no values in the time that the page shows"] if leads else []
 
 

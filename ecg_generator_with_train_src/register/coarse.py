@@ -20,6 +20,7 @@ FEATURE_CONTRAST = 0.01
 MAX_DISTANCE_RATIO = 0.9  # ratio of the distances of a match and its rival; it is high because beats repeat
 MAX_ERROR_PX = 6.0  # in the reduced image; it is large because bent paper follows no homography exactly
 MAX_TRIALS = 20_000
+LEAST_SIDE_PX = 100  # a page in a smaller image, or in a long strip, cannot be recognised
 MIN_INLIERS = 12
 ENOUGH_INLIERS = 40
 # where too few features match: radii round their expected places in which they are matched again
@@ -77,7 +78,7 @@ def place_coarsely(image_rgb: np.ndarray, ink: np.ndarray) -> CoarsePlace | None
     good enough ends the search.
     """
     best = None
-    for attempt in ATTEMPTS:
+    for attempt in ATTEMPTS if min(image_rgb.shape[:2]) >= LEAST_SIDE_PX else ():
         place = _attempt(attempt, image_rgb, ink)
         if place and (best is None or place.inliers > best.inliers):
             best = place

@@ -32,7 +32,8 @@ from experiment.labelling.page_probability import PageProbability, input_of_upri
 from experiment.labelling.predictor import resized
 from experiment.network.scales import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
-from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
+from experiment.reading.major_lines import fit_page
+from experiment.reading.paper_field import STEP_PX, PaperField
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
@@ -106,7 +107,7 @@ def _rungs(image: np.ndarray, record: Record, registration: Registration) -> lis
     tracks = true_tracks(registration, record, page, found)
     fs_hz, options = record.fs_hz, ReadingOptions()
     return [
-        lambda _: read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options).signal_mv,
+        lambda _: read_with_field(seen, fit_page(seen), fs_hz, options).signal_mv,
         lambda _: read_with_field(seen, field, fs_hz, options).signal_mv,
         lambda _: put_together(read_leads(page.ink, found, fs_hz), fs_hz),
         lambda _: put_together(read_leads(page.ink, found, fs_hz, tracks), fs_hz),

@@ -74,9 +74,11 @@ RENDER = Reader(_RENDER, _RENDER_FLAGS, _RENDER_NEEDS)
 RENDER_CLINIC = Reader(
     _RENDER, _RENDER_FLAGS.replace("records", "clinic"), _RENDER_NEEDS.replace("records", "clinic")
 )
+RENDER_WFDB = Reader(
+    _RENDER, _RENDER_FLAGS.replace("records", "ptbxl/records500", 1), "ptbxl grid.png grid.json"
+)
 RENDER_AGAIN = Reader(_RENDER, _RENDER_FLAGS, f"{_RENDER_NEEDS} waves:out/waves masks:out/masks")
 BUILD = Reader(_BUILD, f"{_BUILD_FLAGS} records", _BUILD_NEEDS)
-BUILD_CLINIC = Reader(_BUILD, f"{_BUILD_FLAGS} clinic", "clinic waves mask.png")
 BUILD_REAL = Reader(_BUILD, f"{_BUILD_FLAGS} real --real-pages 1", "real waves mask.png")
 BUILD_ON = Reader(_BUILD, f"{_BUILD_FLAGS} records", f"{_BUILD_NEEDS} partial:out")
 BUILD_AGAIN = Reader(_BUILD, f"{_BUILD_FLAGS} records", f"{_BUILD_NEEDS} dataset:out")
@@ -138,7 +140,6 @@ TARGETS: tuple[Target, ...] = (
     Target("csv", "records/*/*.csv", BUILD),
     Target("csv", "records/*.csv", BUILD),
     Target("csv", "clinic/*.csv", RENDER_CLINIC),
-    Target("csv", "clinic/*.csv", BUILD_CLINIC),
     Target("csv", "tables/rates.csv", DIGITIZE_RATES),
     Target("csv", "tables/test.csv", SUBMIT),
     Target("csv", "tables/corrections.csv", DIGITIZE_CORRECTED),
@@ -189,9 +190,9 @@ TARGETS: tuple[Target, ...] = (
     Target("tar", "records.tar.gz", PREPARE_TAR),
     Target("zip", "records.zip", PREPARE_ZIP),
     Target("wfdb", "clinic/*.[hd]*", RENDER_CLINIC),
-    Target("wfdb", "clinic/*.[hd]*", BUILD_CLINIC),
     Target("wfdb", "signals/*.[hd]*", SCORE_WFDB),
     Target("wfdb", "ptbxl/records500/00000/*", IMPORT),
+    Target("wfdb", "ptbxl/records500/00000/*", RENDER_WFDB),
     Target("parquet", "submission.parquet", SCORE_PARQUET),
     Target("events", "out/small/events*", TRAIN_ON),
 )

@@ -4,8 +4,9 @@ Lines are few. Where a page has texture, most of its pixels are therefore paper,
 of it, or on the light side if it is a negative. Light and shadow do not matter, since each square is judged by itself.
 """
 
-import cv2
 import numpy as np
+
+from ecg_generator_with_train_src.common.image_files import shrunk
 
 SIDE_PX = 1000  # images are judged at about this size
 SQUARE_PX = 16
@@ -19,7 +20,7 @@ DARK = 128  # a negative's paper is darker than this
 def is_negative(image: np.ndarray) -> bool:
     """Whether an image (H, W, 3) uint8 shows light lines on dark paper."""
     scale = min(SIDE_PX / max(image.shape[:2]), 1.0)
-    grey = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).mean(axis=2)
+    grey = shrunk(image, scale).mean(axis=2)
     rows, columns = (length // SQUARE_PX for length in grey.shape)
     if not rows or not columns or np.median(grey) >= DARK:
         return False

@@ -112,7 +112,7 @@ class Predictor:
 
     def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
-        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.network.batch)
+        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.network.batch, inside)
         probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
         return probability
 
@@ -138,19 +138,25 @@ def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:
 
 
 def blend_tiles(
-    function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int, batch: int = 1
+    function: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    tile: int,
+    batch: int = 1,
+    inside: np.ndarray | None = None,
 ) -> np.ndarray:
     """(C, H, W) float32 of `function`, which maps tiles (N, tile, tile, 3) to (N, C, tile, tile), N = batch.
 
     Tiles are spread evenly over the image (H, W, 3); an image smaller than a tile is padded with its paper's
-    colour, and the last batch with copies of its last tile.
+    colour, and the last batch with copies of its last tile. Tiles that show nothing of `inside` (H, W) are left out;
+    what no tile shows is 0.
     """
     height, width = image.shape[:2]
     paper = paper_colour(image)
     total = np.zeros((len(CLASS_NAMES), height, width), np.float32)
     weights = np.zeros((height, width), np.float32)
     window = _blend_window(tile)
-    for corners in _corner_batches(height, width, tile, batch):
+    shown = np.ones((height, width), bool) if inside is None else inside
+    for corners in _corner_batches(shown, tile, batch):
         tiles = [cut(image, top, left, tile, paper) for top, left in corners]
         found = function(np.stack(tiles + tiles[-1:] * (batch - len(tiles))))
         for (top, left), planes in zip(corners, found, strict=False):
@@ -158,12 +164,12 @@ def blend_tiles(
             area = (..., slice(top, top + rows), slice(left, left + columns))
             total[area] += (planes * window)[:, :rows, :columns]
             weights[area] += window[:rows, :columns]
-    total /= weights
-    return total
+    return np.divide(total, weights, out=total, where=weights > 0)
 
 
-def _corner_batches(height: int, width: int, tile: int, batch: int) -> Iterator[list[tuple[int, int]]]:
-    corners = [(top, left) for top in tile_starts(height, tile) for left in tile_starts(width, tile)]
+def _corner_batches(inside: np.ndarray, tile: int, batch: int) -> Iterator[list[tuple[int, int]]]:
+    tops, lefts = (tile_starts(length, tile) for length in inside.shape)
+    corners = [at for at in itertools.product(tops, lefts) if inside[at[0] :, at[1] :][:tile, :tile].any()]
     for first in range(0, len(corners), batch):
         yield corners[first : first + batch]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
+from ecg_generator_with_train_src.common.files import sha256_of_file, write_bytes
 from experiment.network.onnx_note import OnnxNote, onnx_beside
 
 OPSET = 17
@@ -39,7 +39,7 @@ def write_onnx(model: nn.Module, weights: Path) -> Path:
     except ImportError as error:
         raise InputError("--onnx needs the package onnx: pip install onnx") from error
     exported = onnx.load_model_from_string(_exported(model))
-    exported.doc_string = str(OnnxNote(sha256_of(weights.read_bytes()), model.multiple))
+    exported.doc_string = str(OnnxNote(sha256_of_file(weights), model.multiple))
     for number, tensor in enumerate(list(exported.graph.initializer)):
         values = onnx.numpy_helper.to_array(tensor)
         halves = values.astype(np.float16) if values.dtype == np.float32 else values

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of_file
 
 _WORDS = "Made from weights with the SHA-256 {sha256}. Sides of images are multiples of {multiple}."
 _PATTERN = re.compile(
@@ -45,6 +45,6 @@ def onnx_problem(weights: Path) -> str | None:
     path = onnx_beside(weights)
     if not path.is_file():
         return f"{path}: not found; export_weights.py --onnx writes it"
-    if read_note(path).sha256 != sha256_of(weights.read_bytes()):
+    if read_note(path).sha256 != sha256_of_file(weights):
         return f"{path}: was made from other weights than {weights.name}; export_weights.py --onnx writes it anew"
     return None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.row_traces import STEP_PX, stretch
@@ -72,6 +71,8 @@ def beats_apart_mm(traces: np.ndarray, start_px: float, length_px: float) -> flo
 
 
 def _beats(activity: np.ndarray) -> np.ndarray:
+    from scipy.signal import find_peaks  # here, because it takes half a second to load
+
     apart = round(LEAST_APART_MM * PX_PER_MM / STEP_PX)
     return find_peaks(activity, height=HIGH * activity.max(initial=0.0), distance=apart)[0]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
+from scipy.linalg import solve
 
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
@@ -196,7 +197,7 @@ class _Splines:
             right += (down.T @ (weights * values) @ across).ravel()
             total += weights.sum()
         normal += total / size * self.bending + 1e-9 * total * np.eye(size)
-        return np.linalg.solve(normal, right).reshape(self.shape)
+        return solve(normal, right, assume_a="pos").reshape(self.shape)
 
     def values(self, coefficients: np.ndarray) -> np.ndarray:
         """The field (rows, columns) on the lattice."""
@@ -246,9 +247,11 @@ def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.
 def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     height, width = level.shape
-    dense = _dense(field)
-    turn = ((dense - np.floor(dense)) * (2 * np.pi)).astype(np.float32)
-    padded = np.zeros(dense.shape, np.float32)
+    whole = np.floor(field.min())  # single precision is enough for what is above it, at half the time
+    turn = _dense((field - whole).astype(np.float32))
+    turn -= np.floor(turn)
+    turn *= 2 * np.pi
+    padded = np.zeros(turn.shape, np.float32)
     padded[:height, :width] = level
     parts = [
         cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)

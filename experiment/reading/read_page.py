@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, FURTHER_LEADS, Layout, PageSetup
@@ -13,7 +12,8 @@ from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
-from experiment.reading.paper_field import PaperField, fit_paper, flat_paper
+from experiment.reading.major_lines import fit_page
+from experiment.reading.paper_field import PaperField, flat_paper
 from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
@@ -101,7 +101,7 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
 
 
 def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    field = fit_paper(seen.probability[GRID])
+    field = fit_page(seen)
     if seen.scale_is_told and (field is None or field.residual_mm > MAX_RESIDUAL_MM):
         field = flat_paper(seen.image.shape[:2], PX_PER_MM)
         seen = replace(seen, warnings=(*seen.warnings, NO_GRID))

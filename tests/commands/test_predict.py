@@ -76,6 +76,23 @@ def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
+def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
+    image, shown = page(250, 190), np.zeros((190, 250), bool)
+    shown[70:, :100] = True
+    calls = []
+
+    def function(tiles: np.ndarray) -> np.ndarray:
+        calls.append(len(tiles))
+        return tiles.transpose(0, 3, 1, 2) / 255.0
+
+    found = blend_tiles(function, image, 64, inside=shown)
+    rows, columns = tile_starts(190, 64), tile_starts(250, 64)
+    assert (rows, columns) == ([0, 42, 84, 126], [0, 46, 93, 140, 186])
+    assert sum(calls) == 3 * 3  # the upper row of tiles ends at 64, the last two columns begin at 140
+    np.testing.assert_allclose(found[:, shown], (image.transpose(2, 0, 1) / 255.0)[:, shown], atol=1e-5)
+    assert (found[:, :42] == 0).all() and (found[:, :, 93 + 64 :] == 0).all()
+
+
 def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
     image = page(64, 64)
 

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from ecg_generator_with_train_src.common.html_report import Gallery, save_pictures
+from ecg_generator_with_train_src.common.html_report import Gallery, jpeg, save_pictures
 from experiment.labelling.report_html import goodness, make_pictures, report_html
 from experiment.scoring.page_scores import score_labels
 from experiment.scoring.page_truth import PageTruth
@@ -97,3 +98,11 @@ def test_scores_are_shown_by_kind_and_by_page(tmp_path):
     text = report_of(tmp_path, [good, bad], kinds)
     assert "<td>scan_bw</td>" in text and "Dice waveform 0.2500" in text
     assert re.findall(r"<h2>(good|bad)</h2>", text) == ["bad", "good"]  # by Dice, not by confidence
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shown"), [(20_000, 1, (1000, 1)), (1, 70_000, (1, 4000)), (300, 200, (300, 200))]
+)
+def test_pictures_of_every_shape_are_shown(width, height, shown):
+    picture = jpeg(np.full((height, width, 3), 200, np.uint8))
+    assert Image.open(io.BytesIO(picture)).size == shown

@@ -185,3 +185,27 @@ def test_weights_whose_widths_cannot_be_a_network_are_named(folder, tmp_path):
         InputError, match=r"other: model\.widths: 9 is not a multiple of model\.norm_groups \(2\)"
     ):
         load_model(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("classes", '["background", "waveform", "grid"]', "its classes are background, waveform, grid, not"),
+        ("px_per_mm", "15.748", "it sees pages at 15.748 px/mm, not at 7.874"),
+        ("px_per_mm", "nan", "px_per_mm: "),
+    ],
+)
+def test_weights_for_other_classes_or_another_scale_are_refused(folder, tmp_path, key, value, said):
+    tensors, header = read_safetensors(folder / "best.safetensors")
+    (tmp_path / "other").write_bytes(weights_file(tensors, header | {key: value}))
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_model(tmp_path / "other")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path, bad):
+    tensors, header = read_safetensors(folder / "best.safetensors")
+    tensors["head.bias"][0] = bad
+    (tmp_path / "other").write_bytes(weights_file(tensors, header))
+    with pytest.raises(InputError, match=r"other: head\.bias holds values that are not finite"):
+        load_model(tmp_path / "other")

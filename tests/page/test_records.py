@@ -45,6 +45,28 @@ def test_flat_and_nested_layouts_are_found_sorted_by_id(tmp_path):
     ]
 
 
+def test_wfdb_headers_anywhere_and_upper_case_suffixes_are_records_too(tmp_path):
+    """A header beside a CSV of its name is the same record."""
+    for place in (
+        "b.CSV",
+        "deep/er/c.hea",
+        "a/a.csv",
+        "a/a.hea",
+        "b.hea",
+        "d.hea",
+        "deep/.e.hea",
+        "TRAIN.csv",
+    ):
+        (tmp_path / place).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / place).touch()
+    assert list(find_records(tmp_path).items()) == [
+        ("a", tmp_path / "a" / "a.csv"),
+        ("b", tmp_path / "b.CSV"),
+        ("c", tmp_path / "deep" / "er" / "c.hea"),
+        ("d", tmp_path / "d.hea"),
+    ]
+
+
 def test_tables_hidden_files_folders_and_other_names_are_no_records(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "folder.csv").mkdir()

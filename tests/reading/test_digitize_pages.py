@@ -264,3 +264,23 @@ def test_a_page_whose_name_is_no_text_is_read_and_loses_nothing(tmp_path, whole)
     assert (tmp_path / "out" / f"{name}.csv").is_file()
     assert "sure" in (tmp_path / "out/report.html").read_text()
     assert list(read_submission(tmp_path / "s.csv")) == [r"caf\xe9\n"]
+
+
+def test_a_reading_is_kept_unless_what_it_says_is_damaged(tmp_path, whole):
+    seen = []
+
+    def see(image, rotation_deg):
+        seen.append(image.shape)
+        return whole
+
+    def run() -> bytes:
+        digitize_pages(see, DigitizeOptions(tmp_path / "out", TOLD, num_workers=1), files, RATES)
+        return about.read_bytes()
+
+    files, about = [blank_image(tmp_path)], tmp_path / "out" / "7.json"
+    first = run()
+    assert run() == first
+    assert len(seen) == 1
+    about.write_text(json.dumps({**json.loads(first), "leads": 5}))
+    assert run() == first
+    assert len(seen) == 2

@@ -55,3 +55,8 @@ def test_many_places_of_the_page_that_all_look_like_one_of_the_image_are_no_matc
     of_page = coarse.Features(rng.uniform(0, 800, (60, 2)), looks)
     of_image = coarse.Features(rng.uniform(0, 800, (2, 2)), np.stack([looks.mean(axis=0), looks[0] + 300]))
     assert len(coarse._matches_anywhere(of_page, of_image).on_page) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1), (1, 1), (99, 5000)])
+def test_in_a_strip_or_a_speck_nothing_is_found(sheet, shape):
+    assert coarse.place_coarsely(np.full((*shape, 3), 255, np.uint8), sheet.ink) is None

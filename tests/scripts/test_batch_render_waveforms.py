@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import wfdb
 
 from ecg_generator_with_train_src.common.image_files import encode_rgb, read_ink_alpha
 from ecg_generator_with_train_src.page.page import read_page_description
@@ -257,6 +258,30 @@ def test_what_was_made_of_records_is_said_once_a_kind_and_again_where_pages_are_
         assert expected in lines[-1]
 
 
+def test_a_wfdb_record_gives_the_same_page_as_its_csv_and_is_drawn_anew_if_its_samples_change(tmp_path):
+    """1025 Hz, as only its header tells; 0.2 mV are whole steps of 1 uV."""
+    table = waves_mv(1025).round(3)
+    write_csv(tmp_path / "csv" / "a.csv", table)
+    assert render(tmp_path / "csv", tmp_path / "expected", "--num-workers", 1).returncode == 0
+    (tmp_path / "wfdb" / "deep" / "er").mkdir(parents=True)
+
+    def write(signal_mv: np.ndarray) -> None:
+        form = {"units": ["mV"] * 12, "adc_gain": [1000.0] * 12, "baseline": [0] * 12, "fmt": ["16"] * 12}
+        names = [lead.upper() for lead in table.columns]
+        folder = str(tmp_path / "wfdb" / "deep" / "er")
+        wfdb.wrsamp("a", fs=1025, sig_name=names, p_signal=signal_mv, write_dir=folder, **form)
+
+    write(table.to_numpy())
+    result = render(tmp_path / "wfdb", tmp_path / "out", "--num-workers", 1)
+    assert result.returncode == 0, result.stderr
+    assert "guessed" not in result.stdout
+    for place in ("wave_images/a.png", "wave_masks/a.png"):
+        assert (tmp_path / "out" / place).read_bytes() == (tmp_path / "expected" / place).read_bytes()
+    assert "kept 1" in render(tmp_path / "wfdb", tmp_path / "out", "--num-workers", 1).stdout
+    write(table.to_numpy()[::-1])
+    assert "rendered 1 pages" in render(tmp_path / "wfdb", tmp_path / "out", "--num-workers", 1).stdout
+
+
 def test_another_start_or_unit_draws_the_page_anew(tmp_path):
     later = waves_mv(100) * 1.5
     write_csv(tmp_path / "csv" / "a.csv", pd.concat([waves_mv(100), later]) * 1000)
@@ -283,7 +308,7 @@ def test_another_start_or_unit_draws_the_page_anew(tmp_path):
         ("torn grid", "grid.png: not a readable image"),
         ("grid without lines", "grid."),
         ("grid of another size", "states 2200x1700"),
-        ("images into a file", "wave_images: File exists"),
+        ("images into a file", "wave_images: is a file; choose another folder"),
     ],
 )
 def test_what_cannot_be_begun_is_refused_in_one_line(tmp_path, case, said):

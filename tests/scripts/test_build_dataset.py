@@ -244,7 +244,7 @@ def test_bad_pages_are_named_and_skipped_and_the_rest_is_built(own):
         "opaque": "opaque.png: has no opacity",
         "other": "other.png: only ",
         "text": "text.csv: row 1, column I: 'x' is not a number",
-        "nolead": "nolead.csv: has no lead V6 where the page shows one; render the page again",
+        "nolead": "nolead.csv: was changed since its page was drawn; render the page again",
         "junk": "junk.page.json: ",
     }
     said = said_of_skipped(result)

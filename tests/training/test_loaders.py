@@ -53,6 +53,7 @@ def test_crops_and_tiles_show_a_page_at_the_networks_scale(tmp_path, tiny_datase
     root = linked_copy(tiny_dataset, tmp_path)
     halved = [sample.model_copy(update={"px_per_mm": 3.937}) for sample in read_manifest(root)]
     (root / "manifest.jsonl").unlink()
+    (root / "dataset.json").unlink()  # it has the digest of the manifest
     (root / "manifest.jsonl").write_text("".join(f"{sample.model_dump_json()}\n" for sample in halved))
     source = DataSource(config_for(root, crop_size=256, val_max_tiles="all"))
     samples = [sample for sample in read_manifest(root) if sample.split == "val"]
@@ -89,6 +90,7 @@ def test_a_split_without_pages_is_refused(tmp_path, tiny_dataset):
     lines = (tiny_dataset / "manifest.jsonl").read_text().splitlines()
     kept = [line for line in lines if '"split":"train"' in line.replace(": ", ":")]
     (root / "manifest.jsonl").unlink()
+    (root / "dataset.json").unlink()  # it has the digest of the manifest
     (root / "manifest.jsonl").write_text("\n".join(kept) + "\n")
     with pytest.raises(InputError, match="no sample of the val split"):
         DataSource(config_for(root))

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import write_bytes
+from ecg_generator_with_train_src.common.image_files import encode_classes, encode_grey, read_classes
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from experiment.training.loaders import DataSource
 from experiment.training.pages import Pages, fits_in_memory, memory_free, memory_needed
@@ -34,3 +36,27 @@ def test_a_mask_of_another_size_is_refused(tmp_path, tiny_dataset):
     Image.new("P", (40, 30)).save(victim)
     with pytest.raises(InputError, match=r"is 40x30, the manifest says 2200x1700"):
         DataSource(config_for(root, in_memory=True))
+
+
+def test_a_mask_that_was_changed_since_the_dataset_was_built_is_refused(tmp_path, tiny_dataset):
+    root = linked_copy(tiny_dataset, tmp_path)
+    victim = sorted((root / "train/masks").iterdir())[0]
+    classes = read_classes(victim)
+    victim.unlink()
+    write_bytes(victim, encode_classes(classes[::-1]))
+    with pytest.raises(InputError, match=f"{victim}: was changed since the dataset was built"):
+        DataSource(config_for(root, in_memory=True))
+    write_bytes(victim, encode_grey(np.full_like(classes, 77)))
+    with pytest.raises(InputError, match=f"{victim}: has values other than 0, 1, 2, 255"):
+        DataSource(config_for(root, in_memory=True))
+
+
+def test_a_manifest_that_was_changed_since_the_dataset_was_built_is_refused(tmp_path, tiny_dataset):
+    root = linked_copy(tiny_dataset, tmp_path)
+    lines = (root / "manifest.jsonl").read_text().splitlines()
+    (root / "manifest.jsonl").unlink()
+    (root / "manifest.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(
+        InputError, match=r"manifest\.jsonl: was changed since the dataset was built .*--overwrite"
+    ):
+        DataSource(config_for(root))
