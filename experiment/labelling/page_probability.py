@@ -56,7 +56,7 @@ class PageProbability:
         )
 
     def part(self, left_px: int, top_px: int, right_px: int, bottom_px: int) -> "PageProbability":
-        """What stands between these edges, as a page of its own."""
+        """What stands between these edges, as a page of its own, without the drawing of the whole."""
         at = (slice(top_px, bottom_px), slice(left_px, right_px))
         shift = np.array([[1.0, 0.0, left_px], [0.0, 1.0, top_px], [0.0, 0.0, 1.0]])
         return replace(
@@ -66,6 +66,7 @@ class PageProbability:
             to_input=self.to_input @ shift,
             text=part_of(self.text, left_px, top_px, right_px, bottom_px),
             text_over=NO_TEXT,
+            drawing=None,
         )
 
 

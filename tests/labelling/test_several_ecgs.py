@@ -1,8 +1,11 @@
 """Two ECGs on one image are told by their lead names, and parted where no trace runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.pdf_drawing import Drawing
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.several_ecgs import ecgs_on
@@ -37,7 +40,8 @@ def test_two_ecgs_beside_or_below_one_another_are_parted_between_their_traces(ax
     shift = (SIDE_PX, 0) if axis == 0 else (0, SIDE_PX)
     names = names_from(100, 300) + names_from(100 + shift[0], 300 + shift[1])
     page = page_with(names, (slice(50, 1400), slice(1500, 3000)), axis)
-    first, second = ecgs_on(page)
+    first, second = ecgs_on(replace(page, drawing=Drawing(420.0, 210.0, (), "", np.zeros((0, 2)))))
+    assert first.drawing is None and second.drawing is None  # the lines are those of the whole page
     cut = first.image.shape[1 - axis]
     assert 1400 <= cut <= 1500
     assert cut + second.image.shape[1 - axis] == 2 * SIDE_PX
