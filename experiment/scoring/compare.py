@@ -32,10 +32,10 @@ class ScoredPage:
 Scores = dict[ScoredPage, PageScore]
 
 
-def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """List the CSVs of a folder, except for the table `out` and for a submission. Those of unread pages are listed even
+def find_predictions(folder: Path, own_tables: tuple[Path, ...] = ()) -> list[Path]:
+    """List the CSVs of a folder, except for `own_tables` and for a submission. Those of unread pages are listed even
     if they do not exist. Raises InputError if there are none."""
-    own = {out.absolute()} if out else set()
+    own = {table.absolute() for table in own_tables}
     paths = {path for path in folder.glob("[!.]*.csv") if path.absolute() not in own}
     paths |= {path.with_suffix(".csv") for path in folder.glob("[!.]*.json") if not was_read(path)}
     paths = sorted(path for path in paths if path.name != "submission.csv")
@@ -86,8 +86,18 @@ def read_truth(path: Path) -> np.ndarray:
 def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageScore:
     """Compare the signals of the file `path` with the truth; both are (12, samples) over the record's 10 s.
 
-    What a lead lacks of the values that its truth has counts as 0 mV. Raises InputError that names the file if the
-    number of samples differs, or if a value is infinite.
+    What a lead lacks of the values that its truth has counts as 0 mV. Raises InputError as compared_samples does.
+    """
+    wanted = compared_samples(path, truth_mv, predicted_mv)
+    predicted_mv = np.nan_to_num(predicted_mv)
+    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
+    return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
+
+
+def compared_samples(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> np.ndarray:
+    """Which samples (12, samples) of the truth and of the file `path` are compared: those that the page shows.
+
+    Raises InputError that names the file if the number of samples differs, or if a value is infinite.
     """
     if truth_mv.shape != predicted_mv.shape:
         wanted, there = truth_mv.shape[1], predicted_mv.shape[1]
@@ -95,15 +105,13 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
             f"{path}: has {there} rows, but its truth has {wanted}; "
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
         )
-    wanted = np.isfinite(truth_mv)
-    if (wanted.mean(axis=1) > 0.5).all():  # this is a full record, and the page may show only a part of it
-        wanted &= shown_part(path, predicted_mv)
     for lead, infinite in zip(LEADS, np.isinf(predicted_mv), strict=True):
         if infinite.any():
             raise InputError(f"{path}: lead {lead}, row {int(np.argmax(infinite)) + 1}: no finite value")
-    predicted_mv = np.nan_to_num(predicted_mv)
-    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
-    return score_signals(np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz)
+    wanted = np.isfinite(truth_mv)
+    if (wanted.mean(axis=1) > 0.5).all():  # this is a full record, and the page may show only a part of it
+        wanted &= shown_part(path, predicted_mv)
+    return wanted
 
 
 def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:
