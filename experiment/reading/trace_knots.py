@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
+from scipy.ndimage import (
+    binary_dilation,
+    binary_opening,
+    find_objects,
+    label,
+    maximum_filter1d,
+    minimum_filter1d,
+    uniform_filter1d,
+)
 
 from experiment.reading.compiled import compiled
-from experiment.reading.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
+from experiment.reading.ink_runs import FAINT_INK, INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
 
 TALL_PX = 10  # where two rows share a lower run of ink, they just cross: this is no knot
 JOIN_COLUMNS = 6  # knots that are no more columns apart are one knot
+BEFORE_START, AFTER_START = 6, 24  # columns about the start of a lead in which its path may have missed a stroke
+MISSED_PX = 24  # strokes on no path count from this height on; letters are lower
 MAX_COLUMNS = 160  # rows that share their ink for longer share all of it: these are no spikes
 MARGIN_COLUMNS = 10  # paths begin and end so many columns before and after the shared ink
 MARGIN_PX = 8  # paths may go this far above and below the shared ink
@@ -29,7 +39,7 @@ UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
 BEND = 0.04  # cost of a change of slope by one state per column, for supple paths
 ANYWHERE = np.inf
 # The rounds in which a knot is untied: stiffness of the paths, in units of BEND, and how far from its zero line a row
-# looks for ink to explain, in units of the distance between the knot's rows
+# looks for ink to explain, in units of the distance between rows
 LARGE_FIRST = ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
 NEAR_FIRST = ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
 CLEARLY = 2.0  # the second way's result is taken only if it is cheaper by this much
@@ -52,6 +62,8 @@ class Knot:
     homes: np.ndarray  # (rows,) states of the zero lines
     starts: np.ndarray  # (rows, columns) whether a new lead starts there
     pen: float  # diameter in states
+    spacing: float  # states between neighbouring zero lines
+    others: np.ndarray  # (columns, states) what further rows draw
 
     @cached_property
     def stay(self) -> np.ndarray:
@@ -96,25 +108,58 @@ def _find_knots(
     pen_px: float,
 ) -> Iterator[Knot]:
     top, bottom = runs
-    for stretch, tied in _shared_stretches(top, bottom):
-        rows = list(tied)
+    spacing_px = np.diff(np.sort(zero_y_px)).min() if len(zero_y_px) > 1 else float(len(page))
+    found = [(stretch, rows, None) for stretch, rows in _shared_stretches(top, bottom)]
+    for stretch, rows, ends_px in [*found, *_missed_at_starts(page, runs, zero_y_px, starts, spacing_px)]:
         columns = slice(
             max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, page.shape[1])
         )
-        upper, lower = top[rows, columns].min(), bottom[rows, columns].max()
+        own = list(rows)
+        upper, lower = top[own, columns].min(), bottom[own, columns].max()
+        if ends_px:
+            upper, lower = min(upper, ends_px[0]), max(lower, ends_px[1])
         top_px, states = int(upper) - MARGIN_PX, int(lower - upper + 2 * MARGIN_PX) // STATE_PX + 1
-        starting = np.stack([np.isin(np.arange(columns.start, columns.stop), starts[row]) for row in rows])
+        starting = np.stack([np.isin(np.arange(columns.start, columns.stop), starts[row]) for row in own])
         starting[:, 0] = False
-        yield Knot(
+        knot = Knot(
             columns=columns,
-            rows=tied,
+            rows=rows,
             top_px=top_px,
             ink=np.ascontiguousarray(np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1)),
-            ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
-            homes=(zero_y_px[rows] - top_px) / STATE_PX,
+            ends=(paths[own, columns][:, [0, -1]] - top_px) // STATE_PX,
+            homes=(zero_y_px[own] - top_px) / STATE_PX,
             starts=starting,
             pen=pen_px / STATE_PX,
+            spacing=spacing_px / STATE_PX,
+            others=np.zeros((columns.stop - columns.start, states), bool),
         )
+        for row in set(range(len(paths))) - set(rows):
+            knot.others[:] |= _drawn_knot(knot, (paths[row, columns] - top_px) / STATE_PX)
+        yield knot
+
+
+def _missed_at_starts(
+    page: np.ndarray,
+    runs: tuple[np.ndarray, np.ndarray],
+    zero_y_px: np.ndarray,
+    starts: list[list[int]],
+    spacing_px: float,
+) -> Iterator[tuple[slice, tuple[int, ...], tuple[int, int]]]:
+    """The columns after each start of a lead in which tall strokes lie on no path, the rows that they may belong to,
+    and the first and last row of pixels of these strokes."""
+    y_px = np.arange(len(page))[:, None]
+    for start in sorted({at for row in starts for at in row}):
+        columns = slice(max(start - BEFORE_START, 0), start + AFTER_START)
+        missed = page[:, columns] > FAINT_INK
+        for top, bottom in zip(*(ends[:, columns] for ends in runs), strict=True):
+            missed &= (y_px < minimum_filter1d(top, 3)) | (y_px >= maximum_filter1d(bottom, 3))
+        strokes = np.flatnonzero(binary_opening(missed, np.ones((MISSED_PX, 1))).any(axis=1))
+        if len(strokes):
+            first, last = int(strokes[0]), int(strokes[-1]) + 1
+            near = (zero_y_px > first - spacing_px) & (zero_y_px < last + spacing_px)
+            near &= [start in row for row in starts]
+            if near.any():
+                yield columns, tuple(np.flatnonzero(near).tolist()), (first, last)
 
 
 def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[slice, tuple[int, ...]]]:
@@ -162,7 +207,7 @@ def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach:
     """Give each row in turn a better path, given those of the others, if there is one. Return whether any changed."""
     changed = False
     for row in range(len(paths)):
-        explained = np.delete(drawn, row, axis=0).any(axis=0)
+        explained = np.delete(drawn, row, axis=0).any(axis=0) | knot.others
         path = _cheapest_path(knot, row, _reward(knot, row, explained, reach), bend)
         now_drawn = _drawn_knot(knot, path)
         before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
@@ -176,7 +221,7 @@ def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach:
 def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
     drawn = np.stack([_drawn_knot(knot, path) for path in paths])
     alone = sum(_cost(knot, row, path, BEND) for row, path in enumerate(paths))
-    return alone + _unexplained(knot, drawn.any(axis=0))
+    return alone + _unexplained(knot, drawn.any(axis=0) | knot.others)
 
 
 def _drawn_knot(knot: Knot, path: np.ndarray) -> np.ndarray:
@@ -215,10 +260,10 @@ def _to_middles(cost: np.ndarray) -> np.ndarray:
 def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
     """What a steep stroke saves (columns, states) by explaining ink, in its own column and in both next to it.
 
-    Ink that is farther from the row's zero line than `reach`, in units of the least distance between the knot's rows,
+    Ink that is farther from the row's zero line than `reach`, in units of the distance between rows,
     counts for less.
     """
-    away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
+    away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / knot.spacing
     saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))
     return uniform_filter1d(saved, 3, axis=0, mode="constant") * 3 * (knot.ink > 0)
 
