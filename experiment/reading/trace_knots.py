@@ -71,18 +71,20 @@ def untie(
 
 def _find_knots(traced: TracedRows, top: np.ndarray, bottom: np.ndarray) -> Iterator[Knot]:
     width = traced.ink.shape[1]
-    taken = np.zeros(width, bool)
+    tied = np.zeros(traced.paths.shape, bool)
     for stretch, rows in _shared_stretches(top, bottom):
         columns = slice(max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, width))
-        taken[columns] = True
         own = list(rows)
+        tied[own, columns] = True
         yield _knot(traced, columns, rows, top[own, columns].min(), bottom[own, columns].max())
     for start in sorted({column for row in traced.starts for column in row}):
         columns = slice(max(start - BEFORE_START, 0), min(start + AFTER_START, width))
-        if taken[columns].any() or not (missed := _missed_strokes(traced, columns)):
+        missed = _missed_strokes(traced, columns)
+        if not missed:
             continue
         near = np.abs(np.clip(traced.zero_y_px, *missed) - traced.zero_y_px) < traced.spacing_px
-        own = [row for row in np.flatnonzero(near).tolist() if start in traced.starts[row]]
+        near &= [start in row for row in traced.starts]
+        own = np.flatnonzero(near & ~tied[:, columns].any(axis=1)).tolist()
         if own:
             first = min(missed[0], top[own, columns].min())
             last = max(missed[1], bottom[own, columns].max())
