@@ -164,9 +164,11 @@ def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, 
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
     if window.size:
         near_mm, far_mm = BEYOND_BAR_MM
-        over = ink[_rows(zero_y_px, above_mm + far_mm, -above_mm - near_mm), columns].sum(axis=0)
-        under = ink[_rows(zero_y_px, -below_mm - near_mm, below_mm + far_mm), columns].sum(axis=0)
-        goes_on = np.maximum(over, under) > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
+        beyond = ink[_rows(zero_y_px, above_mm + far_mm, -above_mm - near_mm), columns].sum(axis=0)
+        if below_mm > 0:  # a calibration pulse stands on the trace
+            under = ink[_rows(zero_y_px, -below_mm - near_mm, below_mm + far_mm), columns].sum(axis=0)
+            beyond = np.maximum(beyond, under)
+        goes_on = beyond > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
         bar = (np.percentile(window, 25, axis=0) > BAR_INK) & ~goes_on
         bar = binary_dilation(bar) & ~goes_on
         ink[_rows(zero_y_px, above_mm + BAR_MARGIN_MM, below_mm + BAR_MARGIN_MM), columns][:, bar] = 0
