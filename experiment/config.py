@@ -9,7 +9,6 @@ means is explained in experiment/configs/grid_wave_net.yaml.
 
 import difflib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,13 +17,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.text_files import LARGEST_NUMBER, parse_yaml, read_text
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+PageWeight = Annotated[float, Field(ge=0, le=10_000)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Width = Annotated[int, Field(ge=1, le=1024)]
 
+MOST_BATCH_PIXELS = 2**26  # of a batch's crops: 256 of 512 pixels
+
+MOST_SECTIONS = 2  # before the last part of a key: data.profile_weights.clean
 MISSING = "missing"  # the value that differing_key gives for a key that one side lacks
 
 
@@ -37,11 +42,11 @@ class RunConfig(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     root: str = "runs"
-    seed: CountOrZero = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)] = 0
     epochs: Count = 100
     steps_per_epoch: Count | Literal["auto"] = "auto"
     log_every: Count = 50
-    sample_tiles: CountOrZero = 4
+    sample_tiles: Annotated[int, Field(ge=0, le=64)] = 4
     hang_minutes: Positive = 30.0
     initial_weights: str | None = None
 
@@ -58,18 +63,18 @@ class DataConfig(_Section):
     crop_size: Count = 512
     crops_per_page: Count = 8
     augment: bool = True
-    profile_weights: dict[str, NotNegative] = {}
+    profile_weights: dict[str, PageWeight] = {}
     batch_size: Count = 16
     val_batch_size: Count = 16
     val_max_tiles: Count | Literal["all"] = "all"
     in_memory: bool | Literal["auto"] = "auto"
-    num_workers: CountOrZero | Literal["auto"] = "auto"
+    num_workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
 
 
 class ModelConfig(_Section):
     """Shape of GridWaveNet."""
 
-    widths: Annotated[tuple[Count, ...], Field(min_length=2)] = (64, 32, 64, 96, 128, 128)
+    widths: Annotated[tuple[Width, ...], Field(min_length=2, max_length=8)] = (64, 32, 64, 96, 128, 128)
     norm_groups: Count = 4
 
     @property
@@ -140,11 +145,13 @@ def _contradictions(config: Config):
     data, model, loss = config.data, config.model, config.loss
     if data.batch_size % data.crops_per_page:
         yield f"data.batch_size: {data.batch_size} is not a multiple of data.crops_per_page ({data.crops_per_page})"
+    for key, number in (("batch_size", data.batch_size), ("val_batch_size", data.val_batch_size)):
+        if number * data.crop_size**2 > MOST_BATCH_PIXELS:
+            most = MOST_BATCH_PIXELS // data.crop_size**2
+            yield f"data.{key}: {number} crops of data.crop_size {data.crop_size} fill the memory; at most {most}"
     if data.crop_size % model.stride:
         yield f"data.crop_size: {data.crop_size} is not a multiple of {model.stride}, as model.widths requires"
-    for width in model.widths:
-        if width % model.norm_groups:
-            yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
+    yield from _model_contradictions(model)
     if loss.cross_entropy_weight == loss.dice_weight == 0:
         yield "loss.dice_weight: 0, and loss.cross_entropy_weight is 0 too: nothing is left to minimise"
     if loss.class_weights != "auto" and len(loss.class_weights) != len(CLASS_NAMES):
@@ -153,13 +160,19 @@ def _contradictions(config: Config):
         yield f"scheduler.min_lr: {config.scheduler.min_lr:g} is above optimizer.lr ({config.optimizer.lr:g})"
 
 
+def _model_contradictions(model: ModelConfig):
+    for width in model.widths:
+        if width % model.norm_groups:
+            yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
+
+
 def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
     """Read and check `path` with `key=value` overrides. Raises InputError naming the file and the key."""
     if not path.is_file():
         raise InputError(
             f"{path}: not found; give a configuration such as experiment/configs/grid_wave_net.yaml"
         )
-    values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    values = parse_yaml(read_text(path), path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: is not a mapping of sections such as run, data and model")
     for override in overrides:
@@ -171,7 +184,7 @@ def check_config(values: dict[str, Any], source: str) -> Config:
     """A Config of plain values. Raises InputError, which starts with `source` and names the first bad key."""
     try:
         # Through JSON, types are checked strictly, and a YAML list may still become a tuple.
-        return Config.model_validate_json(json.dumps(values, default=str))
+        return Config.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise InputError(f"{source}: {_first_problem(error)}") from error
 
@@ -179,9 +192,12 @@ def check_config(values: dict[str, Any], source: str) -> Config:
 def check_model_config(values: Any, source: str) -> ModelConfig:
     """The shape of a network from plain values. Raises InputError, which starts with `source`."""
     try:
-        return ModelConfig.model_validate_json(json.dumps(values, default=str))
+        model = ModelConfig.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise InputError(f"{source}: model: {first_problem(error)}") from error
+    for problem in _model_contradictions(model):
+        raise InputError(f"{source}: {problem}")
+    return model
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -221,43 +237,13 @@ def _suggestion(location: tuple) -> str:
     return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads YAML with 3e-4 as a number, which PyYAML takes for a string, and refuses a key that is given twice."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def parse_yaml(text: str, source: str) -> Any:
-    """The plain values of a YAML text. Raises InputError, which names `source` and the line."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"{override}: not of the form key=value, as in optimizer.lr=3e-4")
     *sections, last = key.split(".")
+    if len(sections) > MOST_SECTIONS:
+        raise InputError(f"{override}: no setting has so many parts; keys are such as optimizer.lr")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):

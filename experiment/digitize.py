@@ -1,46 +1,46 @@
 """python experiment/digitize.py --images FILE|FOLDER …
 
 Read the twelve leads back from ECG pages: scans, photos, screenshots, PDFs. Writes for each page <name>.csv (a column
-a lead in mV, empty where the page shows nothing), <name>.json (its status, the reasons for it, what was found and what
-was assumed) and <name>_traces.png (the traces over the flattened page, beside a plot of the leads); and report.html,
-which shows the doubtful pages first. A page is sure, to check, or unread: then it has no CSV, and the exit code is 1.
+a lead in mV, empty where the page shows nothing; --format adds WFDB, EDF+ and NumPy's .npz), <name>.json (its status,
+the reasons for it, what was found and what was assumed) and <name>_traces.png (the traces over the flattened page,
+beside a plot of the leads); and report.html, which shows the doubtful pages first. PDFs that hold their traces as
+curves are read from these. A page is sure, to check, or unread: then it has no signals, and the exit code is 1.
 """
 
 import argparse
-import signal
-from dataclasses import dataclass
+import importlib.util
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.command_line import (
     add_num_workers,
     available_cores,
+    keep_what_is_done,
     make_parser,
     positive_float,
     run,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
-from experiment.backend.backend import Backend, LaunchOptions
-from experiment.backend.launch import launch
 from experiment.labelling.network_flags import (
     add_network_arguments,
     checkpoint_of,
     find_images,
-    load_predictor,
+    picture_sizes,
+    runtime_options,
 )
-from experiment.labelling.page_probability import PageProbability
-from experiment.labelling.print_reader import as_turned, load_print_reader, with_print
+from experiment.labelling.origin import run_origin
+from experiment.labelling.result_names import PageFile, named_files
+from experiment.labelling.see_page import PageSeer, seers_weights
+from experiment.network.shipped import PRINT, shipped
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
+from experiment.reading.signal_files import FORMATS, check_formats
 from experiment.reading.submission_table import check_one_page_an_id
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import Runtime
 
 AUTO = "auto"
 NETWORK_SHARE = 4  # the network has one of so many cores beside the workers that read its pages
@@ -49,17 +49,20 @@ NETWORK_SHARE = 4  # the network has one of so many cores beside the workers tha
 def main(argv: list[str] | None = None) -> int:
     """Read all pages; returns the exit code: 0, or 1 if a page could not be read."""
     arguments = _parse(argv)
-    paths = find_images(arguments.images)
+    files = named_files(find_images(arguments.images), arguments.images)
     corrections = read_corrections(arguments.corrections) if arguments.corrections else {}
-    check_pages(corrections, {path.stem for path in paths})
+    check_pages(corrections, {file.name for file in files})
     rates = read_rates(arguments.fs_hz, arguments.train_csv, arguments.test_csv)
     if arguments.submission:
-        check_one_page_an_id([path.stem for path in paths if path.suffix.lower() != PDF_SUFFIX], rates)
-    options = LaunchOptions(arguments.device, arguments.precision, bf16_on_cpu=True, num_cores=1)
-    network = Network(checkpoint_of(arguments.checkpoint), arguments.px_per_mm)
-    work = _work(arguments, network, corrections, len(paths))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done stays, as with Ctrl-C
-    return launch(options, see_and_read, network, work, paths, rates)
+        pictures = [file.name for file in files if file.path.suffix.lower() != PDF_SUFFIX]
+        check_one_page_an_id(pictures, rates)
+    checkpoint = checkpoint_of(arguments.checkpoint)
+    work = _work(arguments, checkpoint, corrections, len(files))
+    # the workers have more to do than the network
+    threads = max(available_cores() // NETWORK_SHARE, 1) if work.num_workers > 1 else None
+    options, weights = runtime_options(arguments, threads), seers_weights(checkpoint)
+    keep_what_is_done()
+    return run_networks(options, weights, see_and_read, checkpoint, arguments.px_per_mm, work, files, rates)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -89,6 +92,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default="fill",
         help="draw hidden stretches from other leads, or leave them out",
     )
+    parser.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=["csv"], help="of the files of signals; all are in mV"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 also if a page is to be checked")
     add_num_workers(parser)
     rate = parser.add_mutually_exclusive_group()
@@ -101,13 +107,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError(
             f"--submission {arguments.submission}: expected a name that ends in .csv or .parquet"
         )
+    if arguments.submission and not all(map(importlib.util.find_spec, ("pandas", "pyarrow"))):
+        raise InputError("--submission needs the packages pandas and pyarrow: pip install pandas pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
+    check_formats(arguments.format)
+    if arguments.submission and "csv" not in arguments.format:
+        raise InputError("--submission is made from the CSVs: add csv to --format")
     return arguments
 
 
 def _work(
-    arguments: argparse.Namespace, network: "Network", corrections: dict[str, Correction], num_files: int
+    arguments: argparse.Namespace, checkpoint: Path, corrections: dict[str, Correction], num_files: int
 ) -> DigitizeOptions:
     known = ReadingOptions(
         layout=None if arguments.layout == AUTO else parse_layout(arguments.layout),
@@ -124,36 +135,24 @@ def _work(
         corrections=corrections,
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
-        made_by={
-            "program": f"ecg_generator_with_train_src {__version__}",
-            "weights_sha256": sha256_of(network.checkpoint.read_bytes()),
-        },
+        formats=tuple(dict.fromkeys(arguments.format)),
+        sizes=picture_sizes(arguments),
+        overwrite=arguments.overwrite,
+        redact=arguments.redact,
+        origin=run_origin(arguments, weights=checkpoint, print_weights=shipped(PRINT)),
     )
 
 
-@dataclass(frozen=True)
-class Network:
-    """The weights, and the scale of all images if it is known."""
-
-    checkpoint: Path
-    px_per_mm: float | None
-
-
 def see_and_read(
-    backend: Backend, network: Network, work: DigitizeOptions, paths: list[Path], rates: SamplingRates
+    runtime: Runtime,
+    checkpoint: Path,
+    px_per_mm: float | None,
+    work: DigitizeOptions,
+    files: list[PageFile],
+    rates: SamplingRates,
 ) -> int:
-    """Read all pages with the network on a backend; returns the exit code."""
-    predictor = load_predictor(backend, network.checkpoint)
-    if work.num_workers > 1 and backend.kind == "cpu":  # the workers have more to do than the network
-        torch.set_num_threads(max(available_cores() // NETWORK_SHARE, 1))
-    read_print = load_print_reader(backend)
-
-    def see(image: np.ndarray, rotation_deg: float | None = None) -> PageProbability:
-        if rotation_deg is not None:
-            return as_turned(predictor, read_print, image, network.px_per_mm, rotation_deg)
-        return with_print(predictor.page_probability(image, network.px_per_mm), read_print)
-
-    return digitize_pages(see, work, paths, rates)
+    """Read all pages with the networks on a runtime; returns the exit code."""
+    return digitize_pages(PageSeer(runtime, checkpoint, px_per_mm), work, files, rates)
 
 
 if __name__ == "__main__":

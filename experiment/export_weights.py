@@ -1,10 +1,12 @@
 """python experiment/export_weights.py --checkpoint runs/pretrained_run/checkpoints/best.safetensors \\
     --output runs/pretrained/grid_wave_net.safetensors
+python experiment/export_weights.py --onnx
 
 Store a trained network for others: its weights in half precision, as predict.py and digitize.py read them, with its
 configuration beside them as config.yaml. Several checkpoints of one run, or of runs of which each started with the
 weights of the one before, become one network of their mean weights. It is often better than any of them (Izmailov et
-al., Averaging Weights Leads to Wider Optima, 2018).
+al., Averaging Weights Leads to Wider Optima, 2018). With --onnx the network is written as ONNX as well, beside its
+weights: predict.py and digitize.py run it without torch. Without a checkpoint, --onnx does so for all shipped networks.
 """
 
 from collections.abc import Sequence
@@ -12,24 +14,36 @@ from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import save
 
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, make_parser, run
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes, write_text
-from experiment.network.checkpoints import load_model, read_safetensors
+from experiment.network.checkpoints import load_model, read_safetensors, weights_file
+from experiment.network.loaders import LOADERS
 from experiment.network.model import count_parameters
+from experiment.network.onnx_export import write_onnx
+from experiment.network.shipped import LABELS, shipped
 
 
 def main(argv: list[str] | None = None) -> int:
     """Export; returns the exit code."""
     parser = make_parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, nargs="+", help="weights of train_tpu.py, the newest last")
+    parser.add_argument("--output", type=Path, help="file for the half-precision weights")
     parser.add_argument(
-        "--checkpoint", type=Path, nargs="+", required=True, help="weights of train_tpu.py, the newest last"
+        "--onnx", action="store_true", help="write ONNX beside the weights, or beside all shipped ones"
     )
-    parser.add_argument("--output", type=Path, required=True, help="file for the half-precision weights")
     arguments = parser.parse_args(argv)
-    print(export_weights(arguments.checkpoint, arguments.output))
+    if not arguments.onnx or arguments.checkpoint or arguments.output:
+        if not (arguments.checkpoint and arguments.output):
+            raise InputError("give --checkpoint and --output, or --onnx alone for the shipped networks")
+        print(export_weights(arguments.checkpoint, arguments.output))
+        networks = {LABELS: arguments.output}
+    else:
+        networks = {kind: shipped(kind) for kind in LOADERS}
+    for kind, weights in networks.items() if arguments.onnx else ():
+        path = write_onnx(LOADERS[kind](weights), weights)
+        print(f"exported {kind} -> {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return EXIT_DONE
 
 
@@ -42,7 +56,7 @@ def export_weights(checkpoints: list[Path], output: Path) -> str:
     model, config = load_model(newest)
     weights, headers = zip(*map(read_safetensors, checkpoints), strict=True)
     header = headers[-1]
-    data = save(_halved(_mean(weights, checkpoints), newest), metadata=header)
+    data = weights_file(_halved(_mean(weights, checkpoints), newest), header)
     write_bytes(output, data)
     write_text(output.with_name("config.yaml"), yaml.safe_dump(config, sort_keys=False))
     averaged = f", mean of {len(checkpoints)} checkpoints," if len(checkpoints) > 1 else ""

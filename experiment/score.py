@@ -3,9 +3,9 @@
 Score signals that were read from pages. The score is the competition's (in dB, at most 25.84); beside it stand the
 signal-to-noise ratio, RMSE and correlation of each lead, and a table by page type. Predictions are a folder of CSVs
 that digitize.py wrote (<record>-<type>.csv or <dataset sample>.csv), or a submission (.csv, .parquet). The truth is a
-folder of records (<root>/<id>.csv or <root>/<id>/<id>.csv); for a submission it may be another submission. The sampling
-rate is a tenth of a record's rows. Leads of a full record are compared as far as the prediction shows them. A page that
-could not be read counts as a ratio of 0 and as 0 dB, and a lead without any value as a flat line.
+folder of records (<root>/<id>.csv, <root>/<id>/<id>.csv or WFDB); for a submission it may be another submission.
+Leads of a full record are compared as far as the prediction shows them. A page that could not be read counts as a ratio
+of 0 and as 0 dB, and a lead without any value as a flat line; a lead that the record lacks does not count.
 
 With --intervals, NeuroKit2 measures readings and records: heart rate, PR, QRS and QT on each page's longest lead, R, S
 and ST level on every lead. A table by page type gives bias and limits of agreement (Bland-Altman).
@@ -31,7 +31,15 @@ from ecg_generator_with_train_src.common.command_line import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
-from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, find_records
+from ecg_generator_with_train_src.page.records import (
+    LEADS,
+    RECORD_DURATION_S,
+    add_record_arguments,
+    check_fs,
+    find_records,
+    read_record_table,
+    record_options,
+)
 from experiment.scoring.agreement import (
     agreement_rows,
     agreement_table,
@@ -39,7 +47,14 @@ from experiment.scoring.agreement import (
     measure_file,
     write_agreement,
 )
-from experiment.scoring.compare import ScoredPage, Scores, find_predictions, name_page, read_truth, score_file
+from experiment.scoring.compare import (
+    ScoredPage,
+    Scores,
+    TrueRecords,
+    find_predictions,
+    name_page,
+    score_file,
+)
 from experiment.scoring.score_tables import lead_table, type_table, write_scores
 from experiment.scoring.signal_metric import PageScore, score_db, score_signals
 from experiment.scoring.submission import read_submission
@@ -52,17 +67,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     started = time.perf_counter()
     skipped = SkipReport((args.out or args.predictions).with_suffix(".skipped.txt"))
-    given = (args.predictions, args.truth_root)
+    truth = find_truth_records(args)
     tables = (args.out, args.out.with_suffix(".intervals.csv")) if args.out else ()
     if args.predictions.is_dir():
-        scores = dict(score_folder(*given, tables, args.num_workers, skipped))
+        scores = dict(score_folder(args.predictions, truth, tables, args.num_workers, skipped))
     else:
-        scores = dict(score_submission(*given))
+        scores = dict(score_submission(args.predictions, truth))
     if not scores:
         raise InputError(f"{args.predictions}: none of the predictions could be compared")
     print("\n".join([*type_table(scores), "", *lead_table(scores)]))
     if args.intervals:
-        compare_intervals(args.truth_root, scores, tables[1:], args.num_workers, skipped)
+        compare_intervals(truth, scores, tables[1:], args.num_workers, skipped)
     if args.out:
         write_scores(args.out, scores)
         skipped.write()
@@ -79,6 +94,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--truth-root", type=Path, required=True, help="folder of the records, or the truth as a submission"
     )
+    parser.add_argument(
+        "--fs-hz",
+        type=float,
+        help="sampling rate of the records; without this flag it is read from train.csv in or above their folder, from "
+        "the record, or is one that devices have",
+    )
+    add_record_arguments(parser)
     parser.add_argument("--out", type=Path, help="CSV to write: a table with one row per page and lead")
     parser.add_argument(
         "--intervals",
@@ -95,28 +117,44 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def find_truth_records(args: argparse.Namespace) -> TrueRecords | Path:
+    """The records of the truth, or the path of a submission. Raises InputError if there are no records."""
+    if args.truth_root.is_file():
+        return args.truth_root
+    records = find_records(args.truth_root)
+    if args.fs_hz is not None:
+        check_fs(args.fs_hz, "--fs-hz")
+        rates_hz = dict.fromkeys(records, args.fs_hz)
+    else:
+        rates_hz = read_record_table(args.truth_root).fs_hz
+    return TrueRecords(records, rates_hz, record_options(args))
+
+
 def score_folder(
-    predictions: Path, truth_root: Path, own_tables: tuple[Path, ...], num_workers: int, skipped: SkipReport
+    predictions: Path,
+    truth: TrueRecords | Path,
+    own_tables: tuple[Path, ...],
+    num_workers: int,
+    skipped: SkipReport,
 ) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score every CSV of a folder that is named after a record, and note those that cannot be compared."""
-    if truth_root.is_file():
-        raise InputError(f"{truth_root}: is a file; a folder of predictions needs a folder of records")
-    records = find_records(truth_root)
+    if isinstance(truth, Path):
+        raise InputError(f"{truth}: is a file; a folder of predictions needs a folder of records")
     pages = []
     for path in find_predictions(predictions, own_tables):
         try:
-            pages.append(name_page(path, records))
+            pages.append(name_page(path, predictions, truth.paths))
         except InputError as error:
             skipped.add(path.stem, str(error))
-    work = functools.partial(score_file, records)
+    work = functools.partial(score_file, truth)
     outcomes = run_batch(work, pages, num_workers=num_workers, description="score")
     yield from skipped.sift(outcomes, lambda page: page.name)
 
 
-def score_submission(predictions: Path, truth_root: Path) -> Iterator[tuple[ScoredPage, PageScore]]:
+def score_submission(predictions: Path, given: TrueRecords | Path) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score a submission by another one, or by the records. Raises InputError if it cannot be compared as a whole."""
     submitted = read_submission(predictions)
-    truth = submitted_truth(truth_root, submitted)
+    truth = submitted_truth(given, submitted)
     missing = sorted(truth.keys() ^ submitted.keys())
     if missing:
         raise InputError(
@@ -139,12 +177,11 @@ def count(signals_mv: np.ndarray) -> np.ndarray:
     return np.isfinite(signals_mv).sum(axis=1)
 
 
-def submitted_truth(truth_root: Path, submitted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def submitted_truth(truth: TrueRecords | Path, submitted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The truth in the form of a submission: another submission, or what the default page shows of the records."""
-    if truth_root.is_file():
-        return read_submission(truth_root)
-    records = find_records(truth_root)
-    return {name: as_submitted(read_truth(records[name])) for name in submitted if name in records}
+    if isinstance(truth, Path):
+        return read_submission(truth)
+    return {name: as_submitted(truth.read(name).signal_mv.T) for name in submitted if name in truth.paths}
 
 
 def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
@@ -157,10 +194,10 @@ def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
 
 
 def compare_intervals(
-    truth_root: Path, scores: Scores, tables: tuple[Path, ...], num_workers: int, skipped: SkipReport
+    truth: TrueRecords, scores: Scores, tables: tuple[Path, ...], num_workers: int, skipped: SkipReport
 ) -> None:
     """Print how far readings and records agree in what clinicians measure; write the values to the table, if any."""
-    work = functools.partial(measure_file, find_records(truth_root))
+    work = functools.partial(measure_file, truth)
     outcomes = run_batch(work, list(scores), num_workers=num_workers, description="measure")
     measured = dict(skipped.sift(outcomes, lambda page: page.name))
     rows = agreement_rows(measured)

@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=positive_int, default=8000, help="steps of training in all")
     parser.add_argument("--batch-size", type=positive_int, default=8, help="pictures a step")
     parser.add_argument("--lr", type=positive_float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights to go on from, as of an earlier training")
     add_seed(parser)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(available_cores())
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         batch_size=arguments.batch_size,
         lr=arguments.lr,
         seed=arguments.seed,
+        start=arguments.start,
     )
     train_print_net(material, options)
     print(f"weights of {arguments.steps} steps -> {arguments.output}")

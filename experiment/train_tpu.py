@@ -14,8 +14,8 @@ from experiment.training import supervisor
 def main(argv: list[str] | None = None) -> int:
     """Train in this process; returns the exit code: 0, or 3 if training ended because the loss was not finite."""
     # These modules import torch, which the supervisor does without.
-    from experiment.backend.backend import LaunchOptions
-    from experiment.backend.launch import DEVICE_CHOICES, asked_kind, launch, tpu_device_files
+    from experiment.backend.launch import asked_kind, launch, tpu_device_files
+    from experiment.backend.options import DEVICE_CHOICES, LaunchOptions
     from experiment.config import load_config
     from experiment.training.held_devices import refuse_held_devices
     from experiment.training.run import run_training

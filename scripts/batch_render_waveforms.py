@@ -31,6 +31,8 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.folder_lock import locked
+from ecg_generator_with_train_src.common.notes import note_lines, shorten
 from ecg_generator_with_train_src.page.choose_setup import (
     ALL_LAYOUTS,
     SetupChoices,
@@ -38,7 +40,7 @@ from ecg_generator_with_train_src.page.choose_setup import (
     request_page,
 )
 from ecg_generator_with_train_src.page.geometry import DPI
-from ecg_generator_with_train_src.page.grid_file import read_grid
+from ecg_generator_with_train_src.page.grid_file import GridFile, read_grid
 from ecg_generator_with_train_src.page.layouts import (
     DEFAULT_LAYOUT,
     GAINS_MM_MV,
@@ -52,9 +54,11 @@ from ecg_generator_with_train_src.page.layouts import (
 from ecg_generator_with_train_src.page.records import (
     LEADS,
     RECORD_DURATION_S,
+    add_record_arguments,
     check_fs,
     find_records,
     read_record_table,
+    record_options,
 )
 from ecg_generator_with_train_src.page.render import (
     RenderedPage,
@@ -63,8 +67,6 @@ from ecg_generator_with_train_src.page.render import (
     prepare_folders,
     render_page,
 )
-
-NAMES_SHOWN = 10
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,9 +81,20 @@ def main(argv: list[str] | None = None) -> int:
     if grid.is_measured:
         scales = f"{grid.geometry.px_per_mm_x:.4f} x {grid.geometry.px_per_mm_y:.4f} px/mm"
         print(f"{args.grid}: no .json beside it; measured {scales}")
-    given = prepare_folders(args.image_dir, args.mask_dir, grid)
-    options = RenderOptions(args.image_dir, args.mask_dir, grid.geometry, given, args.seed, args.overwrite)
     skipped = SkipReport(args.image_dir / "skipped.tsv")
+    with locked(args.image_dir), locked(args.mask_dir):
+        pages = render_all(tasks, grid, args, skipped)
+    report_pages(args, tasks, pages, skipped, time.perf_counter() - start_s)
+    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def render_all(
+    tasks: list[RenderTask], grid: GridFile, args: argparse.Namespace, skipped: SkipReport
+) -> dict[str, RenderedPage]:
+    """Draw all pages; returns those that could be drawn by their names."""
+    given = prepare_folders(args.image_dir, args.mask_dir, grid)
+    folders = args.image_dir, args.mask_dir
+    options = RenderOptions(*folders, grid.geometry, given, args.seed, args.overwrite, record_options(args))
     work = functools.partial(render_page, options)
     outcomes = run_batch(
         work, tasks, num_workers=args.num_workers, description="render", dask_scheduler=args.dask_scheduler
@@ -89,8 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     drawn = skipped.sift(outcomes, lambda task: task.request.name)
     pages = {task.request.name: page for task, page in drawn}
     skipped.write()
-    report_pages(args, tasks, pages, skipped, time.perf_counter() - start_s)
-    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+    return pages
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -101,7 +113,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--csv-root",
         type=Path,
         required=True,
-        help="folder of the records: <root>/<id>.csv or <root>/<id>/<id>.csv, in mV",
+        help="folder of the records: <root>/<id>.csv or <root>/<id>/<id>.csv, in mV, or WFDB headers <id>.hea",
     )
     one(
         "--grid",
@@ -114,8 +126,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     one(
         "--fs-hz",
         type=float,
-        help="sampling rate in Hz; without this flag it is read from train.csv in or above the root, or is rows/10",
+        help="sampling rate in Hz; without this flag it is read from train.csv in or above the root, from the record, "
+        "or is one that devices have",
     )
+    add_record_arguments(parser)
     one("--variants", type=positive_int, default=1, help="number of pages of each record and layout")
     one(
         "--style",
@@ -235,22 +249,6 @@ def setup_choices(args: argparse.Namespace) -> SetupChoices:
     )
 
 
-def report_guessed_rates(rates_hz: dict[str, float]) -> None:
-    """Print one line for each sampling rate that only the number of rows told, with the records' names."""
-    for fs_hz in sorted(set(rates_hz.values())):
-        records = [record_id for record_id, rate_hz in rates_hz.items() if rate_hz == fs_hz]
-        print(
-            f"{len(records)} records: {fs_hz:g} Hz from rows / 10 s "
-            f"(neither --fs-hz nor train.csv tells the rate): {shorten(records)}"
-        )
-
-
-def shorten(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return "; ".join(names[:NAMES_SHOWN]) + more
-
-
 def report_pages(
     args: argparse.Namespace,
     tasks: list[RenderTask],
@@ -258,13 +256,17 @@ def report_pages(
     skipped: SkipReport,
     duration_s: float,
 ) -> None:
-    """Print where sampling rates were guessed, what was cut, and what was made."""
-    drawn = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
-    report_guessed_rates({task.record_id: page.fs_hz for task, page in drawn if task.fs_hz is None})
+    """Print what was made of records, what was cut, and what was made."""
+    done = [(task, pages[task.request.name]) for task in tasks if task.request.name in pages]
+    notes = [
+        (task.record_id, note) for task, page in done for note in (page.guess, *page.drawn.notes) if note
+    ]
+    for line in note_lines(notes, "records"):
+        print(line)
     cut = [
-        f"{task.request.name} ({', '.join(page.leads_cut_at_edge)})"
-        for task, page in drawn
-        if page.leads_cut_at_edge
+        f"{task.request.name} ({', '.join(page.drawn.leads_cut_at_edge)})"
+        for task, page in done
+        if page.drawn.leads_cut_at_edge
     ]
     if cut:
         print(f"cut at the edge of the page: {len(cut)} pages: {shorten(cut)}")

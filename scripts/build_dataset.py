@@ -26,10 +26,12 @@ from ecg_generator_with_train_src.common.command_line import (
     workers_used,
 )
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.files import sha256_of_file
+from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.plan import (
     BuildTask,
+    PageOfRecord,
     PlanOptions,
     pair_pages_with_records,
     plan_samples,
@@ -54,6 +56,16 @@ def main(argv: list[str] | None = None) -> int:
     skipped = SkipReport(args.output_root / "skipped.tsv")
     pages = pair_pages_with_records(args.wave_root, args.input_root, skipped)
     refuse_other_mask(args.mask)
+    with locked(args.output_root):
+        samples, made = build_from(pages, args, skipped)
+    report_build(args, samples, made, skipped, time.perf_counter() - start_s)
+    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+
+
+def build_from(
+    pages: list[PageOfRecord], args: argparse.Namespace, skipped: SkipReport
+) -> tuple[list[Sample], int]:
+    """Build the dataset of these pages; returns its samples, and how many were made now."""
     store = DatasetStore(args.output_root, dataset_options(args), overwrite=args.overwrite)
     tasks = plan_samples(pages, args.input_root, plan_options(args), store.known)
     announce_real_pages(tasks, args)
@@ -62,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     if not samples:
         raise InputError(f"{args.wave_root}: no page could be built; see {skipped.path}")
     store.finish(samples, **summarize(samples, args.seed))
-    report_build(args, samples, made, skipped, time.perf_counter() - start_s)
-    return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
+    return samples, made
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -178,7 +189,7 @@ def dataset_options(args: argparse.Namespace) -> dict:
         "profiles": profiles,
         "seed": args.seed,
         "val_fraction": args.val_fraction,
-        "mask_sha256": sha256_of(args.mask.read_bytes()),
+        "mask_sha256": sha256_of_file(args.mask),
     }
     if profiles != [CLEAN] or args.variants > 1:
         options |= {"variants": args.variants, "photo_size_px": args.photo_size}

@@ -1,7 +1,8 @@
-# demo.sh, test.sh, finetune.sh and train_pretrained.sh source this file. It sets $PYTHON to a Python that has every
-# package of requirements.txt.
+# read_demo.sh, demo.sh, test.sh, finetune.sh and train_pretrained.sh source this file. It sets $PYTHON to a Python
+# that has every package of requirements.txt; if $NEEDS is `read`, of requirements-read.txt, which is a tenth of that.
 # An active environment that has torch is used: it keeps its torch, and missing packages are installed into it.
-# Otherwise .venv is made beside this file's folder. The first time, about 4 GB are downloaded, mostly torch.
+# Otherwise .venv is made beside this file's folder. The first time, about 4 GB are downloaded, mostly torch; for
+# reading alone it is a quarter of a GB.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -19,24 +20,27 @@ find_python() {
 }
 
 requirements_without_torch() {
-    grep -v '^torch' "$root/requirements.txt"
+    cat "$root/requirements-read.txt"
+    grep -v '^torch\|^-r' "$root/requirements.txt"
 }
 
 install_once() { # install_once STAMP PIP-ARGUMENTS...: install unless the lists are the same as the last time
     local stamp=$1 lists
     shift
-    lists=$(cat "$root/requirements.txt" "$root/pyproject.toml" | cksum)
+    lists=$(cat "$root"/requirements*.txt "$root/pyproject.toml" | cksum)
     if [ "$(cat "$stamp" 2>/dev/null)" = "$lists $root" ]; then return; fi
-    echo "installing requirements.txt into $("$PYTHON" -c 'import sys; print(sys.prefix)') (about 4 GB with torch, the first time) ..."
-    (cd "$root" && "$PYTHON" -m pip install --quiet --disable-pip-version-check "$@")
+    echo "installing into $prefix ($size, the first time) ..."
+    # Without --no-compile, compiled copies of modules that nobody imports take 100 MB.
+    (cd "$root" && "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile "$@")
     echo "$lists $root" >"$stamp"
 }
 
+if [ "${NEEDS:-all}" = read ]; then size="about 250 MB"; else size="about 4 GB with torch"; fi
 if supported python && python -c 'import torch' 2>/dev/null; then
     PYTHON=$(command -v python)
     echo "using the active environment: $PYTHON (has torch)"
     prefix=$("$PYTHON" -c 'import sys; print(sys.prefix)')
-    install_once "$prefix/.kaggle-ecg-requirements" -r <(requirements_without_torch)
+    everything=(-r <(requirements_without_torch))
 else
     if [ ! -x "$root/.venv/bin/python" ]; then
         system_python=$(find_python)
@@ -44,5 +48,11 @@ else
         "$system_python" -m venv "$root/.venv"
     fi
     PYTHON=$root/.venv/bin/python
-    install_once "$root/.venv/.kaggle-ecg-requirements" -r requirements.txt
+    prefix=$root/.venv
+    everything=(-r requirements.txt)
+fi
+if [ "${NEEDS:-all}" = read ]; then
+    install_once "$prefix/.kaggle-ecg-read" -e .
+else
+    install_once "$prefix/.kaggle-ecg-requirements" "${everything[@]}"
 fi

@@ -31,7 +31,7 @@ echo "== 3/5 training from the shipped weights"
 "$PYTHON" experiment/train_tpu.py --config experiment/configs/finetune.yaml "$@"
 
 echo "== 4/5 weights"
-"$PYTHON" experiment/export_weights.py --checkpoint "$run/checkpoints/best.safetensors" --output "$weights"
+"$PYTHON" experiment/export_weights.py --checkpoint "$run/checkpoints/best.safetensors" --output "$weights" --onnx
 
 echo "== 5/5 the held-out pages, read with the shipped weights and with the new ones"
 held_out=("$data"/dataset/val/images/*-real-*)

@@ -7,6 +7,7 @@ Convert PTB-XL's records, as its authors publish them, to CSVs in mV (https://ph
 
 import argparse
 import functools
+import io
 import re
 import sys
 import time
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import wfdb
 
 from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.command_line import (
@@ -26,12 +26,15 @@ from ecg_generator_with_train_src.common.command_line import (
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import remove_stale_temporaries, write_text
-from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record_ids
+from ecg_generator_with_train_src.common.inner_paths import check_inner
+from ecg_generator_with_train_src.common.notes import note_lines
+from ecg_generator_with_train_src.common.text_files import read_text
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S, read_record, read_record_ids
 
 DATABASE = "ptbxl_database.csv"
 RATES_HZ = {"hr": 500, "lr": 100}  # PTB-XL's two versions of every recording
 
-_ID = re.compile(r"0*(?P<number>\d+)(?:_(?P<rate>hr|lr))?")
+_ID = re.compile(r"0*(?P<number>\d{1,9})(?:_(?P<rate>hr|lr))?")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,10 +50,13 @@ def main(argv: list[str] | None = None) -> int:
     missing = [name for name in records if not (args.output_root / f"{name}.csv").is_file()]
     work = functools.partial(import_record, records, args.output_root)
     outcomes = run_batch(work, missing, num_workers=args.num_workers, description="import")
-    made = sum(1 for _ in skipped.sift(outcomes, name=str))
+    notes = dict(skipped.sift(outcomes, name=str))
     write_text(args.output_root / "train.csv", record_table(args.output_root, database))
     skipped.write()
-    report_import(args, made, len(records) - len(missing), skipped, time.perf_counter() - start_s)
+    said = [(name, note) for name, of_record in notes.items() for note in of_record]
+    for line in note_lines(said, "records"):
+        print(line)
+    report_import(args, len(notes), len(records) - len(missing), skipped, time.perf_counter() - start_s)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -74,20 +80,22 @@ def read_database(root: Path) -> pd.DataFrame:
     """Files and patient of each recording, by its number. Raises InputError if this is not PTB-XL's folder."""
     path = root / DATABASE
     columns = {"ecg_id": int, "patient_id": float, "filename_lr": str, "filename_hr": str}
-    try:
-        database = pd.read_csv(path, usecols=list(columns), dtype=columns)
-    except FileNotFoundError as error:
+    if not path.is_file():
         remedy = "--ptbxl-root is the unpacked download from https://physionet.org/content/ptb-xl/"
-        raise InputError(f"{path}: not found; {remedy}") from error
+        raise InputError(f"{path}: not found; {remedy}")
+    text = io.StringIO(read_text(path))
+    try:
+        database = pd.read_csv(text, usecols=list(columns), dtype=columns)
+        database = database.set_index("ecg_id", verify_integrity=True)
     except ValueError as error:  # pandas' own errors are ValueErrors too
         raise InputError(f"{path}: not PTB-XL's table ({str(error).splitlines()[0]})") from error
-    return database.dropna(subset=["filename_lr", "filename_hr"]).set_index("ecg_id")
+    return database.dropna(subset=["filename_lr", "filename_hr"])
 
 
 def find_asked(
     args: argparse.Namespace, database: pd.DataFrame, ids: list[str], skipped: SkipReport
 ) -> dict[str, Path]:
-    """The WFDB file, without its suffix, of each record asked for, by the record's full id; notes unknown ones."""
+    """The WFDB header of each record asked for, by the record's full id; notes unknown ones."""
     found = {}
     for record_id in ids:
         match = _ID.fullmatch(record_id)
@@ -95,38 +103,23 @@ def find_asked(
             skipped.add(record_id, f"{args.ids}: {DATABASE} has no such recording")
             continue
         number, rate = int(match["number"]), match["rate"] or "hr"
-        found[f"{number:05d}_{rate}"] = args.ptbxl_root / database.at[number, f"filename_{rate}"]
+        name = f"{database.at[number, f'filename_{rate}']}.hea"
+        try:
+            found[f"{number:05d}_{rate}"] = args.ptbxl_root / check_inner(name)
+        except ValueError as error:
+            skipped.add(record_id, f"{args.ptbxl_root / DATABASE}: {error}")
     return found
 
 
-def import_record(records: dict[str, Path], output_root: Path, name: str) -> None:
-    """Write one record's CSV; PTB-XL's resolution is 1 uV. Raises InputError naming the file that is damaged."""
-    signal_mv = read_wfdb(records[name], RATES_HZ[name[-2:]])
-    table = pd.DataFrame(signal_mv, columns=LEADS)
-    write_text(output_root / f"{name}.csv", table.to_csv(index=False, float_format="%.3f"))
+def import_record(records: dict[str, Path], output_root: Path, name: str) -> tuple[str, ...]:
+    """Write one record's CSV and return the notes on it; PTB-XL's resolution is 1 uV.
 
-
-def read_wfdb(path: Path, fs_hz: int) -> np.ndarray:
-    """Ten seconds of the twelve leads in mV, shape (samples, 12), NaN where WFDB marks a sample as missing.
-
-    Raises InputError naming the file for one that is missing, malformed, damaged (by its checksums), of another
-    rate, length or unit, or without a lead.
+    Raises InputError naming the file if it is damaged, or of another rate or unit.
     """
-    try:
-        record = wfdb.rdrecord(str(path), physical=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: no such file; download PTB-XL again") from error
-    except (ValueError, IndexError) as error:  # raised by wfdb for malformed files
-        raise InputError(f"{path}: no whole WFDB record ({error}); download PTB-XL again") from error
-    if [value % 65536 for value in record.checksum] != record.calc_checksum():
-        raise InputError(f"{path}.dat: differs from the checksums in its header; download PTB-XL again")
-    if record.fs != fs_hz or record.sig_len != RECORD_DURATION_S * fs_hz:
-        raise InputError(f"{path}: {record.sig_len} samples at {record.fs:g} Hz, not 10 s at {fs_hz} Hz")
-    columns = {lead.upper(): k for k, lead in enumerate(record.sig_name)}
-    missing = [lead for lead in LEADS if lead.upper() not in columns]
-    if missing or set(record.units) != {"mV"}:
-        raise InputError(f"{path}: expected the leads {', '.join(LEADS)} in mV")
-    return record.dac()[:, [columns[lead.upper()] for lead in LEADS]]
+    record = read_record(records[name], RATES_HZ[name[-2:]])
+    table = pd.DataFrame(record.signal_mv, columns=LEADS)
+    write_text(output_root / f"{name}.csv", table.to_csv(index=False, float_format="%.3f"))
+    return record.notes
 
 
 def record_table(output_root: Path, database: pd.DataFrame) -> str:

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.batch import SkipReport
-from ecg_generator_with_train_src.common.command_line import add_num_workers, make_parser, run
+from ecg_generator_with_train_src.common.command_line import add_num_workers, make_parser, positive_float, run
+from ecg_generator_with_train_src.fetch.archives import MOST_RATIO
 from ecg_generator_with_train_src.fetch.both_layouts import check_records, lay_out
 from ecg_generator_with_train_src.fetch.bucket import BucketOptions, fetch_bucket
 from ecg_generator_with_train_src.fetch.folders import FLAT, NESTED
@@ -45,6 +46,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--keep-archives", action="store_true", help="keep downloaded archives after they are unpacked"
     )
+    parser.add_argument(
+        "--max-archive-ratio",
+        type=positive_float,
+        default=MOST_RATIO,
+        help="archives whose files are more times as large as they are themselves are not unpacked",
+    )
     add_retry_seconds(parser)
     add_num_workers(parser)
     return parser.parse_args(argv)
@@ -67,10 +74,11 @@ def main(argv: list[str] | None = None) -> int:
                 keep_archives=args.keep_archives,
                 retry_seconds=args.retry_seconds,
                 num_workers=args.num_workers,
+                most_ratio=args.max_archive_ratio,
             )
             counts = fetch_bucket(options, state, report)
         else:
-            counts = take_local(args.source, state, report)
+            counts = take_local(args.source, state, report, args.max_archive_ratio)
         lay_out(state, report)
         records = check_records(args.output_root, args.num_workers, report)
         made = f"{args.output_root}: {records} records in {FLAT}/ and {NESTED}/"

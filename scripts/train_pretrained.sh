@@ -45,7 +45,7 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=5000
 "$PYTHON" experiment/train_tpu.py --config experiment/configs/pretrained.yaml
 
 "$PYTHON" experiment/export_weights.py --checkpoint "$run/checkpoints/best.safetensors" \
-    --output runs/pretrained/grid_wave_net.safetensors
+    --output runs/pretrained/grid_wave_net.safetensors --onnx
 "$PYTHON" experiment/predict.py --images "$data/dataset/val/images" --truth-root "$data/dataset" \
     --checkpoint runs/pretrained/grid_wave_net.safetensors --output-dir "$run/predictions"
 cp "$run/predictions/metrics.json" runs/pretrained/metrics.json

@@ -13,8 +13,8 @@ import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import read_dataset_info
-from experiment.backend.backend import DeviceChoice, LaunchOptions
 from experiment.backend.launch import launch
+from experiment.backend.options import DeviceChoice, LaunchOptions
 from experiment.config import check_config
 from experiment.network.model import GridWaveNet
 from experiment.training.loaders import DataSource

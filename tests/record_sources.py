@@ -15,8 +15,10 @@ IDS = ("101", "202", "303")
 
 @functools.cache
 def csv_bytes(seed: int, fs_hz: int = 50) -> bytes:
-    """A record of 10 s of noise in all leads."""
+    """A record of 10 s of noise in all leads, of which the limb leads fit together."""
     signal_mv = np.random.default_rng(seed).normal(size=(fs_hz * 10, len(LEADS)))
+    one, two = signal_mv[:, :2].T
+    signal_mv[:, 2:6] = np.stack([two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
     file = io.StringIO()
     np.savetxt(file, signal_mv, fmt="%.5f", delimiter=",", header=",".join(LEADS), comments="")
     return file.getvalue().encode()

@@ -13,6 +13,7 @@ MODULES = (
     "ecg_generator_with_train_src.page.records",
     "ecg_generator_with_train_src.register.registration",
     "experiment.labelling.predictor",
+    "experiment.read_image",
     "experiment.reading.read_page",
     "experiment.reading.rectify",
     "experiment.reading.trace_decoding",

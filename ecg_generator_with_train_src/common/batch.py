@@ -1,6 +1,7 @@
 """Work on many items in several processes or on a Dask cluster, and a report of the items that were skipped."""
 
 import contextlib
+import errno
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -10,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,16 @@ from typing import TypeVar
 import cv2
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.errors import InputError, describe_os_error, item_fault
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.names import shown
 
 ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
+MOST_KILLED = 4  # so many items that end their process one after another are none at fault themselves
+KILLED = "its worker process was killed twice (out of memory?); run again to try it again"
+ENDS_BATCH = (*FULL_DISK, errno.EROFS)  # every other item would meet it too
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,13 +48,15 @@ class SkipReport:
         """The file of the stack traces."""
         return self.path.with_suffix(".log")
 
-    def add(self, name: str, reason: str, trace: str = "") -> None:
-        """Note one skipped item and say so on stderr at once; a stack trace is kept for the log."""
+    def add(self, name: str, reason: str, trace: str = "", quiet: bool = False) -> None:
+        """Note one skipped item and, unless quiet, say so on stderr at once; a stack trace is kept for the log."""
+        name, reason = shown(name), shown(reason)
         if trace:
             self.traces.append(f"{name}\n{trace}")
-            reason += f"; stack trace in {self.log_path}"
+            reason += f"; stack trace in {shown(str(self.log_path))}"
         self.reasons[name] = reason
-        tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
+        if not quiet:
+            tqdm.write(f"skipped {name}: {reason}", file=sys.stderr)
 
     def sift(
         self, outcomes: Iterable[tuple[Item, Result | InputError]], name: Callable[[Item], str]
@@ -83,7 +90,7 @@ def run_batch(
 
     `function` and the items are pickled to worker processes, or to the workers of a Dask scheduler; with one worker
     all runs in this process. Items that are made on the way, such as a generator's, are fetched a few ahead of the
-    work. A full disk ends the batch. Progress is shown on a terminal only.
+    work. A full disk ends the batch; an item whose process is killed does not. Progress is shown on a terminal only.
     """
     number = len(items) if isinstance(items, Sized) else None
     num_workers = min(num_workers, max(number, 1)) if number is not None else num_workers
@@ -102,10 +109,10 @@ def outcome_of(function: Callable[[Item], Result], item: Item) -> Result | Input
         return function(item)
     except InputError as error:
         return error
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:  # a full disk ends the batch
-        return InputError(describe_os_error(error))
-    except OSError:
-        raise
+    except OSError as error:
+        if error.errno in ENDS_BATCH:
+            raise
+        return InputError(describe_os_error(error)) if error.errno else item_fault(error)
     except Exception as error:
         return item_fault(error)
 
@@ -116,25 +123,61 @@ def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:
 
 
 def _run_in_processes(function: Callable, items: Iterable, num_workers: int) -> Iterator[tuple]:
-    """Keep a few items a worker in flight, so that memory does not grow with the batch."""
+    """Work on items in a pool. If a process of it is killed, what was in hand is tried one by one in a pool of one: the
+    item that its process had when it was killed again is the one at fault, and the others go on.
+
+    Raises InputError if one item after another ends its process.
+    """
+    waiting, suspects, in_a_row = iter(items), [], 0
+    while True:
+        yield from _run_in_pool(function, waiting, num_workers, suspects)
+        if not suspects:
+            return
+        while suspects:
+            one_by_one, suspects = iter(suspects), []
+            for outcome in _run_in_pool(function, one_by_one, 1, suspects):
+                in_a_row = 0
+                yield outcome
+            if suspects:
+                in_a_row += 1
+                if in_a_row > MOST_KILLED:
+                    raise InputError(
+                        "one worker process after another was killed (out of memory?); run again to go on"
+                    )
+                yield suspects.pop(0), InputError(KILLED)
+                suspects += one_by_one
+
+
+def _run_in_pool(function: Callable, waiting: Iterator, num_workers: int, left: list) -> Iterator[tuple]:
+    """Keep a few items a worker in flight, so that memory does not grow with the batch. If a process is killed, the
+    items that were in flight are `left`, in their order."""
     context = multiprocessing.get_context("spawn")  # it works alike on every system, and is safe with threads
     executor = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker)
-    waiting, in_flight = iter(items), {}
+    in_flight: dict[Future, Item] = {}
     try:
-        while True:
+        while not left:
             for item in itertools.islice(waiting, ITEMS_IN_FLIGHT * num_workers - len(in_flight)):
-                with _interrupts_held(), _single_threaded():
-                    in_flight[executor.submit(outcome_of, function, item)] = item
+                in_flight[_submitted(executor, function, item)] = item
             if not in_flight:
                 return
-            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+            done = wait(in_flight, return_when=FIRST_COMPLETED).done
+            killed = {future for future in done if isinstance(future.exception(), BrokenProcessPool)}
+            for future in done - killed:
                 yield in_flight.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a worker process was killed (out of memory?): try fewer --num-workers; run again to go on"
-        ) from error
+            if killed:
+                left += in_flight.values()
     finally:
         _end_now(executor)
+
+
+def _submitted(executor: ProcessPoolExecutor, function: Callable, item: Item) -> Future:
+    try:
+        with _interrupts_held(), _single_threaded():
+            return executor.submit(outcome_of, function, item)
+    except BrokenProcessPool as error:  # a process was killed since the last item
+        failed: Future = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterator[tuple]:

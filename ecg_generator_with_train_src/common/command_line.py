@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
+from ecg_generator_with_train_src.common.names import shown
 
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # some items were left out, and named
@@ -94,19 +96,28 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def keep_what_is_done() -> None:
+    """Let SIGTERM, which a machine sends before it shuts down, end this command as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Exit with `main`'s code.
 
     An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
     Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # of names that are not UTF-8, as stderr does by itself
     try:
         code = main() or EXIT_DONE
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(str(error))}", file=sys.stderr)
         code = EXIT_USAGE
     except OSError as error:
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        print(f"error: {shown(describe_os_error(error))}", file=sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The errors that users see as a line instead of a stack trace."""
 
+import errno
 import traceback
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ class InputError(Exception):
     trace: str = ""
 
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FAULT = "a fault of this program, please report it"
 
 
@@ -26,7 +28,9 @@ def item_fault(error: Exception, why: str = FAULT) -> InputError:
 
 
 def describe_os_error(error: OSError) -> str:
-    """What the system refused, as `file: what is wrong`."""
+    """What the system refused, as `file: what is wrong`, with the remedy for a full disk."""
+    if error.errno in FULL_DISK:
+        return f"{error.filename or 'output'}: disk full; free some space, then run again to go on"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 

@@ -13,22 +13,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ecg_generator_with_train_src.common.bounds import regular_file
+
+_CHUNK_BYTES = 1 << 20
+_TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.[^.]*)?")
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    Errors of the system about the temporary file, such as a full disk, name `path`.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        begin = os.fsencode(path.name)[:_TEMPORARY_BYTES].decode(errors="ignore")
+        handle, name = tempfile.mkstemp(prefix=f".{begin}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system that name no file, such as a full disk while a file is written, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _umask() -> int:
@@ -44,8 +69,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file or none."""
-    write_bytes(path, text.encode())
+    """Write a whole UTF-8 file or none; bytes of names that are not UTF-8 become escapes, which JSON reads back."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,3 +93,12 @@ def is_temporary(path: Path) -> bool:
 def sha256_of(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file."""
+    digest = hashlib.sha256()
+    with regular_file(path).open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -6,12 +6,17 @@ import html
 import io
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from ecg_generator_with_train_src.common.files import write_bytes
+
 PICTURED_PAGES = 30
+PICTURE_FOLDER = "report_pictures"
+PICTURE_ENDINGS = ("_report1.jpg", "_report2.jpg")
 PICTURE_WIDTH_PX, JPEG_QUALITY = 1000, 70
 
 _STYLE = """
@@ -31,26 +36,38 @@ pre { background: #f5f5f5; padding: .4rem .7rem; overflow-x: auto; }
 
 
 class Gallery:
-    """The pictures of the pages that most need a look, so that memory does not grow with the number of pages."""
+    """The pages that most need a look, as many as a report can show.
 
-    def __init__(self, size: int = PICTURED_PAGES):
-        self.size = size
-        self._worst: list[
-            tuple[float, int, str, tuple[bytes, ...]]
-        ] = []  # a heap whose first entry is the best page
-        self._count = itertools.count()
+    Their pictures lie in a folder, so that a run that goes on with an earlier one still has them.
+    """
 
-    def add(self, name: str, goodness: float, pictures: tuple[bytes, ...]) -> None:
-        """Keep the JPEG files of a page, if it is among the worst so far."""
-        entry = (-goodness, next(self._count), name, pictures)
-        if len(self._worst) < self.size:
-            heapq.heappush(self._worst, entry)
-        else:
-            heapq.heappushpop(self._worst, entry)
+    def __init__(self, folder: Path, size: int = PICTURED_PAGES):
+        self.folder, self.size = folder, size
+        self._worst: list[tuple[float, str]] = []  # a heap whose first entry is the best page
+
+    def add(self, name: str, goodness: float) -> None:
+        """Note a page, whose pictures are saved; those of the best page are removed if there are too many."""
+        heapq.heappush(self._worst, (-goodness, name))
+        if len(self._worst) > self.size:
+            save_pictures(self.folder, heapq.heappop(self._worst)[1], ())
 
     def pictures(self) -> dict[str, tuple[bytes, ...]]:
-        """The pictures by the page's name."""
-        return {name: pictures for _, _, name, pictures in self._worst}
+        """The JPEG files by the page's name."""
+        found = {name: filter(Path.is_file, _picture_paths(self.folder, name)) for _, name in self._worst}
+        return {name: tuple(path.read_bytes() for path in paths) for name, paths in found.items()}
+
+
+def save_pictures(folder: Path, name: str, pictures: tuple[bytes, ...]) -> None:
+    """Write the JPEG files of a page for its report, and remove others that it had."""
+    for path, picture in itertools.zip_longest(_picture_paths(folder, name), pictures):
+        if picture is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_bytes(path, picture)
+
+
+def _picture_paths(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}{ending}" for ending in PICTURE_ENDINGS]
 
 
 def jpeg(image: np.ndarray) -> bytes:

@@ -8,17 +8,24 @@ of its default filter, 10% more bytes).
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pi_heif import register_heif_opener
 from PIL import Image, UnidentifiedImageError
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, check_pixels, regular_file
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 
+register_heif_opener()  # Pillow has a reader of its own for every other format that phones make
+Image.MAX_IMAGE_PIXELS = None  # opened() has a bound of its own, which says what lifts it
+REDUCE_IT = "reduce it"
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
+_IS_CLASS = np.isin(np.arange(256), [*range(len(CLASS_NAMES)), IGNORED])
 _MASK_PALETTE = {0: (255, 255, 255), 1: (255, 160, 160), 2: (20, 20, 20), 255: (90, 140, 220)}
 
 
@@ -89,12 +96,15 @@ def read_grey(path: Path) -> np.ndarray:
 def read_classes(path: Path) -> np.ndarray:
     """The class numbers of a mask, shape (height, width), uint8: a palette image's indices or a grey image's values.
 
-    Raises InputError if the file is missing, damaged or an image of another kind.
+    Raises InputError if the file is missing, damaged, an image of another kind, or holds a number of no class.
     """
     with opened(path) as image:
         if image.mode not in ("P", "L"):
             raise InputError(f"{path}: is not an 8-bit palette or grey image, but of mode {image.mode}")
-        return np.array(image)
+        classes = np.array(image)
+    if not _IS_CLASS[classes].all():
+        raise InputError(f"{path}: has values other than {', '.join(map(str, np.flatnonzero(_IS_CLASS)))}")
+    return classes
 
 
 def read_coverage(path: Path) -> np.ndarray:
@@ -122,17 +132,27 @@ def read_ink_alpha(path: Path) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """The image, read whole. Raises InputError naming the file if that cannot be."""
+def opened(
+    path: Path,
+    most_pixels: float = MOST_PIXELS,
+    remedy: str = REDUCE_IT,
+    before_load: Callable[[Image.Image], None] = lambda image: None,
+) -> Iterator[Image.Image]:
+    """The image, read whole; `before_load` is shown it before its pixels are read.
+
+    Raises InputError naming the file if it cannot be read, or if it has too many pixels.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(regular_file(path)) as image:
+            check_pixels(path, *image.size, most_pixels, remedy)
+            before_load(image)
             image.load()
             yield image
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not a readable image (truncated, or of an unknown format)") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not a readable image (truncated or damaged: {error})") from error
 
 

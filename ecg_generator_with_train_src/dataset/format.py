@@ -11,34 +11,27 @@ Truth points are canvas coordinates of the image (pixel index = canvas - 0.5).
 """
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, MOST_SIDE_PX
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
-from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of_file
+from ecg_generator_with_train_src.common.inner_paths import InnerPath
+from ecg_generator_with_train_src.common.text_files import read_json, read_json_lines
+from ecg_generator_with_train_src.page.geometry import PxPerMm
 
+BUILD_IT = "build the dataset with scripts/build_dataset.py --overwrite"
 REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
+FILE_FOLDERS = ("images", "masks", "coverage", "truth")  # in each split
+Count = Annotated[int, Field(ge=0, lt=2**53)]  # sums of them stay exact
+PictureSidePx = Annotated[int, Field(gt=0, le=MOST_SIDE_PX)]
+FileKind = Literal["image", "mask", "coverage", "truth"]
 Split = Literal["train", "val"]
-
-
-def _inside(text: str) -> str:
-    """The path itself; refused if it could lead out of the dataset's folder, from which listed files are removed."""
-    path = PurePosixPath(text)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or PureWindowsPath(text).drive
-        or ".." in path.parts
-        or "\0" in text
-    ):
-        raise ValueError(f"{text!r} is no path inside the dataset's folder")
-    return text
-
-
-InnerPath = Annotated[str, AfterValidator(_inside)]
 
 
 class Sample(BaseModel):
@@ -56,18 +49,35 @@ class Sample(BaseModel):
     mask: InnerPath
     coverage: InnerPath
     truth: InnerPath
-    width_px: int
-    height_px: int
-    px_per_mm: float
+    width_px: PictureSidePx
+    height_px: PictureSidePx
+    px_per_mm: PxPerMm
     page_to_image: dict[str, Any]  # a page_map.PageMap
     degradation: dict[str, Any] | None = None  # a draw_strengths.Degradation without its page map
     registration: dict[str, Any] | None = None  # a register.check.Quality; real pages alone have it
     style: dict[str, Any]
-    digests: dict[str, str]  # SHA-256 of image, mask, coverage and truth
+    digests: Annotated[dict[FileKind, str], Field(min_length=4)]  # SHA-256
     inputs_sha256: str  # digest of everything that the sample was made from
-    class_pixels: tuple[int, int, int]
-    rgb_sum: tuple[int, int, int]  # over all pixels, each channel from 0 to 255
-    rgb_square_sum: tuple[int, int, int]
+    class_pixels: tuple[Count, Count, Count]
+    rgb_sum: tuple[Count, Count, Count]  # over all pixels, each channel from 0 to 255
+    rgb_square_sum: tuple[Count, Count, Count]
+
+    @model_validator(mode="after")
+    def _has_not_too_many_pixels(self) -> "Sample":
+        if self.width_px * self.height_px > MOST_PIXELS:
+            raise ValueError(
+                f"{self.width_px}x{self.height_px} are more than {MOST_PIXELS / 1e6:g} megapixels"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _files_bear_its_name(self) -> "Sample":
+        """A manifest decides which files are removed: they are those of its samples and no others."""
+        for kind, path in zip(FILE_FOLDERS, self.files, strict=True):
+            place = PurePosixPath(path)
+            if place.parent != PurePosixPath(self.split, kind) or place.stem != self.name:
+                raise ValueError(f"{path!r} is no file of {self.split}/{kind} called {self.name}")
+        return self
 
     @model_serializer(mode="wrap")
     def _leave_out_what_it_lacks(self, serialize: Callable[["Sample"], dict[str, Any]]) -> dict[str, Any]:
@@ -103,28 +113,27 @@ def read_dataset_info(root: Path) -> DatasetInfo:
 
     Raises InputError if it is missing (no dataset, or one whose build was broken off) or malformed.
     """
-    path = root / "dataset.json"
-    if not path.is_file():
-        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
-    try:
-        return DatasetInfo.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: {first_problem(error)}; build the dataset again with --overwrite"
-        ) from error
+    return read_json(root / "dataset.json", DatasetInfo, BUILD_IT)
 
 
 def read_manifest(root: Path) -> list[Sample]:
-    """Read `<root>/manifest.jsonl`, sorted by name. Raises InputError naming the bad line."""
+    """Read `<root>/manifest.jsonl`, sorted by name.
+
+    Raises InputError naming the bad line, or if the manifest is not the one that dataset.json was written for.
+    """
     path = root / "manifest.jsonl"
-    if not path.is_file():
-        raise InputError(f"{path}: not found; build the dataset with scripts/build_dataset.py")
-    samples = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            samples.append(Sample.model_validate_json(line))
-        except ValidationError as error:
-            raise InputError(
-                f"{path}, line {number}: {first_problem(error)}; build again with --overwrite"
-            ) from error
+    samples = list(read_json_lines(path, Sample, BUILD_IT))
+    if (root / "dataset.json").exists() and read_dataset_info(root).manifest_sha256 != sha256_of_file(path):
+        raise InputError(
+            f"{path}: was changed since the dataset was built (its digest is another); {BUILD_IT}"
+        )
     return samples
+
+
+def check_digest(root: Path, sample: Sample, kind: FileKind) -> None:
+    """Raise InputError if one of a sample's files is not the one that was built."""
+    path = root / getattr(sample, kind)
+    if sha256_of_file(path) != sample.digests[kind]:
+        raise InputError(
+            f"{path}: was changed since the dataset was built (its digest is another); {BUILD_IT}"
+        )

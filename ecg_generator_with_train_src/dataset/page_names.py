@@ -34,7 +34,7 @@ class PageName:
 
 
 def parse_page_name(name: str, records: Container[str] = ()) -> PageName:
-    """Take the name of a page, without folder and suffix, apart.
+    """Take the name of a page, without suffix, apart; what folders it has before it tell nothing.
 
     The record is the longest of `records` that the name begins with. If it begins with none of them, the record is
     what stands before one of the competition's page types, or else the whole name.
@@ -44,6 +44,7 @@ def parse_page_name(name: str, records: Container[str] = ()) -> PageName:
     >>> parse_page_name("1053922973-0006").record
     '1053922973'
     """
+    name = name.rpartition("/")[2]
     ends = [len(name), *(match.start() for match in re.finditer("-|__", name))]
     for end in sorted(ends, reverse=True):
         if name[:end] in records and (behind := _BEHIND_RECORD.fullmatch(name, end)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.dataset.format import Sample
@@ -73,10 +73,11 @@ def pair_pages_with_records(wave_root: Path, input_root: Path, skipped: SkipRepo
     records = find_records(input_root)
     record_of: dict[Path, str] = {}
     for path in descriptions:
-        try:
-            record_of[path] = read_page_description(path).record
-        except InputError as error:
-            skipped.add(path.name, str(error))
+        page = outcome_of(read_page_description, path)
+        if isinstance(page, InputError):
+            skipped.add(path.name, str(page), page.trace)
+        else:
+            record_of[path] = page.record
     drawn = set(record_of.values())
     _print_unpaired(f"records drawn in {wave_root} without a CSV in {input_root}", drawn - set(records))
     _print_unpaired(f"records in {input_root} without a page in {wave_root}", set(records) - drawn)

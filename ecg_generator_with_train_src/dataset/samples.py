@@ -1,6 +1,5 @@
 """One sample of a dataset: a page as rendered, degraded, or real, with its labels, and the files it becomes."""
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes
 from ecg_generator_with_train_src.common.image_files import (
     decode_jpeg,
     encode_classes,
@@ -18,12 +17,14 @@ from ecg_generator_with_train_src.common.image_files import (
     encode_rgb,
     read_ink_alpha,
 )
+from ecg_generator_with_train_src.common.inner_paths import inside
 from ecg_generator_with_train_src.common.page_files import read_single_page
 from ecg_generator_with_train_src.common.random_stream import random_stream
-from ecg_generator_with_train_src.dataset.format import Sample
+from ecg_generator_with_train_src.dataset.format import Sample, check_digest
 from ecg_generator_with_train_src.dataset.plan import BuildTask
 from ecg_generator_with_train_src.dataset.real_pages import RealPage
 from ecg_generator_with_train_src.dataset.summary import count_pixels
+from ecg_generator_with_train_src.dataset.truth_file import encode_truth
 from ecg_generator_with_train_src.degrade.apply import degrade, place_points
 from ecg_generator_with_train_src.degrade.draw_strengths import sample_degradation
 from ecg_generator_with_train_src.degrade.profiles import CLEAN, PROFILES
@@ -34,10 +35,11 @@ from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from ecg_generator_with_train_src.page.page import (
     PageDescription,
     TracePoints,
+    leads_without_trace,
     read_page_description,
     trace_points,
 )
-from ecg_generator_with_train_src.page.records import Record, read_record
+from ecg_generator_with_train_src.page.records import LEADS, Record, record_sha256
 from ecg_generator_with_train_src.page_map import local_scales
 from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
 
@@ -105,12 +107,23 @@ def compose_page(
 ) -> PageOfSample:
     """The page as rendered, with its grid and furniture.
 
-    Raises InputError if a file is damaged, or if the ink layer does not show the record's signal.
+    Raises InputError if a file is damaged, if the record was changed, or if the ink layer does not show its signal.
     """
     page = read_page_description(description_path)
-    points = trace_points(page, read_record(csv_path, page.fs_hz))
+    if record_sha256(csv_path) != page.record_sha256:
+        raise InputError(f"{csv_path}: was changed since its page was drawn; render the page again")
+    record = page.read_record(csv_path)
+    points = trace_points(page, record)
+    _refuse_other_leads(page, record, csv_path)
     ink = _read_ink(ink_path, page, points, csv_path)
     return PageOfSample(page, compose(page, ink, *_paper_of(options, page)), points)
+
+
+def _refuse_other_leads(page: PageDescription, record: Record, csv_path: Path) -> None:
+    """Ink without a lead's signal would be taken for background."""
+    if lost := set(leads_without_trace(page, record)) - set(page.drawn.leads_left_out if page.drawn else ()):
+        leads = ", ".join(lead for lead in LEADS if lead in lost)
+        raise InputError(f"{csv_path}: has no lead {leads} where the page shows one; render the page again")
 
 
 def make_clean(drawn: PageOfSample) -> MadeSample:
@@ -148,12 +161,13 @@ def make_degraded(options: BuildOptions, task: BuildTask, drawn: PageOfSample) -
 
 
 def _build_real(options: BuildOptions, task: BuildTask, real_page: RealPage) -> Sample:
-    fs_hz = read_page_description(task.description_path).fs_hz
-    digests = (sha256_of(path.read_bytes()) for path in (real_page.path, task.csv_path))
-    inputs_sha256 = sha256_of("\n".join([__version__, task.name, str(fs_hz), *digests]).encode())
+    drawn = read_page_description(task.description_path)
+    digests = sha256_of_file(real_page.path), record_sha256(task.csv_path)
+    told = [str(drawn.fs_hz), *(f"{told:g}" for told in (drawn.start_s, drawn.mv_per_unit) if told)]
+    inputs_sha256 = sha256_of("\n".join([__version__, task.name, *told, *digests]).encode())
     if task.known and _is_whole_and_same(options.output_root, task, inputs_sha256):
         return task.known
-    image, record = read_single_page(real_page.path), read_record(task.csv_path, fs_hz)
+    image, record = read_single_page(real_page.path), drawn.read_record(task.csv_path)
     try:
         registration = register_page(image, record)
     except InputError as error:
@@ -186,15 +200,20 @@ def make_real(image: np.ndarray, record: Record, registration: Registration) -> 
 
 
 def _is_whole_and_same(root: Path, task: BuildTask, inputs_sha256: str) -> bool:
-    """Whether all files of the sample of an earlier run are there, and it was made from the same inputs."""
+    """Whether the files of an earlier run's sample are as it wrote them, and were made from the same inputs."""
     same = (task.known.inputs_sha256, task.known.split) == (inputs_sha256, task.split)
-    return same and all((root / path).is_file() for path in task.known.files)
+    try:
+        for kind in task.known.digests if same else ():
+            check_digest(root, task.known, kind)
+    except (InputError, OSError):
+        return False
+    return same
 
 
 def _digest_inputs(options: BuildOptions, task: BuildTask, ink_path: Path) -> str:
     """SHA-256 of all that a sample of a rendered page is made from."""
-    paths = [task.description_path, ink_path, task.csv_path, options.mask_path]
-    parts = [__version__, str(options.seed), *(sha256_of(path.read_bytes()) for path in paths)]
+    page, ink, mask = (sha256_of_file(path) for path in (task.description_path, ink_path, options.mask_path))
+    parts = [__version__, str(options.seed), page, ink, record_sha256(task.csv_path), mask]
     if task.profile != CLEAN:
         parts += [task.name, str(options.photo_size_px), repr(PROFILES[task.profile])]
     return sha256_of("\n".join(parts).encode())
@@ -222,7 +241,7 @@ def _paper_of(options: BuildOptions, page: PageDescription) -> tuple[np.ndarray,
     paper = page.geometry.paper
     if page.grid is None:
         return draw_grid(paper, page.style.grid), draw_grid_mask(paper, page.style.grid)
-    grid_path = options.wave_root / page.grid.file
+    grid_path = inside(options.wave_root, page.grid.file)
     grid_rgb = read_known_grid(grid_path, page.grid.sha256)
     if grid_rgb.shape[:2] != (paper.height_px, paper.width_px):
         raise InputError(f"{grid_path}: does not have the page's size; render the page again")
@@ -240,7 +259,7 @@ def _write_sample(
         "image": (f"{task.split}/images/{name}{suffix}", image),
         "mask": (f"{task.split}/masks/{name}.png", encode_classes(made.classes)),
         "coverage": (f"{task.split}/coverage/{name}.png", encode_grey(made.coverage)),
-        "truth": (f"{task.split}/truth/{name}.npz", _encode_truth(made.points)),
+        "truth": (f"{task.split}/truth/{name}.npz", encode_truth(made.points)),
     }
     for path, data in files.values():
         write_bytes(options.output_root / path, data)
@@ -263,10 +282,3 @@ def _write_sample(
         inputs_sha256=inputs_sha256,
         **count_pixels(made.image, made.classes),
     )
-
-
-def _encode_truth(points: TracePoints) -> bytes:
-    """The .npz of a sample's ideal trace."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **vars(points))
-    return buffer.getvalue()

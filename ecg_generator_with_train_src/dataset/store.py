@@ -5,23 +5,35 @@ options and every sample found or finished; its last line may be torn by a kill,
 """
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from ecg_generator_with_train_src.common.bounds import input_lines
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     is_temporary,
+    naming,
     remove_stale_temporaries,
     sha256_of,
     write_text,
 )
-from ecg_generator_with_train_src.dataset.format import DatasetInfo, Sample, read_dataset_info, read_manifest
+from ecg_generator_with_train_src.common.inner_paths import inside
+from ecg_generator_with_train_src.dataset.format import (
+    FILE_FOLDERS,
+    DatasetInfo,
+    Sample,
+    Split,
+    read_dataset_info,
+    read_manifest,
+)
 
 _PARTIAL = "manifest.partial.jsonl"
+_Options = TypeAdapter(dict[str, Any])
 
 
 class DatasetStore:
@@ -85,8 +97,9 @@ class DatasetStore:
 
     def add(self, sample: Sample) -> None:
         """Note a finished sample; its files are on disk."""
-        self._journal.write(sample.model_dump_json() + "\n")
-        self._journal.flush()
+        with naming(self.root / _PARTIAL):
+            self._journal.write(sample.model_dump_json() + "\n")
+            self._journal.flush()
 
     def remove(self, sample: Sample) -> None:
         """Remove a sample's files."""
@@ -118,6 +131,8 @@ def _refuse_foreign_folder(root: Path) -> None:
         raise InputError(
             f"{root}: not empty and no dataset; nothing was touched; choose another --output-root"
         )
+    for split, kind in itertools.product(get_args(Split), FILE_FOLDERS):
+        inside(root, f"{split}/{kind}")  # what lies behind a link is not ours to write or to remove
 
 
 def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
@@ -125,19 +140,18 @@ def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:
     path = next((root / name for name in (_PARTIAL, "manifest.jsonl") if (root / name).is_file()), None)
     if path is None:
         return None, []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    options = _parse_options(path, lines.pop(0)) if path.name == _PARTIAL else None
+    lines = input_lines(path)
+    options = _parse_options(next(lines, b"")) if path.name == _PARTIAL else None
     samples = []
     for line in lines:
-        with contextlib.suppress(
-            ValidationError
-        ):  # a line torn when the build was killed; its sample is made again
+        with contextlib.suppress(ValidationError):  # torn when the build was killed: its sample is made again
             samples.append(Sample.model_validate_json(line))
     return options, samples
 
 
-def _parse_options(path: Path, line: str) -> dict[str, Any]:
+def _parse_options(line: bytes) -> dict[str, Any]:
+    """The options that a build began with; none, which are other than any build's, if the line is damaged."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: damaged; remove {path.parent} and build it again") from error
+        return _Options.validate_json(line)
+    except ValidationError:
+        return {}

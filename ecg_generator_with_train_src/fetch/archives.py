@@ -13,45 +13,52 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
-from ecg_generator_with_train_src.fetch.state import State, place_file
+from ecg_generator_with_train_src.fetch.state import State, Unpacked, place_file
 from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOnError, check_space
 
 STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
 
+MOST_RATIO = 200.0  # of an archive's files to the archive: those of records are up to 20 times as large
+ZERO_TAIL_BYTES = 2**16  # no compressed archive ends in so many zeros
+SMALL_BYTES = 2**16  # smaller archives count as large as this
+
 Member = tuple[PurePosixPath, int, Callable]  # name, size in bytes, and what opens it for reading
 
 
-def unpack_or_report(archive: Path, key: str, state: State, report: SkipReport) -> bool:
+def unpack_or_report(
+    archive: Path, key: str, state: State, report: SkipReport, most_ratio: float = MOST_RATIO
+) -> bool:
     """Unpack one archive and note it in the state under `key`, which tells its versions apart.
 
     A bad archive is reported, leaves no file, and gives False. Raises CannotGoOnError if the disk is full.
     """
-    try:
-        files = unpack(archive, state)
-    except CannotGoOnError:
-        raise
-    except InputError as error:
-        report.add(archive.name, str(error))
+    files = outcome_of(functools.partial(unpack, state=state, most_ratio=most_ratio), archive)
+    if isinstance(files, CannotGoOnError):
+        raise files
+    if isinstance(files, InputError):
+        report.add(archive.name, str(files), files.trace)
         return False
-    state.unpacked[archive.name] = {"key": key, "files": files}
+    state.unpacked[archive.name] = Unpacked(key=key, files=files)
     state.save()
     return True
 
 
-def unpack(archive: Path, state: State) -> list[str]:
+def unpack(archive: Path, state: State, most_ratio: float = MOST_RATIO) -> list[str]:
     """Unpack into the output folder and return the files' names.
 
     The whole archive is read and judged before a byte is written. It is then unpacked into a hidden folder, and its
-    files are renamed to their places. Raises InputError if the archive is corrupt, or if one of its members is
-    neither a plain file nor a folder or would land outside the output folder.
+    files are renamed to their places. Raises InputError if the archive is corrupt, if its files are more than
+    `most_ratio` times as large as it is, or if one of its members is neither a plain file nor a folder or would land
+    outside the output folder.
     """
     stage = state.root / STAGE_NAME
     shutil.rmtree(stage, ignore_errors=True)  # a killed run may have left it
     with archive_errors(archive):
-        total_bytes = sum(size for _, size, _ in archive_members(archive))
+        total_bytes = sum(size for _, size, _ in archive_members(archive, most_ratio))
     check_space(state.root, total_bytes, f"unpacking {archive.name}")
     title = f"unpack {archive.name}"
     try:
@@ -60,8 +67,9 @@ def unpack(archive: Path, state: State) -> list[str]:
             archive_errors(archive),
             tqdm(total=total_bytes, desc=title, unit="B", unit_scale=True, disable=None) as bar,
         ):
-            for name, _, open_member in archive_members(archive):
-                _write_member(stage / name, open_member, bar)
+            for name, _, open_member in archive_members(archive, most_ratio):
+                with _about_member(archive, name):
+                    _write_member(stage / name, open_member, bar)
         return _move_to_places(stage, state)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -73,6 +81,17 @@ def _write_member(path: Path, open_member: Callable, bar: tqdm) -> None:
         while chunk := source.read(CHUNK_BYTES):
             target.write(chunk)
             bar.update(len(chunk))
+
+
+@contextlib.contextmanager
+def _about_member(archive: Path, name: PurePosixPath) -> Iterator[None]:
+    """Let what the system refuses, such as a name that is too long, name the archive's member."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, f"{archive}: {name}") from error
 
 
 def _move_to_places(stage: Path, state: State) -> list[str]:
@@ -104,12 +123,32 @@ def archive_errors(archive: Path) -> Iterator[None]:
         raise InputError(f"{archive}: corrupt archive ({error}); get it again from its owner") from error
 
 
-def archive_members(archive: Path) -> Iterator[Member]:
-    """Yield name, size in bytes and an opener of each visible file; InputError at the first unsafe member."""
+def archive_members(archive: Path, most_ratio: float = MOST_RATIO) -> Iterator[Member]:
+    """Yield name, size in bytes and an opener of each visible file.
+
+    Raises InputError at the first unsafe member, or where the files become too large for an archive of this size.
+    """
     members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    _refuse_zero_tail(archive)
+    left_bytes = most_ratio * max(regular_file(archive).stat().st_size, SMALL_BYTES)
     for name, size, opener in members(archive):
+        left_bytes -= size
+        if left_bytes < 0:
+            raise InputError(
+                f"{archive}: its files are more than {most_ratio:g} times as large as it is; nothing was unpacked; "
+                "if it is to be trusted, raise --max-archive-ratio"
+            )
         if not any(part.startswith((".", "__MACOSX")) for part in name.parts):
             yield name, size, opener
+
+
+def _refuse_zero_tail(archive: Path) -> None:
+    """Refuse a compressed archive that ends in zeros, which Python would read byte by byte."""
+    with regular_file(archive).open("rb") as file:
+        file.seek(max(archive.stat().st_size - ZERO_TAIL_BYTES, 0))
+        tail = file.read(ZERO_TAIL_BYTES)
+    if not archive.name.endswith(".tar") and len(tail) == ZERO_TAIL_BYTES and not any(tail):
+        raise InputError(f"{archive}: ends in zeros, as a broken download does; get it again from its owner")
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -129,11 +168,12 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            name = safe_name(info.filename, archive)
+            slashed = info.filename.replace("\\", "/")  # some programs on Windows part folders by backslashes
+            name = safe_name(slashed, archive)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _link_or_device(archive, info.filename)
-            if not info.is_dir():
+            if not slashed.endswith("/"):
                 yield name, info.file_size, functools.partial(opened.open, info)
 
 

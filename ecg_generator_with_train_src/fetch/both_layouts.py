@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.notes import note_lines
 from ecg_generator_with_train_src.fetch.folders import FLAT, NESTED
 from ecg_generator_with_train_src.fetch.state import State, link_or_copy
 
@@ -21,9 +22,9 @@ def lay_out(state: State, report: SkipReport) -> None:
         report.write()
         why = f": {next(iter(report.reasons.values()))}" if report.reasons else "; check --source"
         raise InputError(f"{root}: the source gave no records{why}")
-    for name in flat | nested:
-        flat_path = flat.get(name, root / FLAT / f"{name}.csv")
-        nested_path = nested.get(name, root / NESTED / name / f"{name}.csv")
+    for name, path in (flat | nested).items():
+        flat_path = flat.get(name, root / FLAT / path.name)
+        nested_path = nested.get(name, root / NESTED / name / path.name)
         if flat_path.exists() and not state.is_linked(flat_path):
             _follow(flat_path, nested_path, state)
         else:
@@ -36,25 +37,31 @@ def lay_out(state: State, report: SkipReport) -> None:
 
 
 def _follow(original: Path, target: Path, state: State) -> None:
-    """Make `target` the same as `original`, unless `target` came from the source or the user."""
+    """Make `target` the same as `original`, unless `target` came from the source or the user.
+
+    The files that a WFDB header lists follow it into its folder."""
+    from ecg_generator_with_train_src.page.records import files_of_record
+
     if not target.exists() or state.is_linked(target):
-        link_or_copy(original, target, state)
-        state.set_linked(target)
+        for file in files_of_record(original):
+            place = target.with_name(file.name)
+            link_or_copy(file, place, state)
+            state.set_linked(place)
 
 
 def records_in(folder: Path) -> dict[str, Path]:
-    """Map record id to its CSV; empty if there is no such folder or no record in it."""
-    from ecg_generator_with_train_src.page.records import find_records
+    """Map record id to its CSV or WFDB header; empty if there is no such folder or no record in it."""
+    from ecg_generator_with_train_src.page.records import find_records, holds_records
 
-    if folder.is_dir() and (any(folder.glob("*.csv")) or any(folder.glob("*/*.csv"))):
+    if folder.is_dir() and holds_records(folder):
         return find_records(folder)
     return {}
 
 
 def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
-    """Read every CSV once and return the number of records.
+    """Read every record once, print the notes on them, and return their number.
 
-    Every CSV that cannot be read goes into the report; only the first few are also printed.
+    Every record that cannot be read goes into the report; only the first few are also printed.
     """
     from ecg_generator_with_train_src.page.records import read_record_table
 
@@ -63,22 +70,25 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
     items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
-    errors = {}
+    errors, notes = {}, []
     for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
         if isinstance(outcome, InputError):
-            errors[path.stem] = str(outcome)
-    for name in sorted(errors)[:SHOWN_ERRORS]:
-        report.add(name, errors[name])
-    report.reasons.update(errors)
+            errors[path.stem] = outcome
+        else:
+            notes += [(path.stem, note) for note in outcome]
+    for number, (name, error) in enumerate(sorted(errors.items())):
+        report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
+    for line in note_lines(notes, "records"):
+        print(line)
     return len(records)
 
 
-def check_record(item: tuple[Path, float | None]) -> None:
-    """Raise InputError if a CSV cannot be read. The item is its path and its sampling rate in Hz.
+def check_record(item: tuple[Path, float | None]) -> list[str]:
+    """The notes on a record, from its path and its sampling rate in Hz, None if train.csv does not give it.
 
-    Where the rate is None, because train.csv does not give it, the number of rows over 10 s does.
+    Raises InputError if it cannot be read.
     """
-    from ecg_generator_with_train_src.page.records import fs_from_row_count, read_record
+    from ecg_generator_with_train_src.page.records import read_record
 
-    path, fs_hz = item
-    read_record(path, fs_from_row_count(path) if fs_hz is None else fs_hz)
+    record = read_record(*item)
+    return [note for note in (record.guess, *record.notes) if note]

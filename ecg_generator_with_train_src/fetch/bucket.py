@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.fetch.archives import safe_name, unpack_or_report
+from ecg_generator_with_train_src.fetch.archives import MOST_RATIO, safe_name, unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import ARCHIVE_SUFFIXES
 from ecg_generator_with_train_src.fetch.google_access import (
     google_errors,
@@ -45,6 +45,7 @@ class BucketOptions:
     keep_archives: bool = False
     retry_seconds: int = 120
     num_workers: int = 1
+    most_ratio: float = MOST_RATIO  # of what is in an archive to the archive
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def fetch_bucket(options: BucketOptions, state: State, report: SkipReport) -> Co
         state.save()
     for remote in archives:
         if remote.path.is_file() and remote.path not in done:
-            unpack_or_report(remote.path, remote.crc32c, state, report)
+            unpack_or_report(remote.path, remote.crc32c, state, report, options.most_ratio)
         if state.is_unpacked(remote.path.name, remote.crc32c):
             _release(remote.path, options.keep_archives, state)
     state.save()
@@ -152,7 +153,7 @@ def fetch_objects(
         fetch = functools.partial(fetch_object, state=state, bar=bar, retry_seconds=options.retry_seconds)
         for remote, outcome in over_threads(fetch, missing, options.num_workers):
             if isinstance(outcome, InputError):
-                report.add(remote.blob.name, str(outcome))
+                report.add(remote.blob.name, str(outcome), outcome.trace)
                 continue
             state.set_verified(remote.path, remote.crc32c)
             if outcome is None:

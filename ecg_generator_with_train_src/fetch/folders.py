@@ -13,11 +13,13 @@ def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield every visible file in a folder and its subfolders."""
+def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield every visible file in a folder and its subfolders; a link back to a folder `above` is not followed."""
+    if folder.resolve() in above:
+        return
     for path in visible(folder):
         if path.is_dir():
-            yield from files_below(path)
+            yield from files_below(path, above | {folder.resolve()})
         else:
             yield path
 

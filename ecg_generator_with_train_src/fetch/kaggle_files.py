@@ -62,7 +62,7 @@ def fetch_files(
         fetch = functools.partial(fetch_file, competition=competition, bar=bar)
         for file, outcome in over_threads(fetch, missing, num_workers):
             if isinstance(outcome, InputError):
-                report.add(file.remote, str(outcome))
+                report.add(file.remote, str(outcome), outcome.trace)
             else:
                 counts.files += 1
                 counts.bytes += outcome

@@ -88,9 +88,11 @@ def find_api_key() -> Token | None:
         return None
     _warn_if_readable(path)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(
+            path.read_bytes()
+        )  # tells UTF-8, UTF-16 and their marks apart, as Windows writes them
         username, key = username or content["username"], key or content["key"]
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, RecursionError, OSError):
         raise InputError(_malformed(str(path))) from None  # the cause might quote the file
     return Token(str(path), checked_secret(username, str(path)), checked_secret(key, str(path)))
 

@@ -3,56 +3,87 @@
 import errno
 import filecmp
 import itertools
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path, write_json
+from ecg_generator_with_train_src.common.inner_paths import check_inner
+from ecg_generator_with_train_src.common.names import shown
+from ecg_generator_with_train_src.common.text_files import read_json
 
 STATE_NAME = ".prepared.json"
+SizeAndTime = Annotated[
+    list[int], Field(min_length=2, max_length=2)
+]  # bytes, and time of the last change in ns
+
+
+def _check_shown(text: str) -> str:
+    """The name of a file as State.name gives it, in which a backslash begins an escape and parts no folders."""
+    check_inner(text.replace("\\", ""))
+    return text
+
+
+class Unpacked(BaseModel):
+    """What an archive gave: the key that tells its versions apart, and the files."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: str
+    files: list[Annotated[str, AfterValidator(_check_shown)]]
+
+
+class SavedState(BaseModel):
+    """The state file. Each name is that of a file, its path relative to the output folder."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: Literal[2] = 2
+    made: dict[str, SizeAndTime] = {}
+    verified: dict[str, str] = {}  # file: the checksum that it has
+    unpacked: dict[str, Unpacked] = {}  # by the archive's name
+    linked: list[str] = []  # files that were made from another file here
+    fetched: list[str] = []  # archives to remove after they are unpacked
 
 
 class State:
     """What earlier runs made in an output folder; kept in one JSON file there.
 
-    A missing or foreign state file costs only time: everything is then checked or unpacked again.
+    A missing or damaged state file costs only time: everything is then checked or unpacked again.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self.path = root / STATE_NAME
         known = self._read()
-        # Each of these names a file by its path relative to the output folder.
-        self.made: dict[str, list[int]] = known.get("made", {})  # file: its bytes and its mtime in ns
-        self.verified: dict[str, str] = known.get("verified", {})  # file: the checksum that it has
-        self.unpacked: dict[str, dict] = known.get("unpacked", {})  # archive: its key and the files it gave
-        self.linked: set[str] = set(known.get("linked", []))  # files that were made from another file here
-        self.fetched: set[str] = set(known.get("fetched", []))  # archives to remove after they are unpacked
+        self.made, self.verified, self.unpacked = known.made, known.verified, known.unpacked
+        self.linked, self.fetched = set(known.linked), set(known.fetched)
 
-    def _read(self) -> dict:
+    def _read(self) -> SavedState:
+        if not self.path.is_file():
+            return SavedState()
         try:
-            known = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) and known.get("version") == 2 else {}
+            return read_json(self.path, SavedState, "all files are checked again")
+        except InputError as error:
+            tqdm.write(f"warning: {error}", file=sys.stderr)
+            return SavedState()
 
     def save(self) -> None:
         """Write the state file, whole or not at all."""
-        write_json(
-            self.path,
-            {
-                "version": 2,
-                "made": self.made,
-                "verified": self.verified,
-                "unpacked": self.unpacked,
-                "linked": sorted(self.linked),
-                "fetched": sorted(self.fetched),
-            },
+        saved = SavedState(
+            made=self.made,
+            verified=self.verified,
+            unpacked=self.unpacked,
+            linked=sorted(self.linked),
+            fetched=sorted(self.fetched),
         )
+        write_json(self.path, saved.model_dump())
 
     def is_as_made(self, path: Path) -> bool:
         """Whether a file is as an earlier run left it: nobody has changed it since."""
@@ -76,9 +107,13 @@ class State:
 
     def is_unpacked(self, archive: str, key: str) -> bool:
         """Whether the archive of this name and key was unpacked and all its files are still there."""
-        entry = self.unpacked.get(archive, {})
-        return entry.get("key") == key and all(
-            has_size(self.root / name, self.made[name][0]) for name in entry["files"]
+        entry = self.unpacked.get(archive)
+        return (
+            entry is not None
+            and entry.key == key
+            and all(
+                name in self.made and has_size(self.root / name, self.made[name][0]) for name in entry.files
+            )
         )
 
     def is_linked(self, path: Path) -> bool:
@@ -91,8 +126,8 @@ class State:
         self.linked.add(self.name(path))
 
     def name(self, path: Path) -> str:
-        """Return the path relative to the output folder, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
+        """Return the path relative to the output folder, with forward slashes and with escapes for what is no text."""
+        return shown(path.relative_to(self.root).as_posix())
 
 
 def size_and_time(path: Path) -> list[int]:

@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import errno
-import os
 import queue
 import random
 import shutil
@@ -14,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecg_generator_with_train_src.common.batch import SkipReport
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED, positive_int
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError
 from ecg_generator_with_train_src.common.files import is_temporary
+from ecg_generator_with_train_src.common.folder_lock import locked
 
 MAX_CONNECTIONS = 8  # Google's client keeps a pool of 10
 TIMEOUT_S = (10.0, 60.0)  # seconds to connect, and seconds between two reads
@@ -76,38 +75,15 @@ def in_units(size_bytes: float) -> str:
 def output_folder(root: Path) -> Iterator[None]:
     """Make a folder, lock it for this run, and remove the temporary files that a killed run left in it.
 
-    Raises CannotGoOnError if another run is at work there, or with one line for any error of the file system.
+    Raises InputError if another run is at work there, or CannotGoOnError for any error of the file system.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _held(root):
+        with locked(root):
             for path in filter(is_temporary, root.rglob(".*")):
                 path.unlink(missing_ok=True)
             yield
     except OSError as error:
         raise disk_error(error, root) from error
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Lock a folder. The lock ends with the process, however that ends, and leaves no file."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no fcntl
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise CannotGoOnError(f"{folder}: another run is at work there; wait until it has ended") from None
-    except OSError:  # some network file systems have no locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def check_space(root: Path, needed_bytes: int, what: str) -> None:
@@ -122,7 +98,7 @@ def check_space(root: Path, needed_bytes: int, what: str) -> None:
 
 def disk_error(error: OSError, root: Path) -> CannotGoOnError:
     """Return an error with one line for what the file system refused in `root`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL_DISK:
         return CannotGoOnError(
             f"{root}: disk full; free some space or choose another output folder, then run again to go on"
         )
@@ -134,7 +110,7 @@ def over_threads(
 ) -> Iterator[tuple[Item, Any]]:
     """Yield `(item, outcome)` in the order in which they are finished.
 
-    If `function` raises InputError for an item, that is its outcome; CannotGoOnError and all other errors are raised.
+    An error of one item is its outcome, as in common.batch; CannotGoOnError and a full disk are raised.
     At most MAX_CONNECTIONS threads work. They are daemons, because Ctrl-C must not wait for a stalled connection.
     """
     todo, done = queue.SimpleQueue(), queue.SimpleQueue()
@@ -146,7 +122,7 @@ def over_threads(
     try:
         for _ in items:
             item, outcome = done.get()
-            if isinstance(outcome, CannotGoOnError) or _is_bug(outcome):
+            if isinstance(outcome, CannotGoOnError | OSError):
                 raise outcome
             yield item, outcome
     finally:
@@ -154,15 +130,11 @@ def over_threads(
             pass
 
 
-def _is_bug(outcome: Any) -> bool:
-    return isinstance(outcome, Exception) and not isinstance(outcome, InputError)
-
-
 def _work(function: Callable, todo: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
     for item in _taken(todo):
         try:
-            done.put((item, function(item)))
-        except Exception as error:
+            done.put((item, outcome_of(function, item)))
+        except OSError as error:
             done.put((item, error))
 
 

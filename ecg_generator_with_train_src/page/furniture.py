@@ -4,14 +4,14 @@ import importlib.util
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from ecg_generator_with_train_src.page.geometry import PageGeometry, Placement
+from ecg_generator_with_train_src.page.geometry import PageGeometry, Placement, PlaceMm, Points
 from ecg_generator_with_train_src.page.grid import Rgb
 from ecg_generator_with_train_src.page.layouts import PULSE_S, PageSetup, Pulse
 from ecg_generator_with_train_src.page.stroke import Strip, stroke
@@ -29,15 +29,18 @@ Font = Literal[
 ]
 
 
+PrintedWords = Annotated[str, Field(max_length=500)]
+
+
 class Text(BaseModel):
     """One line of text, its baseline starting at (x_mm, y_mm) from the top left corner of the page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str
-    x_mm: float
-    y_mm: float
-    points: float = TEXT_POINTS
+    text: PrintedWords
+    x_mm: PlaceMm
+    y_mm: PlaceMm
+    points: Points = TEXT_POINTS
     font: Font = "DejaVuSans"
 
 
@@ -46,9 +49,9 @@ class LeadNames(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    right_mm: float = 0.0
-    below_mm: float = 7.0
-    points: float = TEXT_POINTS
+    right_mm: PlaceMm = 0.0
+    below_mm: PlaceMm = 7.0
+    points: Points = TEXT_POINTS
     font: Font = "DejaVuSans"
 
 
@@ -57,10 +60,10 @@ class QrLabel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str
-    x_mm: float
-    y_mm: float
-    size_mm: float = 20.0
+    text: PrintedWords
+    x_mm: PlaceMm
+    y_mm: PlaceMm
+    size_mm: Annotated[float, Field(gt=0, le=200)] = 20.0
 
 
 class Furniture(BaseModel):

@@ -6,9 +6,10 @@ centre of pixel (row r, column c) is (c + 0.5, r + 0.5).
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MM_PER_INCH = 25.4
 DPI = 200  # resolution of the default page, and that at which the network sees every page
@@ -16,6 +17,16 @@ PX_PER_MM = round(DPI / MM_PER_INCH, 3)  # the network's scale, with the decimal
 POINTS_PER_INCH = 72.0
 MINOR_MM = 1.0
 MAJOR_MM = 5.0
+
+# What a description may state. A sheet of A4 at 400 dpi has 4677x3307 pixels; a measured grid may be finer.
+MOST_SHEET_PIXELS = 64_000_000
+SidePx = Annotated[int, Field(gt=0, le=20_000)]
+PxPerMm = Annotated[float, Field(ge=0.5, le=100, allow_inf_nan=False)]
+PlacePx = Annotated[float, Field(ge=-100_000, le=100_000, allow_inf_nan=False)]
+PlaceMm = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+Points = Annotated[float, Field(gt=0, le=72, allow_inf_nan=False)]  # of a pen or of a font
+MmPerS = Annotated[float, Field(gt=0, le=500, allow_inf_nan=False)]
+MmPerMv = Annotated[float, Field(gt=0, le=500, allow_inf_nan=False)]
 
 
 class PaperGeometry(BaseModel):
@@ -26,12 +37,20 @@ class PaperGeometry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width_px: PositiveInt
-    height_px: PositiveInt
-    px_per_mm_x: PositiveFloat
-    px_per_mm_y: PositiveFloat
-    major_x_px: float
-    major_y_px: float
+    width_px: SidePx
+    height_px: SidePx
+    px_per_mm_x: PxPerMm
+    px_per_mm_y: PxPerMm
+    major_x_px: PlacePx
+    major_y_px: PlacePx
+
+    @model_validator(mode="after")
+    def _has_not_too_many_pixels(self) -> "PaperGeometry":
+        if self.width_px * self.height_px > MOST_SHEET_PIXELS:
+            raise ValueError(
+                f"{self.width_px}x{self.height_px} pixels are more than {MOST_SHEET_PIXELS / 1e6:g} megapixels"
+            )
+        return self
 
     @property
     def px_per_mm(self) -> float:
@@ -62,8 +81,8 @@ class PaperGeometry(BaseModel):
 class PageGeometry(PaperGeometry):
     """A sheet with the scales of what is drawn on it."""
 
-    paper_speed_mm_s: PositiveFloat = 25.0
-    gain_mm_mv: PositiveFloat = 10.0
+    paper_speed_mm_s: MmPerS = 25.0
+    gain_mm_mv: MmPerMv = 10.0
 
     @property
     def paper(self) -> PaperGeometry:

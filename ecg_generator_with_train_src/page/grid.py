@@ -12,7 +12,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import DPI, MAJOR_MM, MINOR_MM, MM_PER_INCH, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import (
+    DPI,
+    MAJOR_MM,
+    MINOR_MM,
+    MM_PER_INCH,
+    PaperGeometry,
+    Points,
+)
 
 Rgb = tuple[int, int, int]
 
@@ -28,8 +35,8 @@ class GridStyle(BaseModel):
     paper_rgb: Rgb = (255, 255, 255)
     minor_rgb: Rgb = (254, 223, 219)
     major_rgb: Rgb = (255, 0, 0)
-    minor_points: float = 0.5
-    major_points: float = 0.5
+    minor_points: Points = 0.5
+    major_points: Points = 0.5
     minor: Literal["solid", "dotted"] = "solid"
     frame: bool = True  # a thin black line round the edge of the page
 

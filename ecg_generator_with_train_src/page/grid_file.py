@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.common.errors import InputError, first_problem
-from ecg_generator_with_train_src.common.files import sha256_of
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of_file
 from ecg_generator_with_train_src.common.image_files import read_grey, read_rgb
+from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, PaperGeometry
 from ecg_generator_with_train_src.page.grid import draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import PageSetup
@@ -55,14 +56,14 @@ def read_grid(path: Path) -> GridFile:
     """
     rgb = read_rgb(path)
     is_measured = not sidecar_path(path).is_file()
-    geometry = known_sheet(measure_grid(rgb, path)) if is_measured else _read_sidecar(sidecar_path(path))
+    geometry = known_sheet(measure_grid(rgb, path)) if is_measured else _stated(sidecar_path(path))
     height, width = rgb.shape[:2]
     if (geometry.width_px, geometry.height_px) != (width, height):
         stated = f"{geometry.width_px}x{geometry.height_px}"
         raise InputError(
             f"{path}: {width}x{height} pixels, but {sidecar_path(path).name} beside it states {stated}"
         )
-    return GridFile(path, sha256_of(path.read_bytes()), rgb, geometry, is_measured)
+    return GridFile(path, sha256_of_file(path), rgb, geometry, is_measured)
 
 
 @lru_cache(maxsize=4)
@@ -71,7 +72,7 @@ def read_known_grid(path: Path, sha256: str) -> np.ndarray:
 
     Raises InputError if the file is missing or another.
     """
-    if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
+    if not path.is_file() or sha256_of_file(path) != sha256:
         raise InputError(f"{path}: not the grid that the page was rendered for; render the page again")
     return read_rgb(path)
 
@@ -106,11 +107,8 @@ def refuse_other_mask(path: Path) -> None:
         )
 
 
-def _read_sidecar(path: Path) -> PaperGeometry:
-    try:
-        return GridSidecar.model_validate_json(path.read_bytes()).geometry
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from error
+def _stated(path: Path) -> PaperGeometry:
+    return read_json(path, GridSidecar, "without this file the grid is measured").geometry
 
 
 def known_sheet(measured: PaperGeometry) -> PaperGeometry:

@@ -5,15 +5,17 @@ stand below. Any other page is rows of one lead each. One notation says it every
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import (
     DPI,
     MM_PER_INCH,
+    MmPerMv,
+    MmPerS,
     PageGeometry,
     PaperGeometry,
     Placement,
@@ -21,6 +23,7 @@ from ecg_generator_with_train_src.page.geometry import (
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 
 Pulse = Literal["left", "right", "none"]
+NumberOfRows = Annotated[int, Field(ge=1, le=24)]
 PaperSize = Literal["letter", "a4"]
 LeadOrder = Literal["standard", "cabrera"]
 
@@ -55,8 +58,8 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rows: PositiveInt
-    columns: PositiveInt
+    rows: NumberOfRows
+    columns: NumberOfRows
     rhythm_leads: tuple[str, ...] = ()
     row_leads: tuple[str, ...] = ()
     zero_lines: tuple[float, ...] = ()
@@ -170,10 +173,10 @@ class PageSetup(BaseModel):
     layout: Layout = DEFAULT_LAYOUT
     lead_order: LeadOrder = "standard"
     paper_size: PaperSize = "letter"
-    dpi: PositiveFloat = DPI
-    paper_speed_mm_s: PositiveFloat = SPEEDS_MM_S[0]
-    gain_mm_mv: PositiveFloat = GAINS_MM_MV[0]
-    chest_gain_mm_mv: PositiveFloat | None = None  # of the leads V…, if it differs
+    dpi: Annotated[float, Field(ge=25, le=1200)] = DPI
+    paper_speed_mm_s: MmPerS = SPEEDS_MM_S[0]
+    gain_mm_mv: MmPerMv = GAINS_MM_MV[0]
+    chest_gain_mm_mv: MmPerMv | None = None  # of the leads V…, if it differs
     row_s: PositiveFloat = RECORD_DURATION_S  # the time that a row shows if there is room for it
     simultaneous: bool = False  # all columns show the same time; else each goes on where the one before ends
     pulse: Pulse = "left"

@@ -6,16 +6,18 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ecg_generator_with_train_src import __version__
-from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.inner_paths import InnerPath
 from ecg_generator_with_train_src.common.random_stream import random_stream
+from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.furniture import Furniture
 from ecg_generator_with_train_src.page.furniture_content import default_furniture, varied_furniture
 from ecg_generator_with_train_src.page.geometry import PageGeometry, PaperGeometry, Placement
 from ecg_generator_with_train_src.page.layouts import PageSetup
-from ecg_generator_with_train_src.page.records import LEADS, Record
+from ecg_generator_with_train_src.page.records import AS_THEY_ARE, LEADS, Record, RecordOptions, read_record
 from ecg_generator_with_train_src.page.stroke import lay_over, stroke
 from ecg_generator_with_train_src.page.style import PageStyle, plain_style, varied_style
 
@@ -25,7 +27,7 @@ class GivenGrid(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str  # relative to the page descriptions' folder
+    file: InnerPath  # relative to the page descriptions' folder
     sha256: str
 
 
@@ -37,6 +39,8 @@ class DrawnPage(BaseModel):
     ink_sha256: str
     mask_sha256: str
     leads_cut_at_edge: tuple[str, ...] = ()
+    leads_left_out: tuple[str, ...] = ()  # the record has no values where the page would show them
+    notes: tuple[str, ...] = ()  # what was made of the record
 
 
 class PageDescription(BaseModel):
@@ -49,6 +53,8 @@ class PageDescription(BaseModel):
     record: str
     record_sha256: str
     fs_hz: float
+    start_s: float = 0.0  # time in the record's file at which the page begins
+    mv_per_unit: float | None = None  # of the record's file, where the user told it
     setup: PageSetup
     geometry: PageGeometry
     style: PageStyle
@@ -63,13 +69,14 @@ class PageDescription(BaseModel):
         """Every lead's place on the page."""
         return self.setup.placements(self.geometry)
 
+    def read_record(self, path: Path) -> Record:
+        """The record that the page shows, from its file. Raises InputError naming the file if it cannot be read."""
+        return read_record(path, self.fs_hz, RecordOptions(self.mv_per_unit, self.start_s))
+
 
 def read_page_description(path: Path) -> PageDescription:
     """Read a `.page.json`. Raises InputError naming the file and the first bad field."""
-    try:
-        return PageDescription.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}; render the page again") from error
+    return read_json(path, PageDescription, "render the page again")
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ def describe_page(
     fs_hz: float,
     grid: tuple[GivenGrid | None, PaperGeometry],
     seed: int,
+    options: RecordOptions = AS_THEY_ARE,
 ) -> PageDescription:
     """Describe a page; what varies comes from (seed, record, variant).
 
@@ -106,6 +114,8 @@ def describe_page(
         record=record_id,
         record_sha256=record_sha256,
         fs_hz=fs_hz,
+        start_s=options.start_s,
+        mv_per_unit=options.mv_per_unit,
         setup=setup,
         geometry=geometry,
         style=varied_style(rng, paper) if request.varied else plain_style(rng),
@@ -128,13 +138,9 @@ class TracePoints:
 
 
 def trace_points(page: PageDescription, record: Record) -> TracePoints:
-    """Place every finite sample that the page shows.
-
-    Raises InputError if a lead has no value in the time that the page shows of it.
-    """
+    """Place every finite sample that the page shows. Raises InputError if there is none."""
     parts = []
-    for place in page.placements:
-        time_s, x_px, y_px = _place_samples(place, record)
+    for place, time_s, x_px, y_px in _placed_leads(page, record):
         lead = LEADS.index(place.lead)
         parts.append((np.full(len(x_px), lead), np.full(len(x_px), place.row), time_s, x_px, y_px))
     lead, row, time_s, x_px, y_px = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -147,17 +153,23 @@ def trace_points(page: PageDescription, record: Record) -> TracePoints:
     )
 
 
+def _placed_leads(
+    page: PageDescription, record: Record
+) -> list[tuple[Placement, np.ndarray, np.ndarray, np.ndarray]]:
+    """Times, x and y of the samples of every place that has any. Raises InputError if none has."""
+    places = [(place, *_place_samples(place, record)) for place in page.placements]
+    drawn = [placed for placed in places if len(placed[1])]
+    if not drawn:
+        raise InputError(f"record {record.record_id}: has no values where this layout shows its leads")
+    return drawn
+
+
 def _place_samples(place: Placement, record: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if place.lead not in LEADS:
         raise InputError(f"record {record.record_id}: it has no lead {place.lead}, which this layout shows")
     samples = place.samples(record.fs_hz)
     signal_mv = record.lead_mv(place.lead)[samples]
     number = np.flatnonzero(np.isfinite(signal_mv))
-    if len(number) == 0:
-        shown = f"{place.start_s:g}-{place.end_s:g} s"
-        raise InputError(
-            f"record {record.record_id}: lead {place.lead} has no values at {shown}, which this layout shows"
-        )
     time_s = (samples.start + number) / record.fs_hz
     return time_s, place.x_px_of_s(time_s), place.y_px_of_mv(signal_mv[number])
 
@@ -167,7 +179,7 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
 
     Returns the ink's opacity, shape (height, width), uint8 (255 = wholly covered), and the names of the leads
     that leave the page and are cut. The mask is `opacity_to_mask` of the same array. A gap in a signal is a gap in the
-    trace. Raises InputError if a lead has no value in the time that the page shows of it, or all leads leave the page.
+    trace. Raises InputError if no lead has a value in the time that the page shows of it, or all leave the page.
 
     >>> record = Record("17", 50.0, np.repeat(np.sin(np.arange(500) / 8)[:, None], 12, axis=1))
     >>> request = PageRequest("17", PageSetup(), varied=False, variant="default")
@@ -179,17 +191,22 @@ def draw_traces(page: PageDescription, record: Record) -> tuple[np.ndarray, tupl
     shape = page.geometry.height_px, page.geometry.width_px
     pen_px = page.geometry.px_of_points(page.style.pen_points)
     coverage = np.zeros(shape, np.float32)
-    cut = []
-    for place in page.placements:
-        time_s, x_px, y_px = _place_samples(place, record)
+    cut, placed = [], _placed_leads(page, record)
+    for place, time_s, x_px, y_px in placed:
         breaks = np.flatnonzero(np.diff(time_s) > 1.5 / record.fs_hz) + 1
         for x_run, y_run in zip(np.split(x_px, breaks), np.split(y_px, breaks), strict=True):
             lay_over(coverage, stroke(x_run, y_run, pen_px, shape))
         if y_px.min() < 0 or y_px.max() > shape[0] or x_px.max() > shape[1]:
             cut.append(place.lead)
-    if set(cut) == set(LEADS):
+    if set(cut) == {place.lead for place, *_ in placed}:
         raise InputError(f"record {record.record_id}: every lead leaves the page; are its values in mV?")
     return cv2.convertScaleAbs(coverage, alpha=255), tuple(dict.fromkeys(cut))
+
+
+def leads_without_trace(page: PageDescription, record: Record) -> tuple[str, ...]:
+    """The leads that the layout shows, but of which the record has no value in that time."""
+    drawn = {place.lead for place, *_ in _placed_leads(page, record)}
+    return tuple(dict.fromkeys(place.lead for place in page.placements if place.lead not in drawn))
 
 
 def opacity_to_mask(opacity: np.ndarray) -> np.ndarray:

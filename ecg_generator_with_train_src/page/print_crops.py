@@ -4,7 +4,7 @@ A piece has paper, grid, traces of real records, pulses, and print in many fonts
 and JPEG do to it. Everything derives from the random stream that is given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ecg_generator_with_train_src.degrade.crop_wear import with_wear
 from ecg_generator_with_train_src.page.furniture import font_folder
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS, Line, drawn_line
+from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS, Line, drawn_line, foot_line
 from ecg_generator_with_train_src.page.style import GRID_COLOURS, PAPER_TINTS
 
 HEIGHT_PX, WIDTH_PX = 192, 320
+FOOT_HEIGHT_PX = 64  # of a piece of a page's foot or head, where scales stand
 PX_PER_S = 25 * PX_PER_MM
 TRACE_FS_HZ = 250.0  # samples a second that are enough for a trace
 CAP_PER_SIZE = 0.72  # the height of capitals, relative to a font's size
@@ -70,19 +71,19 @@ def print_material(
 class PrintCrop:
     """A piece of a page and its words."""
 
-    image: np.ndarray  # (HEIGHT_PX, WIDTH_PX, 3) uint8 RGB
+    image: np.ndarray  # (HEIGHT_PX or FOOT_HEIGHT_PX, WIDTH_PX, 3) uint8 RGB
     words: tuple[tuple[int, float, float], ...]  # index in PRINTED_WORDS, and centre in canvas coordinates
 
 
-def draw_print_crop(material: PrintMaterial, rng: np.random.Generator) -> PrintCrop:
-    """Draw a piece of a page."""
-    image = _paper(rng)
+def draw_print_crop(material: PrintMaterial, rng: np.random.Generator, foot: bool = False) -> PrintCrop:
+    """Draw a piece of a page; or a low one of its foot, where most print is scales."""
+    image = _paper(rng, FOOT_HEIGHT_PX if foot else HEIGHT_PX)
     ink = _ink(rng)
-    _blend(image, _traces(material, rng), ink)
+    _blend(image, _traces(material, len(image), rng), ink)
     if rng.random() < 0.12:
         _edge(image, rng)
     text_ink = ink if rng.random() < 0.5 else _ink(rng)
-    print_cover, words = _print(material, image, rng)
+    print_cover, words = _print(material, image, rng, foot_line if foot else drawn_line)
     _blend(image, print_cover, text_ink)
     image, words = with_wear(image, words, rng)
     return PrintCrop(image, tuple(words))
@@ -98,10 +99,10 @@ def _ink(rng: np.random.Generator) -> np.ndarray:
     return np.array([rng.uniform(0, 90), rng.uniform(0, 90), rng.uniform(60, 190)])[rng.permutation(3)]
 
 
-def _paper(rng: np.random.Generator) -> np.ndarray:
-    """Paper with or without a grid: (HEIGHT_PX, WIDTH_PX, 3) float32."""
+def _paper(rng: np.random.Generator, height_px: int) -> np.ndarray:
+    """Paper with or without a grid: (height, WIDTH_PX, 3) float32."""
     paper = np.array(PAPER_TINTS[rng.integers(len(PAPER_TINTS))], np.float32)
-    image = np.tile(paper, (HEIGHT_PX, WIDTH_PX, 1))
+    image = np.tile(paper, (height_px, WIDTH_PX, 1))
     if rng.random() < 0.06:
         return image
     minor, major = GRID_COLOURS[str(rng.choice(list(GRID_COLOURS)))]
@@ -112,10 +113,10 @@ def _paper(rng: np.random.Generator) -> np.ndarray:
         (minor, PX_PER_MM, rng.uniform(0.6, 1.6)),
         (major, 5 * PX_PER_MM, rng.uniform(0.7, 2.5)),
     ):
-        x, y = _lines(WIDTH_PX, first_x, pitch_px, width_px), _lines(HEIGHT_PX, first_y, pitch_px, width_px)
+        x, y = _lines(WIDTH_PX, first_x, pitch_px, width_px), _lines(height_px, first_y, pitch_px, width_px)
         if dotted and pitch_px < 10:
             cover = np.maximum(
-                x[None] * _lines(HEIGHT_PX, first_y, pitch_px / 4, 1)[:, None],
+                x[None] * _lines(height_px, first_y, pitch_px / 4, 1)[:, None],
                 y[:, None] * _lines(WIDTH_PX, first_x, pitch_px / 4, 1)[None],
             )
         else:
@@ -147,12 +148,12 @@ def _edge(image: np.ndarray, rng: np.random.Generator) -> None:
         turned[first:] = cv2.resize(grain.astype(np.float32), (turned.shape[1], len(turned) - first))
 
 
-def _traces(material: PrintMaterial, rng: np.random.Generator) -> np.ndarray:
+def _traces(material: PrintMaterial, height_px: int, rng: np.random.Generator) -> np.ndarray:
     """Coverage of some rows of traces, separators and pulses; faint ones are less than 1."""
-    cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    cover = np.zeros((height_px, WIDTH_PX), np.uint8)
     pen = int(rng.integers(1, 4))
     spacing = rng.uniform(50, 200)
-    for zero_y in np.arange(rng.uniform(-40, spacing), HEIGHT_PX + 40, spacing):
+    for zero_y in np.arange(rng.uniform(-40, spacing), height_px + 40, spacing):
         signal = material.signals_mv[rng.integers(len(material.signals_mv))]
         start = rng.integers(0, max(1, len(signal) - SAMPLES))
         part = signal[start : start + SAMPLES]
@@ -203,21 +204,26 @@ def _polyline(cover: np.ndarray, x: np.ndarray, y: np.ndarray, pen: int) -> None
     cv2.polylines(cover, [points], False, 255, pen, cv2.LINE_AA, 4)
 
 
-def _print(material: PrintMaterial, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list]:
+def _print(
+    material: PrintMaterial,
+    image: np.ndarray,
+    rng: np.random.Generator,
+    draw_line: Callable[[np.random.Generator], Line],
+) -> tuple[np.ndarray, list]:
     """Coverage of lines of print that do not touch one another, and the words in them."""
-    cover, words = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32), []
-    taken = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
+    cover, words = np.zeros(image.shape[:2], np.float32), []
+    taken = np.zeros(image.shape[:2], bool)
     same_font = rng.random() < 0.6
     font = _drawn_font(material, rng)
     for _ in range(rng.integers(3, 16)):
-        line = drawn_line(rng)
+        line = draw_line(rng)
         glyphs, centres = _line_of(line, font if same_font else _drawn_font(material, rng), rng)
         height, width = glyphs.shape
         overhang = 0 if any(word for _, word in line) else width // 2
-        if height >= HEIGHT_PX or width >= WIDTH_PX + overhang:
+        if height >= len(image) or width >= WIDTH_PX + overhang:
             continue
         top, left = (
-            int(rng.integers(0, HEIGHT_PX - height)),
+            int(rng.integers(0, len(image) - height)),
             int(rng.integers(-overhang, WIDTH_PX - width + overhang + 1)),
         )
         cut = max(0, -left)

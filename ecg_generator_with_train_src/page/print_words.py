@@ -159,6 +159,14 @@ def drawn_line(rng: np.random.Generator) -> Line:
     return _scales(rng) if kind < 0.74 else [(_other(rng), None)]
 
 
+def foot_line(rng: np.random.Generator) -> Line:
+    """A line of print at the foot or head of a page: mostly scales."""
+    kind = rng.random()
+    if kind < 0.75:
+        return _scales(rng)
+    return _name(rng) if kind < 0.85 else [(_other(rng), None)]
+
+
 def _name(rng: np.random.Generator) -> Line:
     """A lead's name, at times after what it is the name of; in a table of measurements it names no trace."""
     lead = str(rng.choice(PRINTED_NAMES, p=_NAME_SHARES))
@@ -210,7 +218,19 @@ def _scales(rng: np.random.Generator) -> Line:
     ]
     if rng.random() < 0.25:
         filter_text = str(
-            rng.choice(["0.05-150 Hz", "100Hz", "50~", "F 60~ 0.15-40 Hz", "AC", "40 Hz", "V2.1"])
+            rng.choice(
+                [
+                    "0.05-150 Hz",
+                    "100Hz",
+                    "50~",
+                    "F 60~ 0.15-40 Hz",
+                    "AC",
+                    "40 Hz",
+                    "V2.1",
+                    "0,5 - 35 Hz",
+                    "~ 0.15Hz",
+                ]
+            )
         )
         parts = (
             [*parts, (_gap(rng) + filter_text, None)]
@@ -252,7 +272,7 @@ def _gain(rng: np.random.Generator) -> Line:
     )
     number = _number(value, rng)
     if rng.random() < 0.08:
-        number, unit = f"{value / 10:g}", "cm/mV"
+        number, unit = _number(value / 10, rng) if value != 2.5 else "0.25", "cm/mV"
     return [(f"{prefix}{number}{_space(rng)}{unit}", f"{value:g} mm/mV")]
 
 

@@ -1,160 +1,248 @@
-"""Records in: CSV files of 12 leads in millivolts, in either folder layout."""
+"""Records in: 12 leads in millivolts from CSV or WFDB files, in either folder layout.
 
-import io
+A record is the first 10 s of its file, or those from another second on. Whatever was made of a file beyond reading its
+numbers stands in the record's notes: a rate that was guessed, leads that were computed or left out, what was cut off.
+"""
+
+import argparse
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
+from ecg_generator_with_train_src.common.text_files import read_text
+from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
+from ecg_generator_with_train_src.record_files.lead_names import LEADS
+from ecg_generator_with_train_src.record_files.limb_leads import complete_limb_leads, contradiction_of
+from ecg_generator_with_train_src.record_files.millivolts import mv_per_unit, signals_in_mv
+from ecg_generator_with_train_src.record_files.sampling import SAME_FS, check_fs, guess_fs
+from ecg_generator_with_train_src.record_files.signals import FileSignals
+from ecg_generator_with_train_src.record_files.text_tables import read_text_signals
+from ecg_generator_with_train_src.record_files.wfdb_files import HEADER_SUFFIX, read_wfdb_signals, wfdb_files
 
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 RECORD_DURATION_S = 10.0
-MIN_FS_HZ, MAX_FS_HZ = 50.0, 2000.0
 
 _TABLES = ("train.csv", "test.csv", "sample_submission.csv")  # tables of the competition that are no records
-_DURATION_TOLERANCE_S = 0.1
 
 
 @dataclass(frozen=True)
 class Record:
     """One 12-lead record.
 
-    `signal_mv` has shape (samples, 12), columns in the order of LEADS; NaN where nothing was recorded.
-    Sample k stands at k / fs_hz seconds.
+    `signal_mv` has shape (10 s of samples, 12), columns in the order of LEADS; NaN where nothing was recorded.
+    Sample k stands at k / fs_hz seconds. `notes` say in words what was made of the file; `guess` how the rate was
+    guessed, empty where it was told.
     """
 
     record_id: str
     fs_hz: float
     signal_mv: np.ndarray
+    notes: tuple[str, ...] = ()
+    guess: str = ""
 
     def lead_mv(self, lead: str) -> np.ndarray:
         """Shape (samples,), millivolts."""
         return self.signal_mv[:, LEADS.index(lead)]
 
 
+@dataclass(frozen=True)
+class RecordOptions:
+    """What is told of all records of a folder beforehand."""
+
+    mv_per_unit: float | None = None  # of files that do not tell their unit; None: they must be in mV
+    start_s: float = 0.0  # time in the file at which the record begins
+
+
+AS_THEY_ARE = RecordOptions()
+
+
+def add_record_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--unit` and `--start-s`, from which `record_options` are made."""
+    parser.add_argument(
+        "--unit",
+        type=mv_per_unit,
+        metavar="UNIT",
+        help="of records that do not tell theirs: mV, uV, V, or how many mV a step is; without this flag mV",
+    )
+    parser.add_argument(
+        "--start-s",
+        type=float,
+        default=0.0,
+        help="second of each record at which the 10 s that are used begin",
+    )
+
+
+def record_options(args: argparse.Namespace) -> RecordOptions:
+    """What the flags tell of records. Raises InputError for a time before the records' start."""
+    if not 0 <= args.start_s < float("inf"):
+        raise InputError(f"--start-s: {args.start_s:g} is no second of a record; give 0 or more")
+    return RecordOptions(args.unit, args.start_s)
+
+
 def find_records(root: Path) -> dict[str, Path]:
-    """Map record id to its CSV, sorted by id: `<root>/<id>.csv` or `<root>/<id>/<id>.csv`.
+    """Map record id to its file, sorted by id: `<root>/<id>.csv` or `<root>/<id>/<id>.csv`, or WFDB headers `<id>.hea`
+    in `root` or any folder below. A header beside a CSV of its name is the same record; the CSV is taken.
 
     Raises InputError if there is no such folder, no record in it, or an id twice.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; get the records with scripts/prepare_original_data.sh")
-    flat = [path for path in root.glob("*.csv") if path.name not in _TABLES]
-    nested = [path for path in root.glob("*/*.csv") if path.stem == path.parent.name]
+    flat = [path for path in root.glob("*") if path.name.lower() not in _TABLES]
+    nested = [path for path in root.glob("*/*") if path.stem == path.parent.name]
+    tables = [path for path in flat + nested if path.suffix.lower() == ".csv"]
+    headers = [path for path in root.rglob(f"*{HEADER_SUFFIX}") if path.with_suffix(".csv") not in tables]
     records: dict[str, Path] = {}
-    for path in sorted(path for path in flat + nested if not path.name.startswith(".") and not path.is_dir()):
+    for path in sorted(
+        path for path in tables + headers if not path.name.startswith(".") and not path.is_dir()
+    ):
         if path.stem in records:
             raise InputError(
                 f"{path}: record {path.stem} is also in {records[path.stem]}; remove one of them"
             )
         records[path.stem] = path
     if not records:
-        raise InputError(f"{root}: no records; expected {root}/<id>.csv or {root}/<id>/<id>.csv")
+        raise InputError(
+            f"{root}: no records; expected {root}/<id>.csv, {root}/<id>/<id>.csv or WFDB headers <id>{HEADER_SUFFIX}"
+        )
     return dict(sorted(records.items()))
 
 
-def read_record(path: Path, fs_hz: float) -> Record:
-    """Read one CSV.
+def holds_records(root: Path) -> bool:
+    """Whether a folder has files that find_records would look at."""
+    return any(
+        any(root.glob(pattern)) for pattern in ("*.[cC][sS][vV]", "*/*.[cC][sS][vV]", f"**/*{HEADER_SUFFIX}")
+    )
 
-    Raises InputError naming the file for an unreadable file, a missing lead, text in a cell, no rows, an infinite
-    value, a lead without any value or with one value throughout, a rate outside 50-2000 Hz, and a
-    length that is not 10 s at `fs_hz`.
+
+def files_of_record(path: Path) -> list[Path]:
+    """All files of a record: its CSV, or its WFDB header and what that lists."""
+    return wfdb_files(path) if path.suffix == HEADER_SUFFIX else [path]
+
+
+def record_sha256(path: Path) -> str:
+    """SHA-256 of all files of a record. Raises InputError if there is none."""
+    try:
+        first, *others = [sha256_of_file(file) for file in files_of_record(path)] or [""]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    return sha256_of("".join([first, *others]).encode()) if others else first
+
+
+def read_record(path: Path, fs_hz: float | None = None, options: RecordOptions = AS_THEY_ARE) -> Record:
+    """Read one record at the rate that is told, else its file's own, else one that devices have.
+
+    A lead that is absent, empty or flat throughout is left out. Raises InputError naming the file for one that cannot
+    be read, text in a cell, no rows, no lead with a signal, an infinite value, a rate outside 50-2000 Hz, one that
+    differs from the file's own or that cannot be guessed, values that cannot be mV, and an end before `start_s`.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "17.csv")
-    >>> rows = [",".join([str(k % 50 / 50)] * 12) for k in range(500)]
-    >>> _ = path.write_text("\\n".join([",".join(LEADS), *rows]))
-    >>> record = read_record(path, fs_hz=50)
-    >>> record.record_id, record.signal_mv.shape, record.lead_mv("V1")[:3].tolist()
-    ('17', (500, 12), [0.0, 0.02, 0.04])
+    >>> rows = [",".join([str(k % 50 / 50)] * 2) for k in range(4000)]
+    >>> _ = path.write_text("\\n".join(["Lead I,II", *rows]))
+    >>> record = read_record(path, fs_hz=200)
+    >>> record.record_id, record.signal_mv.shape, record.lead_mv("aVF")[:3].tolist()
+    ('17', (2000, 12), [0.0, 0.01, 0.02])
+    >>> record.notes
+    ('III, aVR, aVL, aVF computed from I and II', 'no lead V1, V2, V3, V4, V5, V6', '0-10 s of 20 s are used')
     """
-    check_fs(fs_hz, path)
-    signal_mv = read_signal_mv(path)
-    _check_signal(path, signal_mv)
-    duration_s = len(signal_mv) / fs_hz
-    if abs(duration_s - RECORD_DURATION_S) > _DURATION_TOLERANCE_S:
-        raise InputError(
-            f"{path}: {len(signal_mv)} rows at {fs_hz:g} Hz are {duration_s:.2f} s, not {RECORD_DURATION_S:g} s; "
-            "check the sampling rate (--fs-hz or train.csv)"
-        )
-    return Record(path.stem, fs_hz, signal_mv)
+    if fs_hz is not None:
+        check_fs(fs_hz, path)
+    file = _read_file(path, options.start_s)
+    if file.num_samples == 0:
+        raise InputError(f"{path}: no rows below the header")
+    fs_hz, guess = _fs_of(file, fs_hz)
+    signals_mv, gaps = signals_in_mv(file, options.mv_per_unit)
+    computed, lead_notes = _leave_out_and_complete(file, signals_mv)
+    signal_mv, cut = _ten_seconds(file, signals_mv, fs_hz, options.start_s)
+    wrong = contradiction_of(np.where(np.isin(LEADS, computed), np.nan, signal_mv))
+    odd = [f"limb leads break Einthoven's relations: {wrong}"] if wrong else []
+    return Record(path.stem, fs_hz, signal_mv, (*gaps, *lead_notes, *cut, *odd), guess)
 
 
 def read_signal_mv(path: Path) -> np.ndarray:
-    """The numbers of one CSV, shape (samples, 12) in the order of LEADS, whatever they are; NaN where there is none.
+    """The numbers of one file in mV, shape (samples, 12) in the order of LEADS, whatever they are; NaN for none.
 
     Raises InputError naming the file for an unreadable file, a missing lead and text in a cell.
     """
-    try:
-        table = _read_table(path, np.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: {_describe_text_cell(path)}") from error
-    missing = [lead for lead in LEADS if lead not in table.columns]
+    file = _read_file(path, 0.0, None)
+    missing = [lead for lead in LEADS if lead not in file.signals]
     if missing:
         raise InputError(
             f"{path}: lead {', '.join(missing)} is missing; expected the columns {','.join(LEADS)}"
         )
-    return table[list(LEADS)].to_numpy()
+    return np.stack([file.signals[lead] * (file.mv_per_unit[lead] or 1.0) for lead in LEADS], axis=1)
 
 
-def _read_table(path: Path, dtype: type) -> pd.DataFrame:
-    """Read a CSV by its header. Raises InputError if it is none, or ValueError for a cell that is not of the type."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # The text is parsed from memory. If pandas reads the file itself, it takes a Ctrl-C for a damaged file.
-            text = io.StringIO(path.read_text(encoding="utf-8-sig"))
-            # Without index_col, pandas takes the first column of rows longer than the header for an index.
-            return pd.read_csv(text, dtype=dtype, skipinitialspace=True, index_col=False)
-    except pd.errors.ParserWarning as error:
-        raise InputError(f"{path}: the rows have more cells than the header") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path}: the file is empty") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a CSV file ({' '.join(str(error).split())})") from error
+def _read_file(path: Path, start_s: float, duration_s: float | None = RECORD_DURATION_S) -> FileSignals:
+    if path.suffix == HEADER_SUFFIX:
+        return read_wfdb_signals(path, start_s, duration_s)
+    return read_text_signals(path)
 
 
-def _describe_text_cell(path: Path) -> str:
-    """Name the first cell that is no number."""
-    table = _read_table(path, str)
-    for lead in table.columns:
-        bad = table[lead].notna() & pd.to_numeric(table[lead], errors="coerce").isna()
-        if bad.any():
-            row = int(bad.idxmax())
-            return f"row {row + 1}, column {lead}: {table[lead].iloc[row]!r} is not a number"
-    return "a cell is not a number"
-
-
-def _check_signal(path: Path, signal_mv: np.ndarray) -> None:
-    if len(signal_mv) == 0:
-        raise InputError(f"{path}: no rows below the header")
-    if np.isinf(signal_mv).any():
-        row, column = np.argwhere(np.isinf(signal_mv))[0]
-        raise InputError(f"{path}: row {row + 1}, lead {LEADS[column]} is infinite")
-    with warnings.catch_warnings():
-        # numpy warns about columns without values, which are just what is looked for
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, high = np.nanmin(signal_mv, axis=0), np.nanmax(signal_mv, axis=0)
-    for lead, lead_low, lead_high in zip(LEADS, low, high, strict=True):
-        if np.isnan(lead_low):
-            raise InputError(f"{path}: lead {lead} has no values")
-        if lead_low == lead_high:
-            raise InputError(f"{path}: lead {lead} is constant ({lead_low:g} mV)")
-
-
-def check_fs(fs_hz: float, where: Path | str) -> None:
-    """Raise InputError naming `where` if the sampling rate is outside 50-2000 Hz."""
-    if not MIN_FS_HZ <= fs_hz <= MAX_FS_HZ:
+def _fs_of(file: FileSignals, told_hz: float | None) -> tuple[float, str]:
+    """The rate of a file, and how it was guessed if it was."""
+    if file.fs_hz is not None:
+        check_fs(file.fs_hz, file.path)
+        if told_hz is not None and abs(told_hz - file.fs_hz) > SAME_FS * file.fs_hz:
+            raise InputError(
+                f"{file.path}: says that its rate is {file.fs_hz:g} Hz, not {told_hz:g} Hz; mend --fs-hz or train.csv"
+            )
+    if (known := told_hz or file.fs_hz) is not None:
+        return known, ""
+    rows = file.num_samples
+    if (fs_hz := guess_fs(rows)) is None:
         raise InputError(
-            f"{where}: {fs_hz:g} Hz is outside {MIN_FS_HZ:g}-{MAX_FS_HZ:g} Hz; check the sampling rate"
+            f"{file.path}: {rows} rows are no usual time at any rate that devices have; is the file cut off? "
+            "Else state the rate (--fs-hz or train.csv)"
         )
+    return fs_hz, f"{fs_hz:g} Hz guessed from {rows} rows (neither --fs-hz nor train.csv tells the rate)"
+
+
+def _leave_out_and_complete(
+    file: FileSignals, signals_mv: dict[str, np.ndarray]
+) -> tuple[list[str], list[str]]:
+    """Leave out leads without a signal and compute absent limb leads, both in place. Returns what was computed, and
+    notes on both."""
+    absent = [lead for lead in LEADS if lead not in signals_mv]
+    off = []
+    for lead, values_mv in list(signals_mv.items()):
+        if np.isinf(values_mv).any():
+            row = int(np.isinf(values_mv).argmax())
+            raise InputError(f"{file.path}: row {row + 1}, lead {lead} is infinite")
+        there = values_mv[np.isfinite(values_mv)]
+        if len(there) == 0 or there.min() == there.max():
+            off.append(f"lead {lead} is {f'flat ({there[0]:g} mV)' if len(there) else 'empty'} and left out")
+            del signals_mv[lead]
+    if not signals_mv:
+        raise InputError(f"{file.path}: no lead has a signal: {'; '.join(off)}")
+    computed, sources = complete_limb_leads(signals_mv, absent)
+    lacking = [lead for lead in absent if lead not in computed]
+    made = [f"{', '.join(computed)} computed from {' and '.join(sources)}"] if computed else []
+    return computed, [*made, *([f"no lead {', '.join(lacking)}"] if lacking else []), *off]
+
+
+def _ten_seconds(
+    file: FileSignals, signals_mv: dict[str, np.ndarray], fs_hz: float, start_s: float
+) -> tuple[np.ndarray, list[str]]:
+    """The record's samples (10 s, 12), NaN beyond the file's end, and a note where the file has more or fewer."""
+    first, length = round((start_s - file.first_s) * fs_hz), round(RECORD_DURATION_S * fs_hz)
+    duration_s = file.duration_s or file.num_samples / fs_hz
+    signal_mv = np.full((length, len(LEADS)), np.nan)
+    for lead, values_mv in signals_mv.items():
+        part = values_mv[first : first + length]
+        signal_mv[: len(part), LEADS.index(lead)] = part
+    if not np.isfinite(signal_mv).any():
+        raise InputError(
+            f"{file.path}: has no values from {start_s:g} s on; it is {duration_s:g} s long (--start-s)"
+        )
+    if abs(duration_s - RECORD_DURATION_S) < 1.5 / fs_hz and not start_s:
+        return signal_mv, []
+    end_s = min(start_s + RECORD_DURATION_S, duration_s)
+    return signal_mv, [f"{start_s:g}-{round(end_s, 2):g} s of {round(duration_s, 2):g} s are used"]
 
 
 @dataclass(frozen=True)
@@ -182,36 +270,13 @@ def read_record_table(root: Path) -> RecordTable:
 
 
 def _parse_record_table(path: Path) -> RecordTable:
-    table = _read_table(path, str)
-    if not {"id", "fs"} <= set(table.columns):
-        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table.columns)}")
-    rates = pd.to_numeric(table["fs"], errors="coerce")
-    if rates.isna().any():
-        raise InputError(f"{path}: row {int(rates.isna().idxmax()) + 1}: fs is not a number")
-    patients = {}
-    if "patient_id" in table.columns:
-        known = table.dropna(subset=["patient_id"])
-        patients = dict(zip(known["id"], known["patient_id"], strict=True))
-    return RecordTable(path, dict(zip(table["id"], rates.astype(float), strict=True)), patients)
-
-
-def fs_from_row_count(path: Path) -> float:
-    """Sampling rate in Hz if the rows of a CSV are the 10 s of a record: rows / 10.
-
-    Raises InputError if it has no rows, or not as many as a rate of 50-2000 Hz gives.
-    """
-    with path.open("rb") as file:
-        lines = sum(1 for line in file if line.strip())
-    if lines < 2:
-        raise InputError(f"{path}: no rows below the header" if lines else f"{path}: the file is empty")
-    fs_hz = (lines - 1) / RECORD_DURATION_S
-    check_fs(fs_hz, f"{path}: {lines - 1} rows in {RECORD_DURATION_S:g} s")
-    if not fs_hz.is_integer():
-        raise InputError(
-            f"{path}: {lines - 1} rows in {RECORD_DURATION_S:g} s are no whole rate ({fs_hz:g} Hz); "
-            "is the file cut off? Else state the rate (--fs-hz or train.csv)"
-        )
-    return fs_hz
+    table = read_id_table(path)
+    if not {"id", "fs"} <= table.keys():
+        raise InputError(f"{path}: expected the columns id and fs, found {', '.join(table)}")
+    rates = numbers_in(table, "fs", path)
+    patients = zip(table["id"], table.get("patient_id", [""] * len(rates)), strict=True)
+    known = {record_id: patient for record_id, patient in patients if patient}
+    return RecordTable(path, dict(zip(table["id"], rates, strict=True)), known)
 
 
 def recording_of(record_id: str) -> str:
@@ -224,13 +289,8 @@ def read_record_ids(path: Path) -> list[str]:
 
     Raises InputError naming the file if it cannot be read, holds no id, or more than an id in a line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; it lists record ids, one a line") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; it lists record ids, one a line") from error
-    ids = [fields for fields in (line.partition("#")[0].split() for line in lines) if fields]
+    lines = (line.partition("#")[0].split() for line in read_text(path).splitlines())
+    ids = [fields for fields in lines if fields]
     if not ids or max(map(len, ids)) > 1:
         raise InputError(f"{path}: expected record ids, one a line")
     return list(dict.fromkeys(record_id for (record_id,) in ids))

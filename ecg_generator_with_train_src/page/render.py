@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     remove_stale_temporaries,
     sha256_of,
+    sha256_of_file,
     write_bytes,
     write_text,
 )
 from ecg_generator_with_train_src.common.image_files import encode_binary, encode_ink
+from ecg_generator_with_train_src.common.names import is_text
 from ecg_generator_with_train_src.page.geometry import PaperGeometry
 from ecg_generator_with_train_src.page.grid_file import GridFile, GridSidecar, sidecar_path
 from ecg_generator_with_train_src.page.page import (
@@ -20,15 +24,22 @@ from ecg_generator_with_train_src.page.page import (
     PageRequest,
     describe_page,
     draw_traces,
+    leads_without_trace,
     opacity_to_mask,
     read_page_description,
 )
-from ecg_generator_with_train_src.page.records import check_fs, fs_from_row_count, read_record
+from ecg_generator_with_train_src.page.records import (
+    Record,
+    RecordOptions,
+    check_fs,
+    read_record,
+    record_sha256,
+)
 
 
 @dataclass(frozen=True)
 class RenderTask:
-    """One page to draw; fs_hz is None where only the number of the record's rows can tell it."""
+    """One page to draw; fs_hz is None where only the record's file can tell it."""
 
     record_id: str
     csv_path: Path
@@ -46,6 +57,7 @@ class RenderOptions:
     grid: GivenGrid
     seed: int
     overwrite: bool
+    records: RecordOptions
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,8 @@ class RenderedPage:
     """What became of one task."""
 
     kept: bool
-    fs_hz: float
-    leads_cut_at_edge: tuple[str, ...]
+    drawn: DrawnPage
+    guess: str  # how the sampling rate was guessed, empty where it was told
 
 
 def prepare_folders(image_dir: Path, mask_dir: Path, grid: GridFile) -> GivenGrid:
@@ -73,29 +85,49 @@ def render_page(options: RenderOptions, task: RenderTask) -> RenderedPage:
 
     Raises InputError naming the CSV if the record cannot be read or drawn.
     """
-    page = _expected_page(options, task)
-    description_path = options.image_dir / f"{page.name}.page.json"
+    description_path = options.image_dir / f"{task.request.name}.page.json"
+    try:
+        record = None if task.fs_hz else read_record(task.csv_path, None, options.records)
+    except InputError:
+        description_path.unlink(missing_ok=True)  # an old page must not pass for one of this record
+        raise
+    guess = record.guess if record else ""
+    page = _expected_page(options, task, record.fs_hz if record else task.fs_hz)
     image_path, mask_path = options.image_dir / f"{page.name}.png", options.mask_dir / f"{page.name}.png"
     old = None if options.overwrite else _read_old_description(description_path)
     if old and _is_as_asked(old, page, image_path, mask_path):
-        return RenderedPage(True, page.fs_hz, old.drawn.leads_cut_at_edge)
+        return RenderedPage(True, old.drawn, guess)
     description_path.unlink(missing_ok=True)  # it is written last and stands for a whole page
-    opacity, cut = draw_traces(page, read_record(task.csv_path, page.fs_hz))
+    record = record or page.read_record(task.csv_path)
+    opacity, cut = draw_traces(page, record)
     ink, mask = encode_ink(opacity, page.style.ink_rgb), encode_binary(opacity_to_mask(opacity))
     write_bytes(image_path, ink)
     write_bytes(mask_path, mask)
-    drawn = DrawnPage(ink_sha256=sha256_of(ink), mask_sha256=sha256_of(mask), leads_cut_at_edge=cut)
+    left_out = leads_without_trace(page, record)
+    drawn = DrawnPage(
+        ink_sha256=sha256_of(ink),
+        mask_sha256=sha256_of(mask),
+        leads_cut_at_edge=cut,
+        leads_left_out=left_out,
+        notes=(*record.notes, *_unseen(left_out, record)),
+    )
     write_text(description_path, page.model_copy(update={"drawn": drawn}).model_dump_json(indent=2) + "\n")
-    return RenderedPage(False, page.fs_hz, cut)
+    return RenderedPage(False, drawn, guess)
 
 
-def _expected_page(options: RenderOptions, task: RenderTask) -> PageDescription:
-    """The page that is asked for; of the record only the file's bytes are read."""
-    fs_hz = task.fs_hz if task.fs_hz is not None else fs_from_row_count(task.csv_path)
+def _unseen(left_out: tuple[str, ...], record: Record) -> list[str]:
+    """A note on leads that the record has, but not in the time that the page shows."""
+    leads = [lead for lead in left_out if np.isfinite(record.lead_mv(lead)).any()]
+    return [f"lead {', '.join(leads)} has no values in the time that the page shows"] if leads else []
+
+
+def _expected_page(options: RenderOptions, task: RenderTask, fs_hz: float) -> PageDescription:
+    """The page that is asked for."""
+    if not is_text(task.record_id):
+        raise InputError(f"{task.csv_path}: its name holds characters that are no text; rename the file")
     check_fs(fs_hz, task.csv_path)
-    record_sha256 = sha256_of(task.csv_path.read_bytes())
-    grid = options.grid, options.paper
-    return describe_page(task.request, task.record_id, record_sha256, fs_hz, grid, options.seed)
+    digest, grid = record_sha256(task.csv_path), (options.grid, options.paper)
+    return describe_page(task.request, task.record_id, digest, fs_hz, grid, options.seed, options.records)
 
 
 def _read_old_description(path: Path) -> PageDescription | None:
@@ -111,4 +143,4 @@ def _is_as_asked(old: PageDescription, page: PageDescription, image_path: Path, 
     if old.drawn is None or old.model_copy(update={"drawn": None}) != page:
         return False
     files = ((image_path, old.drawn.ink_sha256), (mask_path, old.drawn.mask_sha256))
-    return all(path.is_file() and sha256_of(path.read_bytes()) == digest for path, digest in files)
+    return all(path.is_file() and sha256_of_file(path) == digest for path, digest in files)

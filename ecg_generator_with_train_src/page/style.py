@@ -3,7 +3,13 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ecg_generator_with_train_src.page.geometry import DPI, MM_PER_INCH, POINTS_PER_INCH, PaperGeometry
+from ecg_generator_with_train_src.page.geometry import (
+    DPI,
+    MM_PER_INCH,
+    POINTS_PER_INCH,
+    PaperGeometry,
+    Points,
+)
 from ecg_generator_with_train_src.page.grid import DEFAULT_GRID_STYLE, GridStyle, Rgb
 
 PEN_POINTS = 0.75
@@ -37,7 +43,7 @@ class PageStyle(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ink_rgb: Rgb
-    pen_points: float = PEN_POINTS
+    pen_points: Points = PEN_POINTS
     grid: GridStyle = DEFAULT_GRID_STYLE
 
 

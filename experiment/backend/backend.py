@@ -11,44 +11,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE
 from ecg_generator_with_train_src.common.errors import InputError
+from experiment.backend.options import DeviceChoice
 from experiment.backend.prefetch import prefetched
-
-
-@dataclass(frozen=True)
-class LaunchOptions:
-    """What the command line and the configuration ask for."""
-
-    device: str = "auto"  # one of launch.DEVICE_CHOICES
-    precision: str = "auto"  # auto, fp32 or bf16
-    num_cores: int | None = None  # how many cores of this host XLA uses; None: all
-    spmd: bool = False  # XLA only: one process drives all cores
-    compile: bool = False  # plain torch only: torch.compile the network
-    cache_dir: Path | None = None  # where XLA keeps its compiled programs
-    bf16_on_cpu: bool = (
-        False  # precision auto is bf16 on a CPU that multiplies it in hardware; enough to predict
-    )
-
-
-@dataclass(frozen=True)
-class DeviceChoice:
-    """What to run on, decided before any device is touched."""
-
-    kind: str  # a key of launch.KINDS: tpu, xla-cpu, cuda or cpu
-    why: str
-    bf16_wish: bool | None  # whether the environment asks for bf16; None: it says nothing
-    pjrt_device: str | None = None  # the value of PJRT_DEVICE for a device that XLA drives; None: plain torch
-
-    @property
-    def is_xla(self) -> bool:
-        """Whether XLA drives the device."""
-        return self.pjrt_device is not None
 
 
 class Backend:

@@ -2,7 +2,7 @@
 
 `launch` chooses and calls a function with a Backend in each rank. plain_torch.py and xla.py, which alone import
 torch.distributed and torch_xla, are imported when they are chosen and not before. A new kind of device is one entry
-in KINDS, and a file of its own if none of the backends can drive it.
+in options.KINDS, and a file of its own if none of the backends can drive it.
 """
 
 import importlib
@@ -10,34 +10,14 @@ import importlib.metadata
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import DeviceChoice, LaunchOptions
+from experiment.backend.options import KINDS, DeviceChoice, LaunchOptions
 
-
-@dataclass(frozen=True)
-class Kind:
-    """How one kind of device is driven."""
-
-    module: str  # the module of its backend
-    starter: str  # the function of that module that starts the ranks
-    pjrt_device: str | None = None  # the value of PJRT_DEVICE that chooses it; None: XLA does not drive it
-
-
-_PLAIN_TORCH = ("experiment.backend.plain_torch", "start_plain_torch")
-_XLA = ("experiment.backend.xla", "start_xla")
-KINDS = {
-    "tpu": Kind(*_XLA, pjrt_device="TPU"),
-    "xla-cpu": Kind(*_XLA, pjrt_device="CPU"),
-    "cuda": Kind(*_PLAIN_TORCH),
-    "cpu": Kind(*_PLAIN_TORCH),
-}
-DEVICE_CHOICES = ("auto", *KINDS)
 # torch_xla would obey both by rounding weights and sums as well. Here they only ask for autocast to bf16.
 _BF16_VARIABLES = ("XLA_USE_BF16", "XLA_DOWNCAST_BF16")
 

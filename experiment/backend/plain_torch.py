@@ -10,14 +10,8 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from experiment.backend.backend import (
-    Backend,
-    DeviceChoice,
-    LaunchOptions,
-    end_rank,
-    resolve_precision,
-    run_rank,
-)
+from experiment.backend.backend import Backend, end_rank, resolve_precision, run_rank
+from experiment.backend.options import DeviceChoice, LaunchOptions
 
 _PROCESS_GROUPS = {"cpu": "gloo", "cuda": "nccl"}
 

@@ -23,14 +23,8 @@ from torch_xla._internal import tpu
 
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import (
-    Backend,
-    DeviceChoice,
-    LaunchOptions,
-    end_rank,
-    resolve_precision,
-    run_rank,
-)
+from experiment.backend.backend import Backend, end_rank, resolve_precision, run_rank
+from experiment.backend.options import DeviceChoice, LaunchOptions
 
 _cache_lock = threading.Lock()
 # torch_xla counts the reading of a number among the operations that the device lacks.

@@ -23,23 +23,22 @@ from ecg_generator_with_train_src.page.page import trace_points
 from ecg_generator_with_train_src.page.records import (
     Record,
     find_records,
-    fs_from_row_count,
     read_record,
     read_record_table,
 )
 from ecg_generator_with_train_src.register.registration import Registration, label_page, register_page
-from experiment.backend.backend import Backend, LaunchOptions
-from experiment.backend.launch import launch
-from experiment.labelling.network_flags import find_images, load_predictor
+from experiment.labelling.network_flags import checkpoint_of, find_images, load_predictor
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import resized
-from experiment.network.model import scale_for_network
+from experiment.network.scales import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
 from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.trace_tracking import Track
+from experiment.runtime.choose import RuntimeOptions, run_networks
+from experiment.runtime.network import Runtime
 from experiment.scoring.compare import compare
 from experiment.scoring.signal_metric import score_db
 
@@ -59,17 +58,17 @@ def benchmark_ladder(images: list[Path], truth_root: Path, checkpoint: Path | No
     records, rates_hz = find_records(truth_root), read_record_table(truth_root).fs_hz
     pages = [(path, record_of(path.stem, records)) for path in find_images(images)]
 
-    def climb_all(backend: Backend) -> int:
-        see = load_predictor(backend, checkpoint).page_probability
+    def climb_all(runtime: Runtime) -> int:
+        see = load_predictor(runtime, checkpoint).page_probability
         climbs = []
         for path, record_id in tqdm(pages, desc="ladder", unit="page", disable=None):
             record_path = records[record_id]
-            record = read_record(record_path, rates_hz.get(record_id) or fs_from_row_count(record_path))
-            climbs += [climb(name, image, record, see) for name, image in readable_pages(path)]
+            record = read_record(record_path, rates_hz.get(record_id))
+            climbs += [climb(name, image, record, see) for name, image, _ in readable_pages(path)]
         print("\n".join(ladder_table(climbs)))
         return 0
 
-    launch(LaunchOptions(device, bf16_on_cpu=True, num_cores=1), climb_all)
+    run_networks(RuntimeOptions(device=device), [checkpoint_of(checkpoint)], climb_all)
 
 
 def record_of(name: str, records: dict[str, Path]) -> str:

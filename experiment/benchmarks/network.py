@@ -10,11 +10,10 @@ import numpy as np
 from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from experiment.backend.backend import LaunchOptions
-from experiment.backend.launch import launch
 from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
-from experiment.labelling.network_flags import load_predictor
+from experiment.labelling.network_flags import checkpoint_of, load_predictor
 from experiment.labelling.predictor import page_scale, tile_starts
+from experiment.runtime.choose import RuntimeOptions, run_networks
 
 PHOTO_SIZE_PX = (4000, 3000)
 
@@ -92,13 +91,15 @@ def network_page_s(run: NetworkRun, image: np.ndarray) -> float:
     """Seconds that the network alone takes for the tiles of a page."""
     found: list[float] = []
 
-    def measure(backend) -> int:
-        predictor = load_predictor(backend, run.checkpoint)
+    def measure(runtime) -> int:
+        predictor = load_predictor(runtime, run.checkpoint)
         scale = PX_PER_MM / page_scale(image, None)[0]
         rows, columns = (len(tile_starts(round(side * scale), predictor.tile)) for side in image.shape[:2])
-        tiles = np.zeros((predictor.batch, predictor.tile, predictor.tile, 3), np.uint8)
-        found.append(median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.batch)
+        tiles = np.zeros((predictor.network.batch, predictor.tile, predictor.tile, 3), np.uint8)
+        found.append(
+            median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.network.batch
+        )
         return 0
 
-    launch(LaunchOptions(run.device, bf16_on_cpu=True), measure)
+    run_networks(RuntimeOptions(device=run.device), [checkpoint_of(run.checkpoint)], measure)
     return found[0]

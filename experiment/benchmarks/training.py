@@ -9,8 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ecg_generator_with_train_src.dataset.format import read_dataset_info
-from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
+from experiment.backend.options import LaunchOptions
 from experiment.backend.prefetch import DEPTH
 from experiment.benchmarks.commands import REPEATS, median_s
 from experiment.config import load_config

@@ -1,21 +1,32 @@
 """The flags of every command that shows pages to the network: pages, weights, scale, and where the network runs."""
 
 import argparse
-from collections import Counter
+import os
+import sys
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
 from ecg_generator_with_train_src.common.command_line import positive_float
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.page_files import IMAGE_SUFFIXES, PDF_SUFFIX
-from experiment.backend.backend import Backend
-from experiment.backend.launch import DEVICE_CHOICES
+from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
+from ecg_generator_with_train_src.common.page_files import files_of_folder
+from ecg_generator_with_train_src.common.picture_sizes import PageSizes
+from experiment.backend.options import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
-from experiment.network.checkpoints import load_model
+from experiment.network.shipped import FOLDER_NAME, LABELS, shipped
+from experiment.runtime.choose import RUNTIMES, RuntimeOptions
+from experiment.runtime.network import Runtime
 
-SHIPPED_NAME = "runs/pretrained/grid_wave_net.safetensors"
-SHIPPED = Path(__file__).resolve().parents[2] / SHIPPED_NAME
-DEFAULT_TILE = 512
-OWN_OUTPUT = ("_mask.png", "_overlay.png", "_traces.png")  # files of predict.py and digitize.py: no pages
+DEFAULT_TILE, MOST_TILE = 512, 4096
+LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
+WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
+OWN_OUTPUT = (
+    "_mask.png",
+    "_overlay.png",
+    "_traces.png",
+    *PICTURE_ENDINGS,
+)  # of predict.py and digitize.py: no pages
+MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +37,35 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {SHIPPED_NAME}",
+        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {FOLDER_NAME}/{LABELS}.safetensors",
     )
     parser.add_argument(
         "--px-per-mm",
-        type=positive_float,
+        type=_pitch,
         help="pixels per millimetre of all images; if not given, it is found from the grid of each",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_float,
+        default=MOST_PIXELS / 1e6,
+        help=f"pictures of more are not read; those of more than {WHOLE_PIXELS / 1e6:g} are read at half their size, "
+        "or a quarter, without --px-per-mm; the memory that is needed grows with this bound",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="do all pages again, also those that an earlier run did with the same weights and options",
+    )
+    parser.add_argument(
+        "--redact",
+        action="store_true",
+        help="black out print outside of the grid, above and below the traces, in all pictures and reports",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="what runs the network; auto is openvino if only a CPU is there and the weights have an .onnx beside them",
     )
     parser.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="where the network runs")
     parser.add_argument(
@@ -42,15 +76,29 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def find_images(paths: list[Path]) -> list[Path]:
-    """List the files, and the images and PDFs in the folders and below.
+def _pitch(text: str) -> float:
+    """argparse type: pixels per millimetre of a picture."""
+    value = positive_float(text)
+    if not LEAST_PITCH_PX <= value <= MOST_PITCH_PX:
+        raise argparse.ArgumentTypeError(f"{text} px/mm is outside {LEAST_PITCH_PX:g} to {MOST_PITCH_PX:g}")
+    return value
 
-    Raises InputError if one is missing, or if two have the same name without suffix.
+
+def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
+    """What --max-megapixels says."""
+    sizes = PageSizes(1e6 * arguments.max_megapixels)
+    return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=WHOLE_PIXELS)
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """List the files, and all that calls itself a page in the folders and below; say which files are passed over.
+
+    Raises InputError if one is missing.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            images = sorted(entry for entry in path.rglob("*") if _is_image(entry))
+            images = _images_of(path)
             if not images:
                 raise InputError(f"{path}: holds no images")
             found += images
@@ -58,36 +106,47 @@ def find_images(paths: list[Path]) -> list[Path]:
             found.append(path)
         else:
             raise InputError(f"{path}: not found")
-    found = list(dict.fromkeys(found))
-    stem, number = Counter(path.stem for path in found).most_common(1)[0]
-    if number > 1:
-        raise InputError(
-            f"{number} images are called {stem}; rename them, or results would overwrite each other"
+    return list({os.path.normpath(path.absolute()): path for path in found}.values())
+
+
+def _images_of(folder: Path) -> list[Path]:
+    found = files_of_folder(folder)
+    images = [path for path in found.pages if not path.name.endswith(OWN_OUTPUT)]
+    if own := len(found.pages) - len(images):
+        print(f"{folder}: passed over {own} pictures of earlier results", file=sys.stderr)
+    if found.others:
+        names = [str(path.relative_to(folder)) for path in found.others[:MOST_NAMED]]
+        more = f" and {len(found.others) - MOST_NAMED} more" if len(found.others) > MOST_NAMED else ""
+        print(
+            f"{folder}: passed over {len(found.others)} files that are no pictures: {', '.join(names)}{more}",
+            file=sys.stderr,
         )
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    known = path.suffix.lower() in (*IMAGE_SUFFIXES, PDF_SUFFIX)
-    return known and path.is_file() and not path.name.endswith(OWN_OUTPUT)
+    return images
 
 
 def checkpoint_of(given: Path | None) -> Path:
     """The weights to use: the given ones, or those that are shipped. Raises InputError if they are not there."""
-    checkpoint = given or SHIPPED
+    checkpoint = given or shipped(LABELS)
     if not checkpoint.is_file():
         raise InputError(f"{checkpoint}: not found; name a trained network with --checkpoint")
     return checkpoint
 
 
+def runtime_options(arguments: argparse.Namespace, num_threads: int | None = None) -> RuntimeOptions:
+    """What the flags say of where the network runs."""
+    return RuntimeOptions(arguments.runtime, arguments.device, arguments.precision, num_threads)
+
+
 def load_predictor(
-    backend: Backend, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
+    runtime: Runtime, checkpoint: Path | None = None, tile: int = DEFAULT_TILE, tta: bool = False
 ) -> Predictor:
-    """Load the network of a checkpoint, or the shipped one, onto the backend.
+    """Load the network of a checkpoint, or the shipped one, into the runtime.
 
     Raises InputError for a bad file or tile size.
     """
-    model, _ = load_model(checkpoint_of(checkpoint))
-    if tile % model.config.stride:
-        raise InputError(f"--tile {tile}: must be a multiple of {model.config.stride} for this network")
-    return Predictor(model, backend, tile, tta)
+    network = runtime.load(LABELS, checkpoint_of(checkpoint))
+    if tile % network.multiple or tile > MOST_TILE:
+        raise InputError(
+            f"--tile {tile}: must be a multiple of {network.multiple} for this network, and {MOST_TILE} at most"
+        )
+    return Predictor(network, tile, tta)

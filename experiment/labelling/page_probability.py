@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiment.reading.printed_text import NO_TEXT, PrintedText
+from ecg_generator_with_train_src.common.pdf_drawing import Drawing
+from experiment.reading.printed_text import NO_TEXT, PrintedText, part_of
 
 SURE_OF_UP = 0.85  # below this chance of being upright, a page may be upside down
 
@@ -30,6 +31,8 @@ class PageProbability:
     upright_chance: float = 1.0  # probability that these planes are not upside down
     text: PrintedText = NO_TEXT  # what is printed on it, in canvas coordinates of these planes
     text_over: PrintedText = NO_TEXT  # the same, where the page is read upside down
+    scale_is_told: bool = False  # whether the scale was given, and not found from a grid
+    drawing: Drawing | None = None  # the lines and letters of the page, if its file is a PDF
 
     @property
     def may_be_upside_down(self) -> bool:
@@ -50,6 +53,19 @@ class PageProbability:
             upright_chance=1 - self.upright_chance,
             text=self.text_over,
             text_over=self.text,
+        )
+
+    def part(self, left_px: int, top_px: int, right_px: int, bottom_px: int) -> "PageProbability":
+        """What stands between these edges, as a page of its own."""
+        at = (slice(top_px, bottom_px), slice(left_px, right_px))
+        shift = np.array([[1.0, 0.0, left_px], [0.0, 1.0, top_px], [0.0, 0.0, 1.0]])
+        return replace(
+            self,
+            probability=np.ascontiguousarray(self.probability[(slice(None), *at)]),
+            image=np.ascontiguousarray(self.image[at]),
+            to_input=self.to_input @ shift,
+            text=part_of(self.text, left_px, top_px, right_px, bottom_px),
+            text_over=NO_TEXT,
         )
 
 

@@ -5,37 +5,37 @@ tiles' class probabilities are blended with weights that fall towards each tile'
 probabilities brought back to the image's own size and orientation.
 """
 
-import threading
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
 from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
-from experiment.backend.backend import Backend
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
 from experiment.labelling.orientation import runs_down, upside_down
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.polarity import is_negative
 from experiment.labelling.straightening import Straight, laid_back, straightened
-from experiment.network.model import GridWaveNet, scale_for_network
+from experiment.network.scales import scale_for_network
+from experiment.runtime.network import Network
 
 OVERLAP = 8  # tiles overlap by at least 1/8 of their side
-FLIPS = ((), (3,), (2,), (2, 3))  # axes of a batch (N, C, T, T) to flip, for test-time augmentation
+FLIPS = (1, -1)  # steps along an axis: as it is, and mirrored, for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
 INVERTED = "light lines on dark paper: the page was read as a negative"
 UNSURE_OF_UP = "unsure which way up the page stands"
 ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
     0
 ]  # long side of the paper that is assumed where no grid is found
+MOST_SEEN_PIXELS = 30e6  # at the network's scale: 70 x 70 cm of paper and table
 MIN_MARGIN = 0.1  # a grid whose pitch beats others by less than this is reported as unsure
-GPU_TILES = 8  # tiles a batch on a GPU; a CPU is fastest with one
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,23 @@ class Prediction:
 
 
 class Predictor:
-    """A network on its device, for tiles of `tile` pixels, a multiple of the network's stride; threads may share it.
+    """A network at work on tiles of `tile` pixels, a multiple of what the network asks for; threads may share it.
 
     `tta` averages over the tile and its mirror images: four times the work.
 
-    >>> from experiment.backend.backend import LaunchOptions
-    >>> from experiment.backend.launch import launch
-    >>> from experiment.config import ModelConfig
-    >>> def show_size(backend) -> int:
-    ...     network = GridWaveNet(ModelConfig(widths=(4, 4), norm_groups=1))  # nobody has trained it
-    ...     page = np.full((80, 90, 3), 250, np.uint8)
-    ...     print("labels:", Predictor(network, backend, tile=64).predict(page, px_per_mm=7.874).label.shape)
-    ...     return 0
-    >>> launch(LaunchOptions("cpu", "fp32"), show_size)  # doctest: +ELLIPSIS
-    device cpu ...
-    labels: (80, 90)
-    0
+    >>> def dark_is_waveform(images: np.ndarray) -> np.ndarray:  # a network that nobody needs to train
+    ...     waveform = (images.mean(axis=3) < 128).astype(np.float32)
+    ...     return np.stack([1 - waveform, 0 * waveform, waveform], axis=1)
+    >>> page = np.full((80, 90, 3), 250, np.uint8)
+    >>> page[40] = 0
+    >>> label = Predictor(Network(dark_is_waveform), tile=64).predict(page, px_per_mm=7.874).label
+    >>> label.shape, np.flatnonzero((label == WAVEFORM).all(axis=1)).tolist()
+    ((80, 90), [40])
     """
 
-    def __init__(self, model: GridWaveNet, backend: Backend, tile: int, tta: bool = False):
-        self.model, self.backend, self.tile = backend.prepare(model), backend, tile
+    def __init__(self, network: Network, tile: int, tta: bool = False):
+        self.network, self.tile = network, tile
         self.flips = FLIPS if tta else FLIPS[:1]
-        self._one_at_a_time = threading.Lock()
-        self.batch = 1 if backend.device.type == "cpu" else GPU_TILES
 
     def predict(self, image: np.ndarray, px_per_mm: float | None = None) -> Prediction:
         """The labels of an RGB image (H, W, 3) uint8; scale and orientation as page_probability finds them."""
@@ -101,6 +95,7 @@ class Predictor:
             quarter_turns=turns,
             rotation_deg=(90 * turns + scale.slant_deg + 180) % 360 - 180,
             confidence=_confidence(probability),
+            scale_is_told=px_per_mm is not None,
             warnings=(*scale.warnings, *((INVERTED,) if negative else ())),
         )
         return _upright(page, stands_upright)
@@ -117,23 +112,17 @@ class Predictor:
 
     def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
-        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.batch)
+        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.network.batch)
         probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
         return probability
 
-    @torch.inference_mode()
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C, T, T) of tiles (N, T, T, 3)."""
-        tiles = torch.from_numpy(np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))
-        with self._one_at_a_time:
-            tiles = self.backend.upload({"image": tiles})["image"]
-            total = 0.0
-            for flip in self.flips:
-                with self.backend.autocast():
-                    logits = self.model(tiles.flip(flip))
-                total = total + torch.softmax(logits.float(), dim=1).flip(flip)
-            self.backend.step()
-            return (total / len(self.flips)).cpu().numpy()
+        total = 0.0
+        for down, across in itertools.product(self.flips, repeat=2):
+            found = self.network(windows[:, ::down, ::across])
+            total = total + found[:, :, ::down, ::across]
+        return total / len(self.flips) ** 2
 
 
 def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:
@@ -221,6 +210,12 @@ def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
 def _straight_at_network_scale(image: np.ndarray, scale: PageScale) -> Straight:
     """The page as the network is to see it: at its scale, its grid along the axes, most of the table cut off."""
     height, width = _scaled_shape(image, scale.pitch_px)
+    if height * width > MOST_SEEN_PIXELS:
+        sides_mm = "x".join(f"{side / scale.pitch_px:.0f}" for side in image.shape[1::-1])
+        raise InputError(
+            f"at {scale.pitch_px:.2f} px/mm the picture shows {sides_mm} mm, more than any page; "
+            "--px-per-mm tells the scale"
+        )
     factor = width / image.shape[1]
     sheet_px = None if scale.sheet_px is None else scale.sheet_px * factor
     return straightened(

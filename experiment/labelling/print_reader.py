@@ -1,25 +1,22 @@
 """Read lead names, paper speed and gain on a page with PrintNet, and tell by them which way up the page stands."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import max_pool2d, pad
+from scipy.ndimage import maximum_filter
 
-from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.print_words import PRINTED_NAMES, PRINTED_WORDS
-from experiment.backend.backend import Backend
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import UNSURE_OF_UP, Predictor
-from experiment.network.checkpoints import read_safetensors
-from experiment.network.print_net import MULTIPLE, STRIDE, PrintNet
+from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
+from experiment.runtime.network import Network
 
-SHIPPED_READER = Path(__file__).resolve().parents[2] / "runs/pretrained/print_net.safetensors"
 LEAST, LEAST_OF_I = 0.5, 0.8  # a word is read from this probability on; beats and separators look like I
-CONTRADICTS = 0.4  # a scale is not believed where another value of it has this probability
+FAINT = 0.3  # peaks below are not looked at
+FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
+BETWEEN_CELLS = 0.78  # the least heat of a word that is read for certain
 PEAK_CELLS = 3  # a centre is the hottest cell of a square of this side
 APART_MM = {"name": 2.5, "scale": 6.0}  # of two words that are nearer, the likelier is read
 SAME_BOTH_WAYS = {"I", "II", "III"}  # these names stand on their heads as they stand on their feet
@@ -30,79 +27,68 @@ CERTAIN = 0.995
 
 
 class PrintReader:
-    """PrintNet on its device. Call it with a page as the network sees it: (H, W, 3) uint8, PX_PER_MM pixels a mm."""
+    """PrintNet at work. Call it with a page as the network sees it: (H, W, 3) uint8, PX_PER_MM pixels a mm."""
 
-    def __init__(self, model: PrintNet, backend: Backend):
-        self.model, self.backend = backend.prepare(model.eval()), backend
+    def __init__(self, network: Network):
+        self.network = network
 
     def __call__(self, image: np.ndarray) -> PrintedText:
         """All words on the page, in its canvas coordinates."""
-        return text_of(self._heat(image))
-
-    @torch.inference_mode()
-    def _heat(self, image: np.ndarray) -> np.ndarray:
-        """Probabilities (words, rows, columns), STRIDE pixels a cell."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        height, width = image.shape[:2]
-        pixels = pad(pixels.float(), (0, -width % MULTIPLE, 0, -height % MULTIPLE), value=255.0)
-        pixels = self.backend.upload({"image": pixels})["image"]
-        with self.backend.autocast():
-            logits = self.model(pixels)
-        self.backend.step()
-        return torch.softmax(logits.float(), dim=1)[0, 1:].cpu().numpy()
-
-
-def load_print_reader(backend: Backend, path: Path = SHIPPED_READER) -> PrintReader:
-    """The reader with the weights of a file. Raises InputError if it is missing, damaged or none of PrintNet."""
-    tensors, _ = read_safetensors(path)
-    model = PrintNet()
-    try:
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise InputError(f"{path}: its tensors do not fit the network that reads print") from error
-    return PrintReader(model, backend)
+        below, beside = (-side % self.network.multiple for side in image.shape[:2])
+        whole = np.pad(image, ((0, below), (0, beside), (0, 0)), constant_values=255)
+        return text_of(self.network(whole[None])[0, 1:])
 
 
 def text_of(heat: np.ndarray) -> PrintedText:
-    """The words at the peaks of their maps (words, rows, columns); of words at one place, the likeliest.
-
-    Values of the paper speed, or of the gain of the same leads, that contradict one another are all left out.
-    """
+    """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest; of scales, all
+    that may stand there."""
     names, scales = [], []
-    for probability, word, x_px, y_px in _apart(heat):
-        if _kind(word) == "name":
-            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
-        else:
-            value, quantity, *part = PRINTED_WORDS[word].split()
-            scales.append(PrintedScale(quantity, float(value), x_px, y_px, probability, *part))
-    sure_names = (name for name in names if name.probability > (LEAST_OF_I if name.lead == "I" else LEAST))
-    sure_scales = (
-        scale
-        for scale in scales
-        if scale.probability > LEAST and not any(_contradict(scale, other) for other in scales)
-    )
-    return PrintedText(tuple(sure_names), tuple(sure_scales))
-
-
-def _apart(heat: np.ndarray) -> list[tuple[float, int, float, float]]:
-    """Probability, word and place in canvas pixels of all peaks, the likeliest first, that stand by themselves."""
-    maps = torch.from_numpy(heat)
-    peaks = max_pool2d(maps, PEAK_CELLS, stride=1, padding=PEAK_CELLS // 2) == maps
-    peaks &= maps > CONTRADICTS
-    found = sorted(((float(heat[at]), *at) for at in map(tuple, peaks.nonzero().tolist())), reverse=True)
-    kept: list[tuple[float, int, float, float]] = []
-    for probability, word, row, column in found:
+    for probability, word, row, column in _apart(heat):
         x_px, y_px = _centre(heat[word], row, column)
-        apart_px = APART_MM[_kind(word)] * PX_PER_MM
-        if all(
-            np.hypot(x_px - x, y_px - y) > apart_px or _kind(word) != _kind(other) for _, other, x, y in kept
-        ):
-            kept.append((probability, word, x_px, y_px))
+        if _kind(word) == "scale":
+            scales += _scales_at(heat, row, column, x_px, y_px)
+        elif probability > (LEAST_OF_I if PRINTED_WORDS[word] == "I" else LEAST):
+            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
+    return PrintedText(tuple(names), tuple(scales))
+
+
+def _scales_at(heat: np.ndarray, row: int, column: int, x_px: float, y_px: float) -> list[PrintedScale]:
+    """The scales that may be printed at a place, if it is likely that one is."""
+    first = len(PRINTED_NAMES)
+    chances = heat[first:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
+    quantities = np.array([word.split()[1] for word in PRINTED_WORDS[first:]])
+    totals = {quantity: float(chances[quantities == quantity].sum()) for quantity in set(quantities.tolist())}
+    likeliest = max(totals, key=totals.get)
+    total = totals[likeliest]
+    if total < LEAST:
+        return []
+    # a centre between two cells has this much less heat in each, whatever stands there
+    chances = chances / max(total, BETWEEN_CELLS)
+    scales = []
+    for word, chance in zip(PRINTED_WORDS[first:], chances.tolist(), strict=True):
+        value, quantity, *part = word.split()
+        if quantity == likeliest and chance > FAINTEST:
+            scales.append(PrintedScale(quantity, float(value), x_px, y_px, chance, *part))
+    return scales
+
+
+def _apart(heat: np.ndarray) -> list[tuple[float, int, int, int]]:
+    """Probability, word and cell of all peaks, the likeliest first, that stand by themselves."""
+    peaks = maximum_filter(heat, (1, PEAK_CELLS, PEAK_CELLS), mode="nearest") == heat
+    peaks &= heat > FAINT
+    places = zip(*(index.tolist() for index in peaks.nonzero()), strict=True)
+    kept: list[tuple[float, int, int, int]] = []
+    for peak in sorted(((float(heat[at]), *at) for at in places), reverse=True):
+        if not any(_at_one_place(peak, other) for other in kept):
+            kept.append(peak)
     return kept
 
 
-def _contradict(one: PrintedScale, other: PrintedScale) -> bool:
-    return (one.quantity, one.of) == (other.quantity, other.of) and one.value != other.value
+def _at_one_place(one: tuple[float, int, int, int], other: tuple[float, int, int, int]) -> bool:
+    """Whether two peaks are of one kind of word and nearer than two words can be."""
+    kind = _kind(one[1])
+    away_mm = np.hypot(one[2] - other[2], one[3] - other[3]) * STRIDE / PX_PER_MM
+    return kind == _kind(other[1]) and away_mm <= APART_MM[kind]
 
 
 def _centre(heat: np.ndarray, row: int, column: int) -> tuple[float, float]:
@@ -130,7 +116,9 @@ def with_print(page: PageProbability, read: PrintReader) -> PageProbability:
 
 
 def _telling(text: PrintedText) -> int:
-    return sum(name.lead not in SAME_BOTH_WAYS for name in text.names)
+    """How many words, of which a scale counts as two names, say that a page stands this way up."""
+    names = sum(name.lead not in SAME_BOTH_WAYS for name in text.names)
+    return names + 2 * len({scale.quantity for scale in text.scales if scale.probability > LEAST})
 
 
 def _certain(page: PageProbability) -> PageProbability:

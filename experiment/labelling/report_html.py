@@ -33,7 +33,7 @@ def report_html(
     skipped: dict[str, str],
 ) -> str:
     """Make the report from the lines of predictions.jsonl, the scores by kind of page, and the skipped pages."""
-    lines = sorted(lines, key=goodness)
+    lines = sorted(lines, key=lambda line: (goodness(line), line["name"]))
     parts = [
         paragraph(
             f"{len(lines)} pages, worst first, by {'Dice of the waveform' if kinds else 'confidence'}."

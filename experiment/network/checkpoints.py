@@ -17,18 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
-from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import sha256_of, write_bytes, write_json
+from ecg_generator_with_train_src.common.errors import InputError, first_problem
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file, write_bytes, write_json
+from ecg_generator_with_train_src.common.inner_paths import inside
+from ecg_generator_with_train_src.common.text_files import read_json
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.backend.backend import Backend
 from experiment.config import Config, check_model_config
 from experiment.network.model import GridWaveNet
+from experiment.network.run_schemas import FORMAT_VERSION, RunRecord, WeightsHeader, as_values
 
-FORMAT_VERSION = 1
+START_AFRESH = "start afresh with --resume none"
 NAMES = ("last", "best", "best_loss")
 Tensors = dict[str, torch.Tensor]
 
@@ -73,7 +78,17 @@ def write_weights(path: Path, state: TrainingState, config: Config) -> None:
         "scores": json.dumps(state.record["scores"]),
         "config": json.dumps(config.model_dump(mode="json")),
     }
-    write_bytes(path, save(state.weights, metadata=header))
+    write_bytes(path, weights_file(state.weights, header))
+
+
+def weights_file(tensors: Tensors, header: dict[str, str]) -> bytes:
+    """A safetensors file. The same tensors and header give the same bytes: safetensors itself shuffles the header."""
+    data = save(tensors, metadata=header)
+    end = 8 + int.from_bytes(data[:8], "little")
+    described = json.loads(data[8:end]) | {"__metadata__": dict(sorted(header.items()))}
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def load_training_state(folder: Path, name: str) -> TrainingState | None:
@@ -81,16 +96,12 @@ def load_training_state(folder: Path, name: str) -> TrainingState | None:
     path = folder / f"{name}.json"
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text())
-        state_path = folder / record.pop("state_file")
-        digest = record.pop("state_sha256")
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: damaged ({error!r}); start afresh with --resume none") from error
-    if not state_path.is_file() or sha256_of(state_path.read_bytes()) != digest:
-        raise InputError(f"{state_path}: missing or damaged; start afresh with --resume none")
+    record = read_json(path, RunRecord, START_AFRESH)
+    state_path = inside(folder, record.state_file)
+    if not state_path.is_file() or sha256_of_file(state_path) != record.state_sha256:
+        raise InputError(f"{state_path}: missing or damaged; {START_AFRESH}")
     tensors, _ = read_safetensors(state_path)
-    return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), record)
+    return TrainingState(_under("model.", tensors), _under("optimizer.", tensors), as_values(record))
 
 
 def newest_whole(folder: Path) -> TrainingState | None:
@@ -155,14 +166,22 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """Tensors and header of a file. Raises InputError if it is missing, truncated or not a safetensors file."""
+    """Tensors and header of a file.
+
+    Raises InputError if it is missing, truncated, not a safetensors file, or holds values that are not finite.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        with safe_open(regular_file(path), framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: truncated or not a safetensors file ({error})") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{path}: {name} holds values that are not finite; give other weights")
+    return tensors, header
 
 
 def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
@@ -172,9 +191,7 @@ def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
     Raises InputError if the file is missing, damaged or not one of GridWaveNet.
     """
     tensors, header = read_safetensors(path)
-    if "config" not in header:
-        raise InputError(f"{path}: is not a checkpoint of train_tpu.py (its header has no config)")
-    config = _json_of(header["config"], path)
+    config = check_header(header, path).config
     model = GridWaveNet(check_model_config(config.get("model"), str(path)))
     try:
         model.load_state_dict(tensors)
@@ -185,8 +202,11 @@ def load_model(path: Path) -> tuple[GridWaveNet, dict[str, Any]]:
     return model.eval(), config
 
 
-def _json_of(text: str, path: Path) -> dict[str, Any]:
+def check_header(header: dict[str, str], path: Path) -> WeightsHeader:
+    """What the header of a weights file says. Raises InputError naming the file if it is none of train_tpu.py."""
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: damaged header ({error})") from error
+        return WeightsHeader.model_validate(header)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: is no weights file of train_tpu.py (header: {first_problem(error)}); give another --checkpoint"
+        ) from error

@@ -17,19 +17,9 @@ from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
-from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.config import ModelConfig
 
-SAME_SCALE = (
-    0.03  # An image within this share of the scale is left as it is, since resampling blurs its lines
-)
 BLOCK = 2  # Side, in pixels, of the blocks that the first two levels work on
-
-
-def scale_for_network(px_per_mm: float) -> float:
-    """The factor by which an image of this scale is enlarged for the network; exactly 1 if its scale is near enough."""
-    scale = PX_PER_MM / px_per_mm
-    return 1.0 if abs(scale - 1) < SAME_SCALE else scale
 
 
 class ConvBlock(nn.Sequential):
@@ -51,7 +41,7 @@ class GridWaveNet(nn.Module):
 
     def __init__(self, config: ModelConfig, image_mean=(0.5, 0.5, 0.5), image_std=(0.25, 0.25, 0.25)):
         super().__init__()
-        self.config = config
+        self.config, self.multiple = config, config.stride
         widths, groups = config.widths, config.norm_groups
         self.register_buffer("image_mean", torch.tensor(image_mean).view(1, 3, 1, 1))
         self.register_buffer("image_std", torch.tensor(image_std).view(1, 3, 1, 1))

@@ -5,17 +5,17 @@ Blocks of BLOCK x BLOCK pixels become channels; the levels below, each of half t
 over nothing (class 0) and PRINTED_WORDS. All operations are plain ones, so that the network can be exported anywhere.
 """
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn.functional import pixel_unshuffle
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
+from experiment.network.checkpoints import read_safetensors
 
-BLOCK, STRIDE, MULTIPLE = (
-    4,
-    8,
-    32,
-)  # pixels a channel block, pixels a cell of the maps, and what sides divide by
+BLOCK = 4  # side, in pixels, of the blocks that become channels
 WIDTHS = (32, 48, 72, 96)
 
 
@@ -31,7 +31,9 @@ class Convolution(nn.Sequential):
 
 
 class PrintNet(nn.Module):
-    """The network; the sides of its input are multiples of MULTIPLE."""
+    """The network; the sides of its input are multiples of `multiple`."""
+
+    multiple = 32
 
     def __init__(self):
         super().__init__()
@@ -59,3 +61,14 @@ class PrintNet(nn.Module):
         below = self.up_coarse(self.coarsest(coarse))
         coarse = self.joined_coarse(torch.cat([below, coarse], dim=1))
         return self.head(self.joined_middle(torch.cat([self.up_middle(coarse), middle], dim=1)))
+
+
+def load_print_net(path: Path) -> PrintNet:
+    """The network of a weights file. Raises InputError if it is missing, damaged or none of PrintNet."""
+    tensors, _ = read_safetensors(path)
+    model = PrintNet()
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise InputError(f"{path}: its tensors do not fit the network that reads print") from error
+    return model.eval()

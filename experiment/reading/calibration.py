@@ -1,19 +1,38 @@
-"""At which speed and gain a page was drawn: as told, as printed, as its calibration pulses have it, or as is usual."""
+"""At which speed and gain a page was drawn: as told, or as print, calibration pulses, beats and heights speak for it.
 
+Each value in use has a prior; what is printed, a pulse, and whether a heart can have such beats and such heights at it
+add their logarithms of odds. A value is told if it is likely enough and is printed or has a pulse; else it is assumed.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, SPEEDS_MM_S
 from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
-LIKELY_PER_MIN = (42.0, 180.0)  # beats a minute
-SURE_PRINT = 0.8  # a printed scale of this probability is believed
-UNUSUAL, SURE_UNUSUAL = (2.5, 12.5, 15.0), 0.93  # these values are rare, and easily read where others stand
-CERTAIN_PRINT = 0.9  # print of this probability is believed before pulses
-WORDS = {"print": "print", "pulse": "calibration pulse"}
+# How usual values are, as logarithms of odds
+USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -3.0), strict=True))
+USUAL_GAINS = dict(zip(GAINS_MM_MV, (0.0, -1.5, -1.5, -3.0, -3.5), strict=True))
+MISREAD = 0.01  # the least chance that something else is printed than what was read
+PULSE_ODDS = 4.5  # what a pulse says for its value
+SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
+SEEN_PRINT = 0.25  # what is read with this probability may be there
+SAME_LINE_MM = 3.0
+SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
+CERTAIN = 0.9  # a likelier value is told
+LIKELY = 0.8  # and a value that traces alone make as likely is assumed, in place of the usual one
+# Beats a minute, and heights in mV of the traces of a lead: medians, and spreads of their logarithms (PTB-XL)
+USUAL_PER_MIN, SPREAD_PER_MIN = 72.0, 0.3
+USUAL_MV, SPREAD_MV = 1.0, 0.4
+MOST_SPREADS = 3.0  # what is more unusual is as unlikely
 
 Told = Literal["given", "print", "pulse", "assumed"]
+Chances = Mapping[float, float]
 
 
 @dataclass(frozen=True)
@@ -31,71 +50,134 @@ class Calibration:
     doubts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class TraceSizes:
+    """How far apart beats are, and how high the traces of a lead are, in mm; None where that is not seen."""
+
+    beats_mm: float | None = None
+    height_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Speed or gain, its unit and the flag that says it."""
+
+    name: str
+    unit: str
+    flag: str
+
+
+SPEED = Quantity("paper speed", "mm/s", "--paper-speed-mm-s")
+GAIN = Quantity("gain", "mm/mV", "--gain-mm-mv")
+
+
 def calibration(
     speed_mm_s: float | None,
     gain_mm_mv: float | None,
     pulse: FoundPulse,
     text: PrintedText,
-    beats_mm: float | None = None,
+    sizes: TraceSizes = TraceSizes(),
 ) -> Calibration:
-    """The scale of a page. What is given comes first, then print, then pulses, then the usual values.
-
-    The usual speed is the first at which beats that are `beats_mm` apart are those of a heart.
-    """
-    usual_speed = next((speed for speed in SPEEDS_MM_S if _is_likely(beats_mm, speed)), SPEEDS_MM_S[0])
-    printed_speed, printed_gain = _printed(text, "mm/s"), _printed(text, "mm/mV")
+    """The scale of a page: what is given, else the likeliest values."""
+    beats = {
+        speed: usual + _fit(_per_min(sizes.beats_mm, speed), USUAL_PER_MIN, SPREAD_PER_MIN)
+        for speed, usual in USUAL_SPEEDS.items()
+    }
+    heights = {
+        gain: usual + _fit(sizes.height_mm and sizes.height_mm / gain, USUAL_MV, SPREAD_MV)
+        for gain, usual in USUAL_GAINS.items()
+    }
+    seen = bool(pulse.clearness)
     speed, speed_from, speed_doubts = _chosen(
-        speed_mm_s, printed_speed, pulse.paper_speed_mm_s if pulse.clearness else None, usual_speed
+        SPEED, speed_mm_s, beats, _printed(text, SPEED, "limb"), pulse.paper_speed_mm_s if seen else None
     )
     gain, gain_from, gain_doubts = _chosen(
-        gain_mm_mv, printed_gain, pulse.gain_mm_mv if pulse.clearness else None, GAINS_MM_MV[0]
+        GAIN, gain_mm_mv, heights, _printed(text, GAIN, "limb"), pulse.gain_mm_mv if seen else None
     )
-    chest = _printed(text, "mm/mV", "chest") if gain_mm_mv is None else None
-    chest_gain = chest.value if chest and chest.value != gain else None
-    contradictions = [*((pair, "mm/s") for pair in speed_doubts), *((pair, "mm/mV") for pair in gain_doubts)]
-    doubts = [
-        f"the {WORDS[source]} says {used:g} {unit}, the {WORDS[name]} {other:g}: look which is right"
-        for (used, source, other, name), unit in contradictions
+    chest = _printed(text, GAIN, "chest") if gain_mm_mv is None else {}
+    chest_gain = max(chest, key=chest.get, default=gain)
+    differs = chest_gain != gain and chest[chest_gain] > SURE_PRINT
+    return Calibration(
+        speed, gain, chest_gain if differs else None, speed_from, gain_from, (*speed_doubts, *gain_doubts)
+    )
+
+
+def _per_min(beats_mm: float | None, speed_mm_s: float) -> float | None:
+    return 60 * speed_mm_s / beats_mm if beats_mm else None
+
+
+def _fit(value: float | None, usual: float, spread: float) -> float:
+    """The logarithm of how usual a value is, 0 at most."""
+    if not value:
+        return 0.0
+    return -(min(abs(math.log(value / usual)) / spread, MOST_SPREADS) ** 2) / 2
+
+
+def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, float]:
+    """The values that may be printed for limb leads, or for chest leads alone, and the probability of each; none if
+    none is seen clearly."""
+    found: dict[float, float] = {}
+    there: dict[tuple[float, float], float] = defaultdict(float)
+    for scale in _credible(text, quantity):
+        there[scale.x_px, scale.y_px] += scale.probability
+        if scale.of == of or (of == "limb" and scale.of == "all"):
+            found[scale.value] = max(found.get(scale.value, 0.0), scale.probability)
+    return found if max(there.values(), default=0.0) > SOME_PRINT else {}
+
+
+def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:
+    """The scales of a quantity: those on one line with the other quantity, if there are such; names and numbers in a
+    header are easily taken for a scale."""
+    own = [scale for scale in text.scales if scale.quantity == quantity.unit]
+    others = [scale for scale in text.scales if scale.quantity != quantity.unit]
+    on_line = [
+        scale
+        for scale in own
+        if any(abs(scale.y_px - other.y_px) < SAME_LINE_MM * PX_PER_MM for other in others)
     ]
-    if speed_from == "assumed":
-        doubts.append(f"nothing tells the paper speed: {speed:g} mm/s is assumed; --paper-speed-mm-s says it")
-    if gain_from == "assumed":
-        doubts.append(f"nothing tells the gain: {gain:g} mm/mV is assumed; --gain-mm-mv says it")
-    return Calibration(speed, gain, chest_gain, speed_from, gain_from, tuple(doubts))
-
-
-def _is_likely(beats_mm: float | None, speed_mm_s: float) -> bool:
-    return beats_mm is None or LIKELY_PER_MIN[0] <= 60 * speed_mm_s / beats_mm <= LIKELY_PER_MIN[1]
-
-
-def _printed(text: PrintedText, quantity: str, of: str = "limb") -> PrintedScale | None:
-    """The scale that is printed most clearly for limb leads, or for chest leads alone; None if none is clear."""
-    fitting = [
-        scale for scale in text.scales if _fits(scale, quantity, of) and scale.probability > _least(scale)
-    ]
-    return max(fitting, key=lambda scale: scale.probability, default=None)
-
-
-def _least(scale: PrintedScale) -> float:
-    return SURE_UNUSUAL if scale.value in UNUSUAL else SURE_PRINT
-
-
-def _fits(scale: PrintedScale, quantity: str, of: str) -> bool:
-    return scale.quantity == quantity and (scale.of == of or (of == "limb" and scale.of == "all"))
+    return on_line or own
 
 
 def _chosen(
-    given: float | None, printed: PrintedScale | None, pulse: float | None, usual: float
-) -> tuple[float, Told, list[tuple[float, str, float, str]]]:
-    """The value to take, where it is from, and what contradicts it: (taken, its source, other, its source)."""
+    quantity: Quantity, given: float | None, usual: Chances, printed: Chances, pulse: float | None
+) -> tuple[float, Told, list[str]]:
+    """The value to take, where it is from, and why it may be another."""
     if given is not None:
         return given, "given", []
-    told: list[tuple[float, Told]] = []
-    if printed is not None:
-        told.append((printed.value, "print"))
-    if pulse is not None:
-        told.insert(len(told) if printed and printed.probability > CERTAIN_PRINT else 0, (pulse, "pulse"))
-    if not told:
-        return usual, "assumed", []
-    (value, source), *others = told
-    return value, source, [(value, source, other, name) for other, name in others if other != value]
+    odds = {
+        value: prior
+        + (math.log(printed.get(value, 0.0) + MISREAD) if printed else 0.0)
+        + PULSE_ODDS * (value == pulse)
+        for value, prior in usual.items()
+    }
+    best, other = sorted(odds, key=odds.get, reverse=True)[:2]
+    chance = 1 / sum(math.exp(value - odds[best]) for value in odds.values())
+    if not printed and pulse is None and chance < LIKELY:
+        best = next(iter(usual))
+    source: Told = "print" if printed.get(best, 0.0) > SEEN_PRINT else "pulse" if pulse == best else "assumed"
+    return best, source, _doubts(quantity, best, other, source, chance, printed, pulse)
+
+
+def _doubts(
+    quantity: Quantity,
+    best: float,
+    other: float,
+    source: Told,
+    chance: float,
+    printed: Chances,
+    pulse: float | None,
+) -> list[str]:
+    name, unit, flag = quantity.name, quantity.unit, quantity.flag
+    clearest = max(printed, key=printed.get, default=best)
+    if pulse is not None and clearest != pulse and printed.get(clearest, 0.0) > SURE_PRINT:
+        return [
+            f"the print says {clearest:g} {unit}, the calibration pulse {pulse:g}: {best:g} is taken; look which is "
+            f"right, {flag} says it"
+        ]
+    if source == "assumed":
+        return [f"nothing clearly tells the {name}: {best:g} {unit} is assumed; {flag} says it"]
+    if chance < CERTAIN:
+        return [
+            f"the {name} may be {other:g} {unit} instead of {best:g}: look what is printed; {flag} says it"
+        ]
+    return []

@@ -1,12 +1,15 @@
 """What a person says of pages that were read wrongly: a table, and how a page is read as told."""
 
 import csv
+import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.names import name_in_cell, table_cell
+from ecg_generator_with_train_src.common.text_files import read_text
 from ecg_generator_with_train_src.page.layouts import LEAD_ORDERS, parse_layout
 from experiment.reading.find_layout import ReadingOptions
 
@@ -26,6 +29,11 @@ class Correction:
         own = {name: value for name, value in vars(self.told).items() if value is not None}
         return replace(known, **own)
 
+    def as_told(self) -> dict:
+        """What is told, as values that JSON can hold."""
+        told = {**vars(self.told), "rotation_deg": self.rotation_deg}
+        return {name: getattr(value, "name", value) for name, value in told.items() if value is not None}
+
 
 NO_CORRECTION = Correction(ReadingOptions())
 
@@ -35,50 +43,46 @@ def read_corrections(path: Path) -> dict[str, Correction]:
 
     Raises InputError that names the file, and the line at fault.
     """
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    found: dict[str, Correction] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            header = [name.strip() for name in rows.fieldnames or ()]
-            unknown = [name for name in header if name not in COLUMNS]
-            if "page" not in header or unknown:
-                raise InputError(
-                    f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(header)}"
-                )
-            rows.fieldnames = header
-            found: dict[str, Correction] = {}
-            for row in rows:
-                page, correction = _correction(row, f"{path}, line {rows.line_num}")
-                if page in found:
-                    raise InputError(
-                        f"{correction.where}: {page} stands above already; keep one of its lines"
-                    )
-                found[page] = correction
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: is no table of corrections ({error})") from error
+        header = [name.strip() for name in rows.fieldnames or ()]
+        unknown = [name for name in header if name not in COLUMNS]
+        if "page" not in header or unknown:
+            raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(header)}")
+        rows.fieldnames = header
+        for row in rows:
+            page, correction = _correction(row, f"{path}, line {rows.line_num}")
+            if page in found:
+                raise InputError(f"{correction.where}: {page} stands above already; keep one of its lines")
+            found[page] = correction
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: is no table of corrections ({error})") from error
     return found
 
 
-def check_pages(corrections: dict[str, Correction], stems: Collection[str]) -> None:
-    """Raise InputError that names file and line if a correction is of no page of the files with these stems."""
+def check_pages(corrections: dict[str, Correction], names: Collection[str]) -> None:
+    """Raise InputError that names file and line if a correction is of no page of the files of these names."""
     for page, correction in corrections.items():
-        several = re.fullmatch(r"(.+)-p\d+", page)
-        if page not in stems and not (several and several[1] in stems):
+        several = re.fullmatch(r"(.+?)(-p\d+)?(-[ab])?", page)
+        if page not in names and not (several and several[1] in names):
             raise InputError(
                 f"{correction.where}: no image is called {page}; pages have their files' names without the ending, "
-                "and those of a PDF -p1 and so on after it"
+                "those of a PDF -p1 and so on, and two ECGs on one image -a and -b after it"
             )
 
 
 def correction_line(page: str, about: dict) -> str:
     """The line of such a table that tells what was found on a page, to be changed where it is wrong."""
     rectified = about.get("rectified", {})
-    values = {"page": page, **about, "time_zero_px": rectified.get("time_zero_x_px", "")}
-    return ",".join(_cell(values.get(name, "")) for name in COLUMNS)
+    values = {**about, "page": table_cell(page), "time_zero_px": rectified.get("time_zero_x_px", "")}
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(_cell(values.get(name, "")) for name in COLUMNS)
+    return line.getvalue()
 
 
 def _cell(value) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f'"{text}"' if "," in text else text
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _correction(row: dict[str, str | None], where: str) -> tuple[str, Correction]:
@@ -99,7 +103,7 @@ def _correction(row: dict[str, str | None], where: str) -> tuple[str, Correction
         gain_mm_mv=_number(cells, "gain_mm_mv", where, positive=True),
         time_zero_px=_number(cells, "time_zero_px", where),
     )
-    return cells["page"], Correction(told, _number(cells, "rotation_deg", where), where)
+    return name_in_cell(cells["page"]), Correction(told, _number(cells, "rotation_deg", where), where)
 
 
 def _number(cells: dict[str, str], name: str, where: str, positive: bool = False) -> float | None:

@@ -24,14 +24,15 @@ from ecg_generator_with_train_src.page.layouts import (
     LeadOrder,
     PageSetup,
 )
-from ecg_generator_with_train_src.page.records import RECORD_DURATION_S
-from experiment.reading.calibration import Told, calibration
+from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
+from experiment.reading.calibration import Told, TraceSizes, calibration
 from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
-from experiment.reading.layout_evidence import Evidence, bars_of_rows
+from experiment.reading.layout_evidence import FEW_NAMES, Evidence, bars_of_rows, standing_out
 from experiment.reading.layout_guesses import CABRERA, USUAL_ROWS, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
 from experiment.reading.pulses import find_pulse
 from experiment.reading.rectify import INKED, RectifiedPage
+from experiment.reading.row_traces import height_mm
 from experiment.reading.rows import MOST_ROWS, Rows, find_rows
 
 END_WINDOW_MM = 4.0  # a row starts where its ink goes on for at least this long
@@ -49,7 +50,7 @@ DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so t
 LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
-DOUBTFUL_WITHOUT_NAMES = 0.97  # the same if no lead names were read
+DOUBTFUL_WITHOUT_NAMES = 0.95  # the same if few lead names were read, or none
 CLEAR_NAME = 0.7  # a name of this probability was read clearly
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
@@ -88,12 +89,14 @@ def find_layout(
     """The likeliest layout, or where the given one stands. Raises InputError if the page does not show one."""
     rows = _find_rows(page.ink, known.layout)
     row_bars = bars_of_rows(page, rows)
-    bars = row_bars.mean(axis=0)
+    bars = standing_out(row_bars).mean(axis=0)
     start_px, end_px, length_px = _span(page, rows, bars, known)
     pulse = find_pulse(page, rows.zero_y_px, start_px, min(end_px, start_px + length_px))
     evidence = Evidence(row_bars, rows, start_px, length_px, text)
-    beats_mm = beats_apart_mm(evidence.traces, start_px, length_px)
-    scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text, beats_mm)
+    sizes = TraceSizes(
+        beats_apart_mm(evidence.traces, start_px, length_px), height_mm(evidence.traces, start_px, length_px)
+    )
+    scale = calibration(known.paper_speed_mm_s, known.gain_mm_mv, pulse, text, sizes)
     layout, order, certainty, doubts = _likeliest(evidence, known)
     times = column_times(
         evidence.traces[: layout.rows], evidence.traces[layout.rows :], start_px, length_px, layout.columns
@@ -120,7 +123,12 @@ def find_layout(
         pulse_clearness=pulse.clearness,
         warnings=(*_odd_length(end_px - start_px, length_px), *_missing(missing)),
         certainty=certainty,
-        doubts=(*doubts, *scale.doubts, *_doubts_of_times(times)),
+        doubts=(
+            *doubts,
+            *scale.doubts,
+            *_doubts_of_times(times),
+            *_doubts_of_columns(evidence, layout, order),
+        ),
         speed_from=scale.speed_from,
         gain_from=scale.gain_from,
     )
@@ -146,7 +154,8 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     best, *others = guesses(evidence, known.lead_order)
     certainty = 1 / (1 + sum(math.exp(max(other.odds - best.odds, -50.0)) for other in others))
     doubts = []
-    if certainty < (DOUBTFUL if evidence.text.names else DOUBTFUL_WITHOUT_NAMES):
+    named = len(evidence.text.names) > FEW_NAMES
+    if certainty < (DOUBTFUL if named else DOUBTFUL_WITHOUT_NAMES):
         doubts.append(
             f"the layout may be {_in_words(others[0])} instead of {_in_words(best)}; --layout says which it is"
         )
@@ -158,7 +167,7 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     elif (
         best.layout.row_leads
         and best.layout.name not in USUAL_ROWS
-        and not _clearly_named(leads, evidence.text)
+        and (not set(leads) <= set(LEADS) or not _clearly_named(leads, evidence.text))
     ):
         doubts.append(
             "the lead names beside the rows were not read clearly: compare them; --layout says them"
@@ -174,6 +183,14 @@ def _doubts_of_times(times: ColumnTimes) -> list[str]:
     if times.simultaneous:
         return ["all columns seem to show the same moments: their times begin at 0; look whether they do"]
     return ["all columns may show the same moments: their beats stand at the same places"]
+
+
+def _doubts_of_columns(evidence: Evidence, layout: Layout, order: LeadOrder) -> list[str]:
+    if not evidence.columns_differ(layout, order):
+        return []
+    return [
+        "leads do not start where columns of one width would: their times are wrong, and maybe their names"
+    ]
 
 
 def _clearly_named(leads: list[str], text: PrintedText) -> bool:
@@ -212,9 +229,13 @@ def _span(
     for length_px in lengths_px:
         start_px = _between_bars(bars, columns, seen_start_px, end_px, length_px)
         if start_px is not None:
-            return _snap(start_px), end_px, length_px
+            return _on_line(page, start_px), end_px, length_px
     start_px = _without_bars(page, rows.zero_y_px, seen_start_px, end_px, lengths_px[0])
-    return _snap(start_px), end_px, lengths_px[0]
+    return _on_line(page, start_px), end_px, lengths_px[0]
+
+
+def _on_line(page: RectifiedPage, start_px: float) -> float:
+    return _snap(start_px) if page.has_lines else start_px
 
 
 def _lengths(start_px: float, end_px: float, width_px: int) -> list[float]:

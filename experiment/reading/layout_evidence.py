@@ -5,12 +5,13 @@ is needed: a page without names is told by its beats, a page whose rhythm is the
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import Layout, LeadOrder
@@ -23,13 +24,20 @@ SEPARATOR_MM = 3.5  # half the height of a separator
 
 INSET_MM = 1.5  # beside separators and names, traces are not compared
 HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that are at least this long
-RELATION_ODDS = 1.2  # the most that each relation between limb leads says
+RELATION_ODDS = 2.5  # the most that each relation between limb leads says
 COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
 CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.25  # values that speak neither for nor against
+BEATS = 1.5  # rows do not say independently whether beats change, but more than one row alone
 BAR_ODDS = 3.0  # what clear separators at all places of a layout say
-MISSING_NAME, FEW_NAMES = 0.3, 3  # what a lead without a name says against it, if more than a few were read
+BARS = (0.12, 0.3)  # darkness, relative to the ink, that grid lines may leave, and of a clear separator
+LEAP_MM = 1.0  # a trace that leaps so far shows another lead
+MISSING_NAME, FEW_NAMES = 0.5, 3  # what a lead without a name says against it, if more than a few were read
 NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
+STRIP_NAMES = 2.0  # how many times as much it says beside a strip, which may be of any lead
+# Leads start elsewhere than their columns if so clear a separator stands in all rows, so far from the columns' starts
+ODD_BAR, ODD_START_MM = 0.9, 3.0
+ODD_NAMES_MM = 6.0  # or if names stand so unequally far behind the starts of columns
 # A name stands from this far before its lead's start to this share of the lead's length behind it
 NAME_BEFORE_MM, NAME_BEHIND = 7.0, 0.6
 NAME_REACH = 0.75  # and up to this share of the rows' distance above or below its row
@@ -76,10 +84,11 @@ class Evidence:
     def strip(self, layout: Layout, order: LeadOrder, row: int, lead: str) -> float:
         """How much speaks for a rhythm strip's being of a lead that the block shows too."""
         places = places_of(layout, order, self.start_px, self.length_px)
+        block = [place for place in places if place.row < layout.rows]
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
-        odds = self.names([whole], missing_name=0.0)
-        for place in places:
-            if place.row < layout.rows and place.label.removeprefix("-") == lead:
+        odds = STRIP_NAMES * self._name(whole, self._names_above(block), missing_name=0.0)
+        for place in block:
+            if place.label.removeprefix("-") == lead:
                 strip, shown = self._seen(place, row), self._seen(place, place.row)
                 different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
                 odds += _odds(different, CHANCE_COPY, COPY_ODDS)
@@ -92,8 +101,8 @@ class Evidence:
             own = [place for place in places if place.column == column]
             traces = np.stack([self._seen(place, place.row) for place in own])
             labels = [place.label for place in own]
-            most = RELATION_ODDS * (len(limb_leads(labels)) - 2)
-            found.append(_odds(limb_misfit(traces, labels), CHANCE_MISFIT, most))
+            relations = len(limb_leads(labels)) - 2
+            found.append(relations * _odds(limb_misfit(traces, labels), CHANCE_MISFIT, RELATION_ODDS))
         told = [odds for odds in found if odds]
         return sum(told)
 
@@ -112,7 +121,7 @@ class Evidence:
                 within.append(
                     _odds(self._change(place.row, place.left_px, middle_px, half_px), CHANCE_CHANGE)
                 )
-        return sum(float(np.mean(odds)) for odds in (between, within) if odds)
+        return BEATS * sum(float(np.mean(odds)) for odds in (between, within) if odds)
 
     def bars(self, layout: Layout) -> float:
         """Whether separators, or leaps of the trace, stand where leads start, and nowhere else."""
@@ -123,11 +132,17 @@ class Evidence:
         elsewhere = np.where(starts, 0, self._boundaries).max(axis=1).mean()
         return BAR_ODDS * float(inside - elsewhere)
 
-    def names(self, places: Sequence[Place], missing_name: float = MISSING_NAME) -> float:
+    def names(self, places: Sequence[Place]) -> float:
         """Whether lead names stand beside their leads: all above their rows, or all below."""
-        if not self.text.names:
-            return 0.0
-        return max(sum(self._name(place, above, missing_name) for place in places) for above in (True, False))
+        above = self._names_above(places)
+        return sum(self._name(place, above, MISSING_NAME) for place in places)
+
+    def _names_above(self, places: Sequence[Place]) -> bool:
+        """Whether the names stand above their rows, rather than below, if the leads are these."""
+        odds = {
+            above: sum(self._name(place, above, MISSING_NAME) for place in places) for above in (True, False)
+        }
+        return odds[True] >= odds[False]
 
     def _name(self, place: Place, above: bool, missing_name: float) -> float:
         """What the names beside a place say: the clearest of its own lead, against the clearest of another; a little
@@ -139,6 +154,31 @@ class Evidence:
                 clearest[agrees] = max(clearest[agrees], name.probability)
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
+
+    def columns_differ(self, layout: Layout, order: LeadOrder) -> bool:
+        """Whether leads of the block start elsewhere than where columns of one width would have them: separators stand
+        elsewhere, or names unequally far behind the starts of their columns."""
+        starts_px = self.start_px + np.arange(layout.columns + 1) * self.length_px / layout.columns
+        x_px = np.arange(self.row_bars.shape[1])
+        odd = np.abs(x_px[:, None] - starts_px).min(axis=1) > ODD_START_MM * PX_PER_MM
+        odd &= (x_px > starts_px[0]) & (x_px < starts_px[-1])
+        bars = maximum_filter1d(standing_out(self.row_bars[: layout.rows], *BARS), 5, axis=1).mean(axis=0)
+        if layout.rows > 1 and bars[odd].max(initial=0) > max(ODD_BAR, bars[~odd].max(initial=0)):
+            return True
+        behind_px = defaultdict(list)
+        for place in places_of(layout, order, self.start_px, self.length_px):
+            for name in self.text.names:
+                above = name.y_px < self.rows.zero_y_px[place.row]
+                if place.column and same_lead(place.label, name.lead) and self._stands_at(name, place, above):
+                    behind_px[place.column].append(name.x_px - place.left_px)
+        usual_px = [float(np.median(found)) for found in behind_px.values() if len(found) > 1]
+        return len(usual_px) > 1 and max(usual_px) - min(usual_px) > ODD_NAMES_MM * PX_PER_MM
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """How much it looks as if a lead started (rows, columns), there or some pixels beside: 0 to 1."""
+        leaps = np.stack([_leaps(self.rows, row) for row in range(len(self.row_bars))])
+        return maximum_filter1d(np.maximum(standing_out(self.row_bars, *BARS), leaps), 5, axis=1)
 
     def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
         return self.row_beside(name, above) == place.row and (
@@ -174,13 +214,11 @@ class Evidence:
     @cached_property
     def _boundaries(self) -> np.ndarray:
         """How much it looks as if a lead started, (rows, shares): 0 where none does, 1 where one does."""
-        found = np.zeros((len(self.rows.zero_y_px), len(_SHARES)))
-        for row, bars in enumerate(self.row_bars):
-            leaps = _standing_out(_leaps(self.rows, row))
-            for k, share in enumerate(_SHARES):
-                at = round(self.start_px + share * self.length_px)
-                near = slice(max(at - 2, 0), at + 3)
-                found[row, k] = max(bars[near].max(initial=0), leaps[near].max(initial=0))
+        found, found_in = np.zeros((len(self.rows.zero_y_px), len(_SHARES))), self._starts
+        for k, share in enumerate(_SHARES):
+            at = round(self.start_px + share * self.length_px)
+            if 0 <= at < found_in.shape[1]:
+                found[:, k] = found_in[:, at]
         return found
 
 
@@ -201,8 +239,10 @@ def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:
 
 
 def bars_of_rows(page: RectifiedPage, rows: Rows) -> np.ndarray:
-    """How clear a separator stands at each column of each row (rows, columns), 0 to 1."""
-    return np.stack([_standing_out(_separator_profile(page, zero)) for zero in rows.zero_y_px])
+    """How dark a separator stands at each column of each row (rows, columns), relative to the page's ink."""
+    return np.stack([_separator_profile(page, zero) for zero in rows.zero_y_px]) / max(
+        page.darkness_of_ink, 1.0
+    )
 
 
 def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
@@ -218,12 +258,17 @@ def _separator_profile(page: RectifiedPage, zero_y_px: float) -> np.ndarray:
 
 
 def _leaps(rows: Rows, row: int) -> np.ndarray:
-    """For each column how far the trace leaps where its ink does not."""
-    height = rows.centre_px[:, row]
-    return np.nan_to_num(np.abs(np.roll(height, -2) - np.roll(height, 2)))
+    """For each column whether the trace leaps there where no ink joins it, 0 to 1: steep strokes touch from column to
+    column."""
+    centre_px, outer_px = rows.centre_px[:, row], rows.outer_px[:, row]
+    half_px = np.abs(outer_px - centre_px)
+    gap_px = np.abs(np.roll(centre_px, -1) - centre_px) - half_px - np.roll(half_px, -1)
+    return np.clip(np.nan_to_num(gap_px) / (LEAP_MM * PX_PER_MM), 0, 1)
 
 
-def _standing_out(profile: np.ndarray) -> np.ndarray:
-    """Values against what is rare in the profile, 0 to 1."""
-    usual, rare = np.percentile(profile, [50, 99.7])
-    return np.clip((profile - usual) / max(rare - usual, 1e-6), 0, 1)
+def standing_out(bars: np.ndarray, least: float = 0.0, clear: float = 1e-6) -> np.ndarray:
+    """The bars of each row (rows, columns), from those at `least` as dark to the darkest, which are at least `clear`:
+    0 to 1."""
+    usual, rare = np.percentile(bars, [50, 99.7], axis=1, keepdims=True)
+    usual = np.maximum(usual, least)
+    return np.clip((bars - usual) / np.maximum(rare - usual, clear - least), 0, 1)

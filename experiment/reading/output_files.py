@@ -1,14 +1,13 @@
 """The files that digitize.py writes for a page: its signals, its geometry, and a picture of what was read."""
 
-import io
-
 import cv2
 import numpy as np
-import pandas as pd
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
+from experiment.labelling.redaction import blacked_out
 from experiment.reading.read_page import PageReading
+from experiment.reading.rectify import laid_on_page
 
 TRACE_RGB = (214, 0, 110)
 GRID_RGB = (235, 235, 235)
@@ -24,16 +23,20 @@ def signals_csv(signal_mv: np.ndarray, further_mv: dict[str, np.ndarray] | None 
 
     Leads that records do not have, such as V3R, follow if the page shows them.
     """
-    columns = pd.DataFrame(signal_mv, columns=LEADS).assign(**(further_mv or {}))
-    table = io.StringIO()
-    columns.to_csv(table, index=False, float_format="%.4f", lineterminator="\n")
-    return table.getvalue()
+    further_mv = further_mv or {}
+    columns = np.column_stack([signal_mv, *further_mv.values()])
+    rows = (",".join("" if value != value else f"{value:.4f}" for value in row) for row in columns.tolist())
+    return "\n".join([",".join([*LEADS, *further_mv]), *rows, ""])
 
 
 def reading_summary(reading: PageReading) -> dict:
     """What was found on a page, as values that JSON can hold."""
     setup, found = reading.found.setup, reading.found
     return {
+        "px_per_mm": reading.seen.pitch_px,
+        "rotation_deg": reading.seen.rotation_deg,
+        "upright_chance": round(reading.seen.upright_chance, 4),
+        "traces_from": reading.traces_from,
         "layout": setup.layout.name,
         "lead_order": setup.lead_order,
         "paper_speed_mm_s": setup.paper_speed_mm_s,
@@ -49,7 +52,7 @@ def reading_summary(reading: PageReading) -> dict:
             "mv_per_px": 1 / (setup.gain_mm_mv * PX_PER_MM),
             "time_zero_x_px": round(found.start_x_px, 3),
             "zero_y_px": [round(float(y), 3) for y in found.zero_y_px],
-            "grid_residual_mm": round(reading.field.residual_mm, 4),
+            "grid_residual_mm": round(reading.residual_mm, 4),
         },
         "leads": [
             {
@@ -81,16 +84,28 @@ def _assumed(reading: PageReading) -> dict[str, float]:
     return {name: value for name, (told_by, value) in values.items() if told_by == "assumed"}
 
 
-def picture(reading: PageReading) -> np.ndarray:
-    """Draw the traces over the rectified page, beside a plot of the twelve leads: (H, W, 3) uint8."""
+def picture(reading: PageReading, hidden: np.ndarray | None = None) -> np.ndarray:
+    """Draw the traces over the rectified page, beside a plot of the twelve leads: (H, W, 3) uint8.
+
+    `hidden` (H, W) bool are pixels of the page as the network saw it that are blacked out.
+    """
     page = reading.page.image
-    scaled = cv2.resize(page, None, fx=PICTURE_SCALE, fy=PICTURE_SCALE, interpolation=cv2.INTER_AREA)
-    left = np.ascontiguousarray(255 - (255 - scaled) // 2)
+    if hidden is not None:
+        hidden = laid_on_page(255 * hidden.astype(np.uint8), reading.page, outside=255) > 0
+    left = cv2.resize(
+        paled(page, hidden), None, fx=PICTURE_SCALE, fy=PICTURE_SCALE, interpolation=cv2.INTER_AREA
+    )
     for lead in reading.leads:
         samples = lead.place.samples(reading.fs_hz)
         x_px = lead.place.x_px_of_s((samples.start + np.arange(len(lead.y_px))) / reading.fs_hz)
         draw_curve(left, PICTURE_SCALE * x_px, PICTURE_SCALE * lead.y_px, TRACE_RGB)
     return np.concatenate([left, plot(reading.signal_mv, len(left))], axis=1)
+
+
+def paled(image: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
+    """An image (H, W, 3) uint8 that is half as dark, for curves to be drawn over it, and black where it is `hidden`."""
+    pale = 255 - (255 - image) // 2
+    return pale if hidden is None else blacked_out(pale, hidden)
 
 
 def plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:

@@ -6,7 +6,9 @@ how much of a grid there is. Slopes of the phase need no unwrapping, so a smooth
 them first. What it leaves of the phase is a fraction of a line; this is measured against the field and fitted in turn.
 Stains, tears and text count little: the complex field is small there, and the fit is robust and smooth across them.
 Crumpled paper, told by what the fit leaves, gets knots that are closer; what is left of the phase after that is
-averaged over a few lines and added, shrunk where few lines are visible.
+averaged over a few lines and added, shrunk where few lines are visible. Where a scanner's feed skipped or stretched the
+whole page, that is added too (feed_profile). A page that was never paper is flat, and all that a field finds beyond the
+perspective of a plane is noise, which is left aside.
 """
 
 from dataclasses import dataclass
@@ -15,16 +17,15 @@ import cv2
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
 
+from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
 
 STEP_PX = 8  # phases are measured this densely
 SURE = 0.3  # a grid is certain where the measured field has at least this size
 SOUND_MM = 0.08  # a field fits if its residual is below this
 BENT_MM = 0.027  # smooth paper has residuals below this; crumpled paper has 0.03 to 0.06 with the knots of smooth paper
-LOCAL_STEPS = (
-    4.0  # standard deviation, in lattice steps, over which the last deviations of lines are averaged
-)
 LOCAL_DOUBT = 0.1  # the power of the measured field at which half of what the fit leaves is believed
+FLAT_MM = 0.025  # 95 % of a fit to flat paper lie within this of the plane (1 ms at 25 mm/s)
 REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
 MIN_SIDE_PX = 64  # a smaller image shows too few lines
@@ -105,8 +106,66 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
         fields, weights, residuals = zip(*(_fit_field(level, field, splines) for field in first), strict=True)
         if max(residuals) < sound_mm:
             break
+    weight = np.minimum(*weights)
+    fields = _if_flat(np.stack(fields), weight) or _with_feed(level, *fields)
     u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
-    return PaperField(u, v, np.minimum(*weights), float(max(residuals)))
+    return PaperField(u, v, weight, float(max(residuals)))
+
+
+def _if_flat(fields: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The fields (2, rows, columns) of flat paper seen in perspective that are nearest to the given ones; None if these
+    are off by more than a fit to flat paper leaves by chance, as those of all real paper are."""
+    rows, columns = weight.shape
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    points, zero = np.stack([x, y, np.ones_like(x)], axis=-1), np.zeros((rows, columns, 3))
+    depth = np.stack([x, y], axis=-1)
+    u, v = fields - fields[:, rows // 2, columns // 2][:, None, None]
+    across = np.concatenate([points, zero, -u[..., None] * depth], axis=-1)
+    down = np.concatenate([zero, points, -v[..., None] * depth], axis=-1)
+    seen = weight > SURE
+    if seen.sum() < across.shape[-1]:
+        return None
+    flat, *_ = np.linalg.lstsq(np.concatenate([across[seen], down[seen]]), np.concatenate([u[seen], v[seen]]))
+    scale = 1 + depth @ flat[6:]
+    found = points @ flat[:3] / scale, points @ flat[3:6] / scale
+    off_mm = np.maximum(np.abs(found[0] - u), np.abs(found[1] - v))[seen]
+    if np.percentile(off_mm, 95) > FLAT_MM:
+        return None
+    return found[0] + fields[0][rows // 2, columns // 2], found[1] + fields[1][rows // 2, columns // 2]
+
+
+def _with_feed(level: np.ndarray, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both fields (rows, columns) with what a scanner's feed did along either axis of the image."""
+    height, width = level.shape
+    profile_x, profile_y = (
+        feed_profile(plane, _dense(field)[: plane.shape[0], : plane.shape[1]])
+        for plane, field in ((level, across), (level.T, down.T))
+    )
+    lattice_x, lattice_y = (STEP_PX * (np.arange(size) + 0.5) - 0.5 for size in across.shape[::-1])
+    return (
+        across + np.interp(lattice_x, np.arange(width), profile_x),
+        down + np.interp(lattice_y, np.arange(height), profile_y)[:, None],
+    )
+
+
+def _dense(field: np.ndarray) -> np.ndarray:
+    """A field on the lattice (rows, columns) at every pixel."""
+    return cv2.resize(
+        field, (field.shape[1] * STEP_PX, field.shape[0] * STEP_PX), interpolation=cv2.INTER_LINEAR
+    )
+
+
+def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
+    """The field of a flat picture of a height and width without a grid, from its upper left corner.
+
+    >>> field = flat_paper((80, 160), 8.0)
+    >>> [round(float(at_mm), 6) for at_mm in field.paper_of_image(40.0, 16.0)], field.weight.shape
+    ([5.0, 2.0], (10, 20))
+    """
+    x_px, y_px = (STEP_PX * (np.arange(max(-(-size // STEP_PX), 4)) + 0.5) for size in shape_px[::-1])
+    u_mm, v_mm = np.meshgrid(x_px / px_per_mm, y_px / px_per_mm)
+    u, v = (RectBivariateSpline(y_px, x_px, field) for field in (u_mm, v_mm))
+    return PaperField(u, v, np.ones(u_mm.shape), 0.0)
 
 
 class _Splines:
@@ -187,10 +246,9 @@ def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.
 def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     height, width = level.shape
-    size = field.shape[1] * STEP_PX, field.shape[0] * STEP_PX
-    dense = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)
+    dense = _dense(field)
     turn = ((dense - np.floor(dense)) * (2 * np.pi)).astype(np.float32)
-    padded = np.zeros(size[::-1], np.float32)
+    padded = np.zeros(dense.shape, np.float32)
     padded[:height, :width] = level
     parts = [
         cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)

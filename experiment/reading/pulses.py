@@ -4,8 +4,8 @@ Machines set them close to the traces or some way off, left or right, beside eve
 box is looked for within SEARCH_MM of the rows' ends, at every place, at all usual speeds and gains.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
@@ -55,14 +55,24 @@ def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
         columns = slice(max(int(left), 0), max(min(int(right), page.darkness.shape[1]), 0))
         boxes = Boxes(page, zero_y_px, columns)
         for gain in GAINS_MM_MV:
+            height = round(PULSE_MV * gain * PX_PER_MM)
+            uprights = boxes.uprights(height)
             for speed, widths_mm in WIDTHS_MM.items():
-                sizes = [(width_mm * PX_PER_MM, PULSE_MV * gain * PX_PER_MM) for width_mm in widths_mm]
-                clearness = max(boxes.clearness(*size) for size in sizes)
+                widths = (round(width_mm * PX_PER_MM) for width_mm in widths_mm)
+                clearness = max(boxes.clearness(uprights, width, height) for width in widths)
                 found.append(FoundPulse(side, speed, gain, clearness))
     clearest = max(found, key=lambda pulse: pulse.clearness)
     rivals = [pulse.clearness for pulse in found if pulse.gain_mm_mv != clearest.gain_mm_mv]
     stands_out = clearest.clearness > max(CLEAR, OUTSTANDING * max(rivals, default=0.0))
     return clearest if stands_out else NO_PULSE
+
+
+class Uprights(NamedTuple):
+    """Lines up and down at the heights (tops,) at which boxes of a row may end."""
+
+    top: np.ndarray
+    side: np.ndarray  # (tops, columns): how dark such a line is
+    below: np.ndarray  # the same just below the box
 
 
 class Boxes:
@@ -77,13 +87,31 @@ class Boxes:
         self.upright = np.cumsum(np.pad(_standing_out(across, 1), ((1, 0), (0, 0))), axis=0)
         self.level = np.cumsum(np.pad(_standing_out(down, 0), ((0, 0), (1, 0))), axis=1)
 
-    def clearness(self, width_px: float, height_px: float) -> float:
+    def uprights(self, height: int) -> list[Uprights]:
+        """The left and right sides that boxes of this height may have, for each row that has room for them."""
+        if height <= 2 * CORNER_PX:
+            return []
+        found = []
+        for zero in self.zero_y_px:
+            base = np.arange(zero - SHIFT_PX, zero + SHIFT_PX + 1, 2)
+            base = base[(base - height >= 2) & (base + 2 * CORNER_PX < len(self.upright))]
+            lower = height // 2 - CORNER_PX
+            upper = height - 2 * CORNER_PX - lower
+            halves = (
+                self._mean_upright(base - height + CORNER_PX, upper),
+                self._mean_upright(base - height // 2, lower),
+            )
+            below = self._mean_upright(base + CORNER_PX, CORNER_PX)
+            found.append(Uprights(base - height, _widened(np.minimum(*halves)), _widened(below)))
+        return found
+
+    def clearness(self, uprights: list[Uprights], width: int, height: int) -> float:
         """How dark the faintest side of the clearest box of this size is: of most rows, or else of one of them; 0 if
         that is not clear."""
-        width, height = round(width_px), round(height_px)
-        rows = [row for row in self._rows(width, height) if len(row)]
-        if not rows:
+        size = self.upright.shape[1]
+        if size <= width + 2 or width <= 2 * CORNER_PX or not uprights:
             return 0.0
+        rows = [self._row(sides, width) for sides in uprights]
         common = np.median(np.stack([maximum_filter1d(row, 2 * BESIDE_PX) for row in rows]), axis=0).max()
         letters = height < LETTER_MM * PX_PER_MM
         if len(rows) > 1 and common > (CLEAR_LETTERS if letters else CLEAR):
@@ -91,35 +119,27 @@ class Boxes:
         alone = max(row.max() for row in rows)
         return float(alone) if alone > CLEAR_ALONE and not letters else 0.0
 
-    def _mean_upright(self, top: int, bottom: int) -> np.ndarray:
-        """How dark a line up and down is in each column, on average from one height to the other."""
-        return (self.upright[bottom] - self.upright[top]) / (bottom - top)
+    def _mean_upright(self, top: np.ndarray, length: int) -> np.ndarray:
+        """How dark lines up and down of this length are (tops, columns), on average."""
+        return (self.upright[top + length] - self.upright[top]) / length
 
-    def _rows(self, width: int, height: int) -> Iterator[np.ndarray]:
-        """For each row, how clear a box is whose left side stands in each column."""
-        size = self.upright.shape[1]
-        if size <= width + 2 or width <= 2 * CORNER_PX or height <= 2 * CORNER_PX:
-            return
-        for zero in self.zero_y_px:
-            best = np.zeros(size - width)
-            for base in range(zero - SHIFT_PX, zero + SHIFT_PX + 1, 2):
-                top = base - height
-                if top < 2 or base + 2 * CORNER_PX >= len(self.upright):
-                    continue
-                middle, ends = base - height // 2, (top + CORNER_PX, base - CORNER_PX)
-                halves = [self._mean_upright(ends[0], middle), self._mean_upright(middle, ends[1])]
-                side = maximum_filter1d(np.minimum(*halves), 3)
-                below = self._mean_upright(base + CORNER_PX, base + 2 * CORNER_PX)
-                below = maximum_filter1d(below, 3)
-                going_on = np.minimum(below[:-width], below[width:])  # the lower part of a higher box
-                level = self.level[top - 2 : top + 3]
-                roof = (
-                    level[:, width - CORNER_PX :][:, : size - width] - level[:, CORNER_PX:][:, : size - width]
-                )
-                roof = roof.max(axis=0) / (width - 2 * CORNER_PX)
-                lines = np.minimum(np.minimum(side[:-width], side[width:]), roof)
-                best = np.maximum(best, lines - np.maximum(going_on, 0))
-            yield best
+    def _row(self, sides: Uprights, width: int) -> np.ndarray:
+        """How clear a box of a row is whose left side stands in each column."""
+        left, right = slice(0, -width), slice(width, None)
+        going_on = np.minimum(sides.below[:, left], sides.below[:, right])  # the lower part of a higher box
+        shown = self.upright.shape[1] - width
+        level = self.level[:, width - CORNER_PX :][:, :shown] - self.level[:, CORNER_PX:][:, :shown]
+        roof = np.max([level[sides.top + up] for up in range(-2, 3)], axis=0) / (width - 2 * CORNER_PX)
+        lines = np.minimum(np.minimum(sides.side[:, left], sides.side[:, right]), roof)
+        return np.max(lines - np.maximum(going_on, 0), axis=0, initial=0.0).astype(float)
+
+
+def _widened(lines: np.ndarray) -> np.ndarray:
+    """The darkest (heights, columns) of each column and its two neighbours."""
+    wide = lines.copy()
+    np.maximum(wide[:, 1:], lines[:, :-1], out=wide[:, 1:])
+    np.maximum(wide[:, :-1], lines[:, 1:], out=wide[:, :-1])
+    return wide
 
 
 def _standing_out(dark: np.ndarray, axis: int) -> np.ndarray:

@@ -79,7 +79,8 @@ def read_leads(
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)
     ]
-    return _without_gaps(leads, tracks, found, fs_hz)
+    visible = [_visible(lead, tracks[lead.place.row], found, fs_hz) for lead in leads]
+    return without_gaps(leads, visible, fs_hz)
 
 
 def _on_page(place: Placement, width_px: int) -> Placement:
@@ -93,23 +94,24 @@ def _on_page(place: Placement, width_px: int) -> Placement:
     return replace(place, start_s=start_s, end_s=end_s, x0_px=float(place.x_px_of_s(np.float64(start_s))))
 
 
-def _without_gaps(
-    leads: list[LeadSignal], tracks: list[Track], found: FoundLayout, fs_hz: float
-) -> list[LeadSignal]:
-    """Draw from other leads, as far as these tell it, whatever has no ink or lies behind a separator."""
+def _visible(lead: LeadSignal, track: Track, found: FoundLayout, fs_hz: float) -> np.ndarray:
+    """Which of a lead's samples have ink and do not lie behind a separator."""
+    samples = lead.place.samples(fs_hz)
+    x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
+    return _has_ink(track, x_px) & ~_behind_bar(found, lead.place, x_px, lead.y_px)
+
+
+def without_gaps(leads: list[LeadSignal], visible: list[np.ndarray], fs_hz: float) -> list[LeadSignal]:
+    """Draw from other leads, as far as these tell it, what is not `visible` of each lead's samples, and list it."""
     length = max(lead.place.samples(fs_hz).stop for lead in leads)
-    signal_mv, visible = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
+    signal_mv, seen = np.full((len(leads), length), np.nan), np.zeros((len(leads), length), bool)
     for number, lead in enumerate(leads):
         samples = lead.place.samples(fs_hz)
-        x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
-        signal_mv[number, samples] = lead.signal_mv
-        visible[number, samples] = _has_ink(tracks[lead.place.row], x_px) & ~_behind_bar(
-            found, lead.place, x_px, lead.y_px
-        )
-    filled = fill_hidden(signal_mv, visible, fs_hz)
+        signal_mv[number, samples], seen[number, samples] = lead.signal_mv, visible[number]
+    filled = fill_hidden(signal_mv, seen, fs_hz)
     return [
-        _with_filled(lead, row[lead.place.samples(fs_hz)], read[lead.place.samples(fs_hz)], fs_hz)
-        for lead, row, read in zip(leads, filled, visible, strict=True)
+        _with_filled(lead, row[lead.place.samples(fs_hz)], own, fs_hz)
+        for lead, row, own in zip(leads, filled, visible, strict=True)
     ]
 
 

@@ -7,18 +7,21 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, FURTHER_LEADS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
-from experiment.reading.paper_field import PaperField, fit_paper
+from experiment.reading.paper_field import PaperField, fit_paper, flat_paper
 from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 
+PICTURE, CURVES = "picture", "curves of the PDF"  # where traces are from
 TURN_FROM_MISFIT = 0.2  # limb leads that fit together worse may be those of a page that stands upside down
 MAX_RESIDUAL_MM = 0.15  # Lines of a real grid lie within 0.1 mm of the fitted ones; chance gives 0.25 mm
+NO_GRID = "no grid is seen: the picture is taken to be flat and of the scale that was given"
 TURNED = "turned over: the limb leads do not fit together the way up its print seemed to stand"
 CERTAINLY_UPRIGHT = (
     0.99  # above this chance, leads that do not fit together have another reason than the way up
@@ -35,8 +38,9 @@ class PageReading:
     leads: tuple[LeadSignal, ...]
     found: FoundLayout
     page: RectifiedPage
-    field: PaperField
+    residual_mm: float  # how far the grid's lines are from where they should be (median)
     verdict: Verdict
+    traces_from: str = PICTURE
 
 
 def read_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
@@ -97,7 +101,11 @@ def _better_of_both_ways(seen: PageProbability, fs_hz: float, options: ReadingOp
 
 
 def _read_as_it_stands(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
-    return read_with_field(seen, fit_paper(seen.probability[GRID]), fs_hz, options)
+    field = fit_paper(seen.probability[GRID])
+    if seen.scale_is_told and (field is None or field.residual_mm > MAX_RESIDUAL_MM):
+        field = flat_paper(seen.image.shape[:2], PX_PER_MM)
+        seen = replace(seen, warnings=(*seen.warnings, NO_GRID))
+    return read_with_field(seen, field, fs_hz, options)
 
 
 def read_with_field(
@@ -109,7 +117,9 @@ def read_with_field(
     """Read a page, the way up it stands, whose paper lies where `field` says. Raises InputError, naming no file, for no
     field or if no layout is found."""
     if field is None:
-        raise InputError("no grid is seen, so nothing can be measured")
+        raise InputError(
+            "no grid is seen, so nothing can be measured; --px-per-mm says the scale of a picture without a grid"
+        )
     if field.residual_mm > MAX_RESIDUAL_MM:
         raise InputError(
             f"what is seen of a grid is {field.residual_mm:.2f} mm off lines 1 mm apart (median), as chance would have "
@@ -119,7 +129,9 @@ def read_with_field(
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
     leads = read_leads(page.ink, found, fs_hz)
     verdict = verdict_of(seen, found, leads, field.residual_mm)
-    return PageReading(seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field, verdict)
+    return PageReading(
+        seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field.residual_mm, verdict
+    )
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.common.html_report import (
 )
 from experiment.reading.corrections import COLUMNS, correction_line
 from experiment.reading.doubt import STATUSES
-from experiment.reading.output_files import TRACE_RGB, draw_curve, plot
+from experiment.reading.output_files import TRACE_RGB, draw_curve, paled, plot
 from experiment.reading.read_page import PageReading
 from experiment.reading.rectify import MAP_STEP_PX
 
@@ -31,14 +31,14 @@ def sureness(about: dict) -> float:
     return STATUSES.index(about["status"]) + faintest
 
 
-def reading_pictures(reading: PageReading) -> tuple[bytes, bytes]:
-    """The page with the traces over it, and a plot of the leads, as JPEG files."""
-    return jpeg(with_traces(reading)), jpeg(plot(reading.signal_mv, PLOT_HEIGHT_PX))
+def reading_pictures(reading: PageReading, hidden: np.ndarray | None = None) -> tuple[bytes, bytes]:
+    """The page with the traces over it, black where it is `hidden`, and a plot of the leads, as JPEG files."""
+    return jpeg(with_traces(reading, hidden)), jpeg(plot(reading.signal_mv, PLOT_HEIGHT_PX))
 
 
-def with_traces(reading: PageReading) -> np.ndarray:
+def with_traces(reading: PageReading, hidden: np.ndarray | None = None) -> np.ndarray:
     """The upright page (H, W, 3) uint8, as it was photographed, with the traces that were read."""
-    image = np.ascontiguousarray(255 - (255 - reading.seen.image) // 2)
+    image = np.ascontiguousarray(paled(reading.seen.image, hidden))
     places = reading.page.to_image.astype(np.float32)
     for lead in reading.leads:
         samples = lead.place.samples(reading.fs_hz)
@@ -51,7 +51,7 @@ def with_traces(reading: PageReading) -> np.ndarray:
 
 def readings_report(title: str, pages: dict[str, dict], pictures: dict[str, tuple[bytes, ...]]) -> str:
     """The report on pages by name, from what their JSON files say and the pictures of some of them."""
-    order = sorted(pages, key=lambda name: sureness(pages[name]))
+    order = sorted(pages, key=lambda name: (sureness(pages[name]), name))
     counts = [f"{sum(page['status'] == status for page in pages.values())} {status}" for status in STATUSES]
     parts = [
         paragraph(f"{len(pages)} pages: {', '.join(counts)}. Doubtful pages come first."),

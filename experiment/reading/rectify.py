@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from experiment.reading.paper_field import STEP_PX, SURE, PaperField
+from experiment.reading.paper_field import MIN_GRID_SHARE, STEP_PX, SURE, PaperField
 
 MARGIN_MM = 2.0  # margin of the rectified page around the part that has a grid
 INKED = 0.5  # a pixel with more coverage than this belongs to a trace
@@ -31,6 +31,11 @@ class RectifiedPage:
     to_image: (
         np.ndarray
     )  # (rows, columns, 2): the image's canvas points (x, y) every MAP_STEP_PX from the corner
+
+    @cached_property
+    def has_lines(self) -> bool:
+        """Whether a grid is seen, on whose lines rows start."""
+        return bool(self.grid.mean() > MIN_GRID_SHARE)
 
     @cached_property
     def darkness_of_ink(self) -> float:
@@ -69,6 +74,14 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     ink = np.clip(flat_ink, 0, 1)
     return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image)
+
+
+def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.ndarray:
+    """A plane (H, W) of the image that a page was flattened from, laid flat too; `outside` is beyond its edges."""
+    index = _dense(page.to_image) - 0.5
+    return cv2.remap(
+        plane, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+    )
 
 
 def _sheet(weight: np.ndarray) -> np.ndarray:

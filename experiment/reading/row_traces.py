@@ -6,6 +6,7 @@ steep stroke, or half a pen from the trace where it runs level. At two values a 
 leads apart, and it hangs neither on noise nor on a sampling rate.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from experiment.reading.rows import Rows
 STEP_PX = 4  # half a millimetre: 20 ms at 25 mm/s
 MOST_MISSING = 0.6  # stretches of which more shows no ink are not compared
 LAG_STEPS = 2  # rows that show the same moment may stand this far beside each other
+LEAD_MM = 60.0  # length of a stretch in which at least one beat stands, and seldom more than one lead
 BEAT_MM = 25.0  # length of the stretch, about a beat's, that is looked for in another
 # What leads I and II, in this order, have to do with each limb lead (Einthoven, Goldberger)
 LIMB_LEADS = {
@@ -48,6 +50,18 @@ def stretch(traces: np.ndarray, left_px: float, right_px: float) -> np.ndarray:
     if inside.stop > inside.start:
         part[:, inside.start - first : inside.stop - first] = traces[:, inside]
     return part
+
+
+def height_mm(traces: np.ndarray, start_px: float, length_px: float) -> float | None:
+    """How high the traces (rows, steps) are in about the time of some beats: the median over such stretches of all
+    rows, in mm; None if none is seen."""
+    number = max(int(length_px / (LEAD_MM * PX_PER_MM)), 1)
+    edges_px = start_px + np.arange(number + 1) * length_px / number
+    parts = [part for ends in itertools.pairwise(edges_px) for part in stretch(traces, *ends)]
+    heights = [
+        np.nanmax(part) - np.nanmin(part) for part in parts if np.isfinite(part).mean() > 1 - MOST_MISSING
+    ]
+    return float(np.median(heights)) if heights else None
 
 
 def limb_leads(labels: Sequence[str]) -> list[int]:

@@ -8,6 +8,7 @@ of it aside, and is evenly spaced. A row that is half hidden still has half of i
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
@@ -51,7 +52,7 @@ class Rows:
     outer_px: np.ndarray  # (columns, rows) the end of that ink that is farther from the row, less half a pen
     share: np.ndarray  # (rows,) of the drawing's columns in which it is seen, 0 to 1
 
-    @property
+    @cached_property
     def zero_y_px(self) -> np.ndarray:
         """Each row's usual height."""
         return np.nanmedian(self.centre_px, axis=0)

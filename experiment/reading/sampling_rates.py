@@ -4,10 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.records import check_fs, read_record_table
+from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 ASSUMED_FS_HZ = 500.0
 
@@ -43,19 +42,16 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     path = train_csv or test_csv
     if path is None:
         return SamplingRates(None, {}, {})
-    wanted = {"id": str, "fs": float}
-    if test_csv:
-        wanted |= {"lead": str, "number_of_rows": int}
-    try:
-        table = pd.read_csv(path, usecols=list(wanted), dtype=wanted)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except ValueError as error:
-        raise InputError(f"{path}: expected the columns {', '.join(wanted)} ({error})") from error
-    for page_id, rate_hz in zip(table["id"], table["fs"], strict=True):
+    table = read_id_table(path)
+    wanted = ("id", "fs", "lead", "number_of_rows") if test_csv else ("id", "fs")
+    if not set(wanted) <= table.keys():
+        raise InputError(f"{path}: expected the columns {', '.join(wanted)}; found {', '.join(table)}")
+    rates_hz = numbers_in(table, "fs", path)
+    for page_id, rate_hz in zip(table["id"], rates_hz, strict=True):
         check_fs(rate_hz, f"{path}: {page_id}")
     rows: dict[str, dict[str, int]] = defaultdict(dict)
     if test_csv:
-        for page_id, lead, number in zip(table["id"], table["lead"], table["number_of_rows"], strict=True):
-            rows[page_id][lead] = number
-    return SamplingRates(None, dict(zip(table["id"], table["fs"], strict=True)), dict(rows))
+        numbers = numbers_in(table, "number_of_rows", path)
+        for page_id, lead, number in zip(table["id"], table["lead"], numbers, strict=True):
+            rows[page_id][lead] = int(number)
+    return SamplingRates(None, dict(zip(table["id"], rates_hz, strict=True)), dict(rows))

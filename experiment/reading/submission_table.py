@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.names import shown
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.reading.sampling_rates import SamplingRates
-from experiment.scoring.submission import write_submission
 
 
 def check_one_page_an_id(names: list[str], rates: SamplingRates) -> None:
@@ -27,10 +27,12 @@ def check_one_page_an_id(names: list[str], rates: SamplingRates) -> None:
 
 def write_table(path: Path, signals: dict[str, np.ndarray], rates: SamplingRates) -> None:
     """Write the submission: of each lead the rows that the page shows, or as many as --test-csv asks for."""
+    from experiment.scoring.submission import write_submission  # pyarrow is loaded by those alone who need it
+
     check_one_page_an_id(list(signals), rates)
     pages = {}
     for name, signal_mv in sorted(signals.items()):
-        page_id = parse_page_name(name, rates.by_id).record
+        page_id = shown(parse_page_name(name, rates.by_id).record)
         wanted = rates.rows.get(page_id, {})
         pages[page_id] = {
             lead: _as_long(signal_mv[:, k], wanted.get(lead))

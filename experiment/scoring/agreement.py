@@ -16,7 +16,7 @@ import pandas as pd
 from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import RECORD_DURATION_S, read_signal_mv
 from experiment.scoring.clinical_measures import UNITS, Measured, measure, nothing_measured
-from experiment.scoring.compare import ScoredPage, compared_samples, read_truth, was_read
+from experiment.scoring.compare import ScoredPage, TrueRecords, compared_samples, was_read
 
 LIMITS_SD = 1.96
 
@@ -29,9 +29,9 @@ class MeasuredPage:
     reading: Measured
 
 
-def measure_file(records: dict[str, Path], page: ScoredPage) -> MeasuredPage:
+def measure_file(records: TrueRecords, page: ScoredPage) -> MeasuredPage:
     """Measure one prediction and its truth. Raises InputError that names the file at fault."""
-    truth_mv = read_truth(records[page.record])
+    truth_mv = records.read(page.record).signal_mv.T
     fs_hz = truth_mv.shape[1] / RECORD_DURATION_S
     if not was_read(page.path.with_suffix(".json")):
         return MeasuredPage(measure(truth_mv, np.isfinite(truth_mv), fs_hz), nothing_measured())

@@ -61,9 +61,9 @@ def nothing_measured() -> Measured:
 def measure(signal_mv: np.ndarray, shown: np.ndarray, fs_hz: float) -> Measured:
     """Measure the signals (12, samples) in mV where their leads are `shown`, a mask of that shape.
 
-    Each lead is shown somewhere. NaN within that is bridged by a straight line.
+    NaN within a lead is bridged by a straight line. At least one lead is shown.
     """
-    spans = {lead: _span(row) for lead, row in zip(LEADS, shown, strict=True)}
+    spans = {lead: _span(row) for lead, row in zip(LEADS, shown, strict=True) if row.any()}
     leads_mv = {lead: _bridged(signal_mv[LEADS.index(lead), span]) for lead, span in spans.items()}
     source = {lead: _beat_lead(spans, span) for lead, span in spans.items()}
     found, failures = {}, {}

@@ -36,6 +36,20 @@ class Tally:
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(self)))
 
+    def counts(self) -> dict:
+        """The counts as values that JSON can hold."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()
+        }
+
+    @classmethod
+    def from_counts(cls, counts: dict) -> "Tally":
+        """The tally that has these counts."""
+        return cls(
+            **{name: np.array(value) if isinstance(value, list) else value for name, value in counts.items()}
+        )
+
     def scores(self) -> dict:
         """Return Dice and IoU by class, hit rates by distance, the stray share and the mean offset of the truth.
 

@@ -1,10 +1,11 @@
 """The truth of a page, from a dataset, from masks, or from the record that a real page shows.
 
 dataset   <root>/manifest.jsonl lists masks and ideal traces; pages have the names of its samples
-masks     <root>/masks/<name>.png or <root>/<name>.png hold the classes alone
-records   <root>/<id>/<id>.csv or <root>/<id>.csv; the page `<id>-<type>` is found in its image and labelled
+masks     <root>/masks/<name>.png or <root>/<name>.png, the name with its folders if it has some, hold the classes alone
+records   <root>/<id>/<id>.csv, <root>/<id>.csv or WFDB; the page `<id>-<type>` is found in its image and labelled
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,17 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.files import sha256_of, sha256_of_file
 from ecg_generator_with_train_src.common.image_files import read_classes
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
+from ecg_generator_with_train_src.dataset.truth_file import read_truth_file
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import (
+    RecordTable,
+    files_of_record,
     find_records,
-    fs_from_row_count,
+    holds_records,
     read_record,
     read_record_table,
 )
@@ -44,7 +49,21 @@ class PageTruth:
     offset_px: float | None = None
 
 
-ReadTruth = Callable[[np.ndarray], PageTruth]  # takes an image (H, W, 3)
+@dataclass(frozen=True)
+class ReadTruth:
+    """How to read the truth of a page from some files; call it with the page's image (H, W, 3)."""
+
+    files: tuple[Path, ...]
+    read: Callable[[np.ndarray], PageTruth]
+
+    def __call__(self, image: np.ndarray) -> PageTruth:
+        """The truth of the page. Raises InputError that names the file at fault."""
+        return self.read(image)
+
+    def sha256(self) -> str:
+        """A digest of the files; those that are missing count too."""
+        digests = (sha256_of_file(path) if path.is_file() else "missing" for path in self.files)
+        return sha256_of(" ".join(digests).encode())
 
 
 def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
@@ -56,48 +75,57 @@ def find_truth(root: Path) -> Callable[[str], ReadTruth | None]:
         raise InputError(f"{root}: not found; --truth-root is a dataset, or a folder of masks or of records")
     if (root / "manifest.jsonl").is_file():
         samples = {Path(sample.image).stem: sample for sample in read_manifest(root)}
-        return lambda name: _reader(_of_sample, root, samples.get(name))
+        return lambda name: _of_sample(root, samples.get(name.rpartition("/")[2]))
     folder = root / "masks" if (root / "masks").is_dir() else root
-    if any(path for pattern in ("*.csv", "*/*.csv") for path in root.glob(pattern)):
-        records, rates_hz = find_records(root), read_record_table(root).fs_hz
-        return lambda name: _of_real_page(name, records, rates_hz)
-    masks = {path.stem.removesuffix("_mask"): path for path in sorted(folder.glob("*.png"))}
+    if holds_records(root):
+        records, table = find_records(root), read_record_table(root)
+        return lambda name: _of_real_page(name, records, table)
+    masks = {_name_of_mask(path.relative_to(folder)): path for path in sorted(folder.rglob("*.png"))}
     if not masks:
-        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv)")
-    return lambda name: _reader(_of_mask, masks.get(name))
+        raise InputError(f"{root}: holds neither a dataset, nor masks (*.png), nor records (*.csv, *.hea)")
+    return lambda name: _of_mask(masks.get(name))
 
 
-def _reader(read: Callable[..., PageTruth], *known) -> ReadTruth | None:
-    return None if known[-1] is None else lambda image: read(*known, image)
+def _name_of_mask(path: Path) -> str:
+    return path.with_name(path.stem.removesuffix("_mask")).as_posix()
 
 
-def _of_sample(root: Path, sample: Sample, image: np.ndarray) -> PageTruth:
-    classes = _read_classes(root / sample.mask, image.shape[:2])
-    with np.load(root / sample.truth) as stored:
-        points = TracePoints(**{name: stored[name] for name in ("lead", "row", "time_s", "x_px", "y_px")})
-    return PageTruth(sample.profile, classes, _inside(curve_of(points), classes))
+def _of_sample(root: Path, sample: Sample | None) -> ReadTruth | None:
+    if sample is None:
+        return None
+    files = root / sample.mask, root / sample.truth
+    return ReadTruth(files, functools.partial(_truth_of_sample, sample.profile, *files))
 
 
-def _of_mask(path: Path, image: np.ndarray) -> PageTruth:
+def _truth_of_sample(profile: str, mask: Path, truth: Path, image: np.ndarray) -> PageTruth:
+    classes = _read_classes(mask, image.shape[:2])
+    return PageTruth(profile, classes, _inside(curve_of(read_truth_file(truth)), classes))
+
+
+def _of_mask(path: Path | None) -> ReadTruth | None:
+    return None if path is None else ReadTruth((path,), functools.partial(_truth_of_mask, path))
+
+
+def _truth_of_mask(path: Path, image: np.ndarray) -> PageTruth:
     classes = _read_classes(path, image.shape[:2])
     rows, columns = np.nonzero(classes == CLASS_NAMES.index("waveform"))
     return PageTruth("", classes, np.stack([columns, rows], axis=1) + 0.5)
 
 
-def _of_real_page(name: str, records: dict[str, Path], rates_hz: dict[str, float]) -> ReadTruth | None:
+def _of_real_page(name: str, records: dict[str, Path], table: RecordTable) -> ReadTruth | None:
     page = parse_page_name(name, records)
     if not page.is_known or page.layout or not page.kind:
         return None
     path = records[page.record]
 
     def read(image: np.ndarray) -> PageTruth:
-        record = read_record(path, rates_hz.get(page.record) or fs_from_row_count(path))
+        record = read_record(path, table.fs_hz.get(page.record))
         registration = register_page(image, record)
         labels = label_page(registration, record)
         curve = _inside(curve_of(labels.points), labels.classes)
         return PageTruth(page.kind, labels.classes, curve, registration.quality.offset_median_px)
 
-    return read
+    return ReadTruth((*files_of_record(path), *filter(None, [table.path])), read)
 
 
 def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -105,8 +133,6 @@ def _read_classes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if classes.shape != shape:
         size = "x".join(map(str, classes.shape[::-1]))
         raise InputError(f"{path}: is {size} pixels, but its image is {shape[1]}x{shape[0]}")
-    if not np.isin(classes, [*range(len(CLASS_NAMES)), IGNORED]).all():
-        raise InputError(f"{path}: has values other than 0, 1, 2 and {IGNORED}")
     return classes
 
 

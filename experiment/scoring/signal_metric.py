@@ -10,7 +10,7 @@ the score, 10 log10 of the mean ratio over the pages, is at most 25.84 dB.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
@@ -48,13 +48,14 @@ class PageScore:
 
     @property
     def lead_ratios(self) -> np.ndarray:
-        """Each lead's own ratio, shape (leads,)."""
-        return power_ratio(self.signal_mv2, self.noise_mv2) if self.read else np.zeros(len(self.samples))
+        """Each lead's own ratio, shape (leads,); NaN for one that the record lacks."""
+        ratios = power_ratio(self.signal_mv2, self.noise_mv2) if self.read else np.zeros(len(self.samples))
+        return np.where(self.samples > 0, ratios, np.nan)
 
     @property
     def lead_rmse_mv(self) -> np.ndarray:
-        """The root mean square of each lead's noise, shape (leads,)."""
-        return np.sqrt(self.noise_mv2 / self.samples)
+        """The root mean square of each lead's noise, shape (leads,); NaN for one that the record lacks."""
+        return np.sqrt(np.where(self.samples > 0, self.noise_mv2, np.nan) / np.maximum(self.samples, 1))
 
     @property
     def rmse_mv(self) -> float:
@@ -93,9 +94,24 @@ def score_signals(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) 
     )
 
 
-def score_unread(truth_mv: np.ndarray) -> PageScore:
-    """The score of a page that was not read, whose truth is `truth_mv` (leads, samples)."""
-    return replace(score_signals(truth_mv, np.where(np.isfinite(truth_mv), 0.0, np.nan), 1.0), read=False)
+def score_shown_leads(truth_mv: np.ndarray, predicted_mv: np.ndarray, fs_hz: float) -> PageScore:
+    """The same where the truth lacks some leads: they have no samples, and NaN for offset and correlation."""
+    shown = np.isfinite(truth_mv).any(axis=-1)
+    score = score_signals(truth_mv[shown], predicted_mv[shown], fs_hz)
+    if shown.all():
+        return score
+    empty = {
+        "samples": 0,
+        "signal_mv2": 0.0,
+        "noise_mv2": 0.0,
+        "shift": 0,
+        "offset_mv": np.nan,
+        "correlation": np.nan,
+    }
+    arrays = {name: np.full(len(shown), value) for name, value in empty.items()}
+    for name, array in arrays.items():
+        array[shown] = getattr(score, name)
+    return PageScore(**arrays)
 
 
 def best_shift(truth_mv: np.ndarray, predicted_mv: np.ndarray, max_shift: int) -> np.ndarray:
@@ -123,8 +139,12 @@ def power_ratio(signal_mv2: np.ndarray, noise_mv2: np.ndarray) -> np.ndarray:
 
 
 def score_db(ratios: Iterable[float]) -> float:
-    """The score of pages (or leads) from their ratios: 10 log10 of their mean, at least -384 dB."""
-    mean = float(np.mean(list(ratios)))
+    """The score of pages (or leads) from their ratios: 10 log10 of their mean, at least -384 dB. Ratios that are NaN do
+    not count; NaN if no other is there."""
+    known = [ratio for ratio in ratios if not np.isnan(ratio)]
+    if not known:
+        return float("nan")
+    mean = float(np.mean(known))
     return max(10 * np.log10(mean), LEAST_DB) if mean > 0 else LEAST_DB
 
 

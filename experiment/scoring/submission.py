@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
@@ -42,7 +43,7 @@ def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> Non
     table = pa.table({"id": pa.array(ids, pa.string()), "value": pa.array(values, pa.float64())})
     with atomic_path(path) as temporary:
         if path.suffix == ".parquet":
-            pa.parquet.write_table(table, temporary)
+            pa.parquet.write_table(table, temporary, write_page_checksum=True)
         else:
             pa.csv.write_csv(table, temporary, pa.csv.WriteOptions(quoting_style="none"))
 
@@ -50,8 +51,9 @@ def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> Non
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Read the columns id and value, piece by piece."""
     try:
+        regular_file(path)
         if path.suffix == ".parquet":
-            with pa.parquet.ParquetFile(path) as file:
+            with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(columns=list(_TYPES)):
                     yield batch.select(list(_TYPES)).cast(pa.schema(_TYPES))
         else:
@@ -60,7 +62,12 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
                 yield from reader
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (
+        pa.ArrowException,
+        KeyError,
+        ValueError,
+        OSError,
+    ) as error:  # pyarrow's own errors are OSErrors too
         what = str(error).splitlines()[0]
         raise InputError(f"{path}: no submission, which has the columns id and value ({what})") from error
 

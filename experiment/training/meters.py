@@ -7,7 +7,8 @@ import torch
 
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from experiment.backend.backend import Backend
-from experiment.scoring.dice import confusion_matrix, likeliest, scores
+from experiment.scoring.dice import scores
+from experiment.training.confusion import confusion_matrix, likeliest
 
 
 class Meter:

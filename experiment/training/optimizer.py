@@ -91,9 +91,12 @@ class GuardedAdamW(torch.optim.Optimizer):
         return {name: getattr(self, name) for name in _STATE}
 
     def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Go on with a state that `tensors` gave."""
+        """Go on with a state that `tensors` gave. Raises ValueError if it is damaged or of another network."""
         for name in _STATE:
-            setattr(self, name, tensors[name].to(self.decay.device))
+            old, new = getattr(self, name), tensors.get(name)
+            if new is None or (new.shape, new.dtype) != (old.shape, old.dtype) or not new.isfinite().all():
+                raise ValueError(f"no finite tensor {name} of shape {tuple(old.shape)}")
+            setattr(self, name, new.to(self.decay.device))
 
 
 _STATE = ("first", "second", "steps", "bad_steps", "bad_in_a_row", "worst_row")

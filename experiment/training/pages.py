@@ -9,8 +9,8 @@ import torch
 from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes, read_coverage, read_rgb
-from ecg_generator_with_train_src.dataset.format import Sample
-from experiment.network.model import scale_for_network
+from ecg_generator_with_train_src.dataset.format import Sample, check_digest
+from experiment.network.scales import scale_for_network
 from experiment.training.augmentation import Page
 
 BYTES_PER_PIXEL = 5  # three colours, label and coverage
@@ -52,6 +52,8 @@ class Pages:
             if array.shape[:2] != (sample.height_px, sample.width_px):
                 size = f"{array.shape[1]}x{array.shape[0]}"
                 raise InputError(f"{path}: is {size}, the manifest says {sample.width_px}x{sample.height_px}")
+        for kind in ("image", "mask", "coverage"):
+            check_digest(self.root, sample, kind)
         return page
 
     def _load(self) -> None:

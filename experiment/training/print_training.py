@@ -12,18 +12,18 @@ from safetensors.torch import load_file, save
 
 from ecg_generator_with_train_src.common.files import write_bytes
 from ecg_generator_with_train_src.page.print_crops import (
-    HEIGHT_PX,
-    WIDTH_PX,
     PrintCrop,
     PrintMaterial,
     draw_print_crop,
 )
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.network.print_net import STRIDE, PrintNet
+from experiment.network.print_net import PrintNet, load_print_net
+from experiment.network.scales import STRIDE
 
 SPREAD_CELLS = 1.0  # standard deviation of a word's target about its centre
 WORD_WEIGHT = 3.0  # of a cell at a word's centre in the loss, beside one where nothing is
 SAVE_EVERY, LOG_EVERY = 100, 50
+FEET_A_PIECE = 2  # a batch has so many times as many low pieces
 WARM_UP, LAST_SHARE = (
     0.05,
     0.01,
@@ -42,14 +42,17 @@ class PrintTraining:
     pool: int = 1200
     lr: float = 2e-3
     seed: int = 0
+    feet: float = 0.7  # share of the steps that learn from the feet of pages
+    start: Path | None = None  # weights to begin with
 
 
-def target_of(words: tuple[tuple[int, float, float], ...]) -> np.ndarray:
-    """What the network should say of a piece: (1 + words, rows, columns), which sums to 1 over the first axis.
+def target_of(words: tuple[tuple[int, float, float], ...], shape_px: tuple[int, int]) -> np.ndarray:
+    """What the network should say of a piece of a height and width: (1 + words, rows, columns), which sums to 1 over
+    the first axis.
 
     A cell at a word's centre belongs to the word, and less so a few cells away; what is left is class 0.
     """
-    rows, columns = HEIGHT_PX // STRIDE, WIDTH_PX // STRIDE
+    rows, columns = (side // STRIDE for side in shape_px)
     target = np.zeros((1 + len(PRINTED_WORDS), rows, columns), np.float32)
     x, y = (np.arange(columns) + 0.5) * STRIDE, (np.arange(rows) + 0.5) * STRIDE
     for word, x_px, y_px in words:
@@ -72,20 +75,20 @@ def loss_of(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def batches(
     material: PrintMaterial, options: PrintTraining, first_step: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images (N, 3, H, W) uint8 and targets. Drawing a piece takes longer than learning from it: each is used again."""
-    pool: list[PrintCrop] = []
+    """Images (N, 3, H, W) uint8 and targets, whole pieces or low ones of a page's foot. Drawing a piece takes longer
+    than learning from it: each is used again."""
+    pools: dict[bool, list[PrintCrop]] = {False: [], True: []}
     for step in range(first_step, options.steps):
         rng = np.random.default_rng([options.seed, step])
-        new = (
-            min(options.new_crops, options.batch_size)
-            if len(pool) >= options.batch_size
-            else options.batch_size
-        )
-        crops = [draw_print_crop(material, rng) for _ in range(new)]
-        crops_again = [pool[k] for k in rng.integers(0, max(len(pool), 1), options.batch_size - new)]
-        pool = [*pool, *crops][-options.pool :]
-        images = np.stack([_tinted(crop.image, rng) for crop in crops + crops_again])
-        targets = np.stack([target_of(crop.words) for crop in crops + crops_again])
+        foot = bool(rng.random() < options.feet)
+        pool, size = pools[foot], options.batch_size * (FEET_A_PIECE if foot else 1)
+        new = min(options.new_crops * (FEET_A_PIECE if foot else 1), size) if len(pool) >= size else size
+        again = [pool[k] for k in rng.integers(0, max(len(pool), 1), size - new)]
+        crops = [draw_print_crop(material, rng, foot) for _ in range(new)]
+        pools[foot] = [*pool, *crops][-options.pool :]
+        crops += again
+        images = np.stack([_tinted(crop.image, rng) for crop in crops])
+        targets = np.stack([target_of(crop.words, crop.image.shape[:2]) for crop in crops])
         yield torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.from_numpy(targets)
 
 
@@ -98,7 +101,9 @@ def _tinted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
     """Train to the last step, from where an earlier run of the same output stands, and write the weights."""
     torch.manual_seed(options.seed)
-    model, mean = PrintNet(), PrintNet()
+    model = load_print_net(options.start) if options.start else PrintNet()
+    model.train()
+    mean = PrintNet()
     mean.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-2)
     state_path = options.output.with_name(options.output.stem + "_state.safetensors")

@@ -1,14 +1,16 @@
 """One run of train_tpu.py from its start to its last line: a new run, or an earlier one that goes on."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_NOT_FINITE
-from ecg_generator_with_train_src.dataset.format import read_dataset_info
+from ecg_generator_with_train_src.common.folder_lock import locked
+from ecg_generator_with_train_src.dataset.format import DatasetInfo, read_dataset_info
 from experiment.backend.backend import Backend
 from experiment.config import Config
-from experiment.network.checkpoints import from_rank_0
+from experiment.network.checkpoints import TrainingState, from_rank_0
 from experiment.network.model import count_parameters
 from experiment.training import supervisor
 from experiment.training.run_folder import RunFolder
@@ -23,9 +25,26 @@ def run_training(backend: Backend, config: Config, resume: str) -> int:
     """
     info = read_dataset_info(Path(config.data.root))
     folder = RunFolder(config.run.folder)
-    if resume == "none" and backend.is_main:
+    with contextlib.ExitStack() as held:
+        state = from_rank_0(backend, lambda: _hold_and_find(folder, held, config, info, resume))
+        return _train_on(backend, config, info, folder, state)
+
+
+def _hold_and_find(
+    folder: RunFolder, held: contextlib.ExitStack, config: Config, info: DatasetInfo, resume: str
+) -> TrainingState | None:
+    """Keep other runs out of the folder, and find the state to go on from; an old run is moved aside if asked."""
+    held.enter_context(locked(folder.root))
+    if resume == "none":
         folder.move_aside()
-    state = from_rank_0(backend, lambda: folder.find_state(config, info))
+        held.enter_context(locked(folder.root))
+    return folder.find_state(config, info)
+
+
+def _train_on(
+    backend: Backend, config: Config, info: DatasetInfo, folder: RunFolder, state: TrainingState | None
+) -> int:
+    """Train from a state on, or from the start; returns the exit code."""
     if state is not None and state.record["epoch"] >= config.run.epochs:
         if backend.is_main:
             print(_finished(folder, state.record))

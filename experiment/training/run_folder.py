@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from ecg_generator_with_train_src.common.bounds import MIB, read_input, regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
     atomic_path,
+    naming,
     remove_stale_temporaries,
     write_json,
     write_text,
@@ -30,7 +33,9 @@ from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend, torch_versions
 from experiment.config import Config, differing_key, dump_config, load_config
 from experiment.network.checkpoints import TrainingState, newest_whole
+from experiment.network.run_schemas import LOG_LINE
 
+MOST_LOG_BYTES = 256 * MIB  # a million lines
 RESUME_CHOICES = ("auto", "none")
 
 
@@ -64,8 +69,8 @@ class RunFolder:
         return state
 
     def move_aside(self) -> None:
-        """Rename an old folder to `<name>.<n>`, n the first free number."""
-        if not self.root.exists():
+        """Rename an old folder to `<name>.<n>`, n the first free number; an empty one stays."""
+        if not self.root.exists() or not any(self.root.iterdir()):
             return
         number = 1
         while (target := self.root.with_name(f"{self.root.name}.{number}")).exists():
@@ -92,23 +97,31 @@ class RunFolder:
         write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
         cut_events(self.root, record["step"])
         for path in self.samples.glob("epoch_*.png"):
-            if int(path.stem.removeprefix("epoch_")) > record["epoch"]:
+            number = path.stem.removeprefix("epoch_")
+            if number.isdecimal() and int(number) > record["epoch"]:
                 path.unlink()
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics.open("a") as file:
+        with naming(self.metrics), self.metrics.open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics.jsonl, without an incomplete last one."""
+        """All lines of metrics.jsonl; a last one torn by a kill, and with a warning damaged ones, are left out."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_text().splitlines()
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError:
-            return [json.loads(line) for line in lines[:-1]]
+        lines = read_input(self.metrics, MOST_LOG_BYTES).split(b"\n")
+        found = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                if line:
+                    LOG_LINE.validate_json(line)
+                    found.append(json.loads(line))
+            except ValidationError as error:
+                if number < len(lines):
+                    problem = f"{self.metrics}, line {number}: {first_problem(error)}; the line is left out"
+                    print(f"warning: {problem}", file=sys.stderr)
+        return found
 
     def save_sample(self, epoch: int, picture: np.ndarray) -> None:
         """Write the sample predictions (H, W, 3) of an epoch."""
@@ -153,7 +166,7 @@ def cut_events(folder: Path, step: int) -> None:
         shutil.rmtree(scratch)
     old = sorted(folder.glob("events.out.tfevents.*"))
     events = {}
-    for event in (event for path in old for event in LegacyEventFileLoader(str(path)).Load()):
+    for event in (event for path in old for event in LegacyEventFileLoader(str(regular_file(path))).Load()):
         if event.step <= step and event.summary.value:
             events[event.summary.value[0].tag, event.step] = (
                 event  # a killed run may have left it in two files

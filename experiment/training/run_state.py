@@ -10,7 +10,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend
 from experiment.config import Config
-from experiment.network.checkpoints import TrainingState, load_model, save_checkpoint
+from experiment.network.checkpoints import START_AFRESH, TrainingState, load_model, save_checkpoint
 from experiment.network.model import GridWaveNet
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.training.meters import Meter
@@ -96,10 +96,14 @@ class RunState:
         }
 
     def load(self, state: TrainingState) -> None:
-        """Go on where `state` was saved."""
+        """Go on where `state` was saved. Raises InputError if its tensors are those of another network."""
         record = state.record
-        self.model.load_state_dict(state.weights)
-        self.optimizer.load_tensors(state.optimizer)
+        try:
+            self.model.load_state_dict(state.weights)
+            self.optimizer.load_tensors(state.optimizer)
+        except (RuntimeError, ValueError) as error:
+            problem = f"the tensors of its checkpoint do not fit ({' '.join(str(error).split())[:200]})"
+            raise InputError(f"{self.config.run.folder}: {problem}; {START_AFRESH}") from error
         self.optimizer.lr = record["lr"]
         self._load_scheduler(record["scheduler"])
         self.epoch, self.step, self.best_epochs = record["epoch"], record["step"], record["best_epochs"]

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.dataset.format import Sample
-from experiment.network.model import scale_for_network
+from experiment.network.scales import scale_for_network
 from experiment.training.augmentation import Page, resize_page
 from experiment.training.crops import Batch, cut_page, stack_pages
 from experiment.training.pages import Pages

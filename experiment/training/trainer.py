@@ -17,8 +17,8 @@ from experiment.backend.backend import Backend
 from experiment.config import Config
 from experiment.labelling.overlays import side_by_side
 from experiment.network.checkpoints import TrainingState, from_rank_0, newest_whole
-from experiment.scoring.dice import likeliest
 from experiment.training import supervisor
+from experiment.training.confusion import likeliest
 from experiment.training.crops import Batch
 from experiment.training.loaders import DataSource
 from experiment.training.losses import loss_per_image, weights_for

@@ -8,8 +8,9 @@ import torch
 
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import DeviceChoice, end_rank, resolve_precision, torch_versions
+from experiment.backend.backend import end_rank, resolve_precision, torch_versions
 from experiment.backend.launch import KINDS
+from experiment.backend.options import DeviceChoice
 
 
 def choice_of(kind: str, bf16_wish: bool | None = None) -> DeviceChoice:

@@ -10,8 +10,8 @@ import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment import train_tpu
-from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import KINDS, choose, launch, tpu_device_files
+from experiment.backend.options import LaunchOptions
 
 from conftest import REPOSITORY
 from small_runs import arguments, environment
@@ -51,7 +51,7 @@ def test_an_explicit_precision_wins_and_says_so(monkeypatch, capsys):
 def test_plain_torch_never_loads_torch_xla():
     code = (
         "import sys, experiment.train_tpu, experiment.predict, experiment.training.run\n"
-        "from experiment.backend.backend import LaunchOptions\n"
+        "from experiment.backend.options import LaunchOptions\n"
         "from experiment.backend.launch import launch\n"
         "found = lambda backend: print([name for name in sys.modules if 'torch_xla' in name])\n"
         "launch(LaunchOptions('cpu'), found)"

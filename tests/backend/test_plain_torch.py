@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
+from experiment.backend.options import LaunchOptions
 
 from conftest import REPOSITORY
 from small_runs import arguments, assert_same_metrics, environment, run_programs, said_by, train_on_cpu

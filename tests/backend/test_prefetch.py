@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import launch
+from experiment.backend.options import LaunchOptions
 from experiment.backend.prefetch import DEPTH, prefetched
 
 import rank_programs

@@ -89,7 +89,20 @@ def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
         ("model.widths=[16]", "model.widths", "at least 2"),
         ("model=small", "model", "section of keys"),
         ("optimizer.betas=[0.9]", "optimizer.betas.1", "missing"),
+        ("model.widths=[8, 2000000]", "model.widths.1", "less than or equal to 1024"),
+        ("model.widths=[8, 8, 8, 8, 8, 8, 8, 8, 8]", "model.widths", "at most 8"),
+        ("data.num_workers=100000", "data.num_workers", "less than or equal to 256"),
         # contradictions
+        (
+            "data.crop_size=100032",
+            "data.batch_size",
+            "16 crops of data.crop_size 100032 fill the memory; at most 0",
+        ),
+        (
+            "data.val_batch_size=257",
+            "data.val_batch_size",
+            "257 crops of data.crop_size 512 fill",
+        ),
         ("data.batch_size=6", "data.batch_size", "crops_per_page (8)"),
         ("data.crop_size=100", "data.crop_size", "multiple of 32"),
         ("model.widths=[8, 18]", "model.widths", "norm_groups (4)"),

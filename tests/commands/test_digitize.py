@@ -92,7 +92,7 @@ def test_a_submission_takes_one_page_of_each_id(pages, blind, tmp_path):
         (("--train-csv", "none.csv"), "none.csv: no such file"),
         (("--submission", "table.txt"), "ends in .csv or .parquet"),
         (("--submission", "table.csv", "--gaps", "empty"), "leave out --gaps empty"),
-        (("--corrections", "none.csv"), "none.csv: is no table of corrections"),
+        (("--corrections", "none.csv"), "none.csv: no such file"),
         (("--checkpoint", "none.safetensors"), "none.safetensors: not found"),
     ],
 )

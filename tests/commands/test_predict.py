@@ -17,14 +17,16 @@ from ecg_generator_with_train_src.common.image_files import encode_classes, read
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
-from experiment.backend.backend import LaunchOptions
-from experiment.backend.launch import launch
 from experiment.config import check_config
+from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
+from experiment.labelling.predict_pages import PageImage, PredictOptions, predict_page
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
+from experiment.runtime.choose import RuntimeOptions, run_networks
+from experiment.runtime.network import Network
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 
@@ -77,38 +79,37 @@ def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
 def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):
     image = page(64, 64)
 
-    def compare(backend):
-        found = load_predictor(backend, checkpoint, 64).page_probability(image, PX_PER_MM)
+    def compare(runtime):
+        found = load_predictor(runtime, checkpoint, 64).page_probability(image, PX_PER_MM)
         model = load_model(checkpoint)[0]
         probability = torch.softmax(model(torch.from_numpy(image.transpose(2, 0, 1))[None]), dim=1)[0]
         np.testing.assert_allclose(found.probability, probability.detach().numpy(), atol=1e-5)
 
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    run_networks(RuntimeOptions("torch", "cpu", "fp32"), [checkpoint], compare)
 
 
 def test_a_scaled_page_is_labelled_at_its_own_size(checkpoint):
     small = page(64, 64)
     large = small.repeat(3, axis=0).repeat(3, axis=1)
 
-    def compare(backend):
-        predictor: Predictor = load_predictor(backend, checkpoint, 64)
+    def compare(runtime):
+        predictor: Predictor = load_predictor(runtime, checkpoint, 64)
         at_scale = predictor.predict(large, px_per_mm=3 * PX_PER_MM).label
         assert at_scale.shape == (192, 192)
         # averaged down, the large page is the small one; brought back, block centres have its values
         assert np.array_equal(at_scale[1::3, 1::3], predictor.predict(small, PX_PER_MM).label)
 
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    run_networks(RuntimeOptions("torch", "cpu", "fp32"), [checkpoint], compare)
 
 
 # orientation and scale
 
 
-class ColourNet(torch.nn.Module):
-    """Takes blue for waveform and red for grid."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        red, _, blue = image.float().unbind(dim=1)
-        return torch.stack([torch.zeros_like(red), red - blue - 40, blue - red - 40], dim=1)
+def colours(images: np.ndarray) -> np.ndarray:
+    """Takes blue for waveform and red for grid, as a network would."""
+    red, _, blue = np.moveaxis(images.astype(np.float32), 3, 0)
+    chances = np.exp(np.clip([0 * red, red - blue - 40, blue - red - 40], -50, 50))
+    return np.moveaxis(chances / chances.sum(axis=0), 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +125,18 @@ def blue_page(tiny_dataset) -> np.ndarray:
 def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns):
     given = np.ascontiguousarray(np.rot90(blue_page, -turns))
 
-    def compare(backend):
-        found = Predictor(ColourNet(), backend, 512).predict(given)
-        page = found.page
-        assert page.quarter_turns == turns
-        assert abs((page.rotation_deg - 90 * turns + 180) % 360 - 180) < 1
-        assert page.pitch_px == pytest.approx(0.7 * PX_PER_MM, rel=0.02)
-        assert page.image.shape[:2] == page.probability.shape[1:] and page.warnings == ()
-        assert found.label.shape == given.shape[:2]
-        blue = (given[..., 2].astype(int) - given[..., 0]) > 150
-        assert np.mean(found.label[blue] == WAVEFORM) > 0.99
-        rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
-        x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
-        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
-
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    found = Predictor(Network(colours), 512).predict(given)
+    page = found.page
+    assert page.quarter_turns == turns
+    assert abs((page.rotation_deg - 90 * turns + 180) % 360 - 180) < 1
+    assert page.pitch_px == pytest.approx(0.7 * PX_PER_MM, rel=0.02)
+    assert page.image.shape[:2] == page.probability.shape[1:] and page.warnings == ()
+    assert found.label.shape == given.shape[:2]
+    blue = (given[..., 2].astype(int) - given[..., 0]) > 150
+    assert np.mean(found.label[blue] == WAVEFORM) > 0.99
+    rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
+    x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+    assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
 
 
 def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_page):
@@ -146,17 +144,14 @@ def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_pa
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), -12.0, 1)
     given = cv2.warpAffine(blue_page, turn, (width, height), borderValue=(90, 90, 90))
 
-    def compare(backend):
-        found = Predictor(ColourNet(), backend, 512).predict(given)
-        assert abs(found.page.rotation_deg - 12) < 1
-        assert found.label.shape == given.shape[:2]
-        blue = (given[..., 2].astype(int) - given[..., 0]) > 200
-        assert np.mean(found.label[blue] == WAVEFORM) > 0.95
-        rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
-        x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
-        assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
-
-    launch(LaunchOptions("cpu", "fp32"), compare)
+    found = Predictor(Network(colours), 512).predict(given)
+    assert abs(found.page.rotation_deg - 12) < 1
+    assert found.label.shape == given.shape[:2]
+    blue = (given[..., 2].astype(int) - given[..., 0]) > 200
+    assert np.mean(found.label[blue] == WAVEFORM) > 0.95
+    rows, columns = np.nonzero(found.page.probability[WAVEFORM] > 0.99)
+    x, y, _ = found.page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+    assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -167,6 +162,28 @@ def test_the_map_to_the_input_leads_every_pixel_back(turns):
     back = input_of_upright((x.shape[0] * 3, x.shape[1] * 2), (6, 9), turns)
     at = np.stack([upright_x.ravel() * 2, upright_y.ravel() * 3, np.ones(x.size)])
     np.testing.assert_allclose(back @ at, [x.ravel(), y.ravel(), np.ones(x.size)], atol=1e-9)
+
+
+def test_print_is_blacked_out_of_mask_overlay_and_report_if_that_is_asked(blue_page, tmp_path):
+    header = slice(0, 250)  # rows of a page of 1190
+    assert (blue_page[header].max(axis=2) < 100).sum() > 100  # there is print
+
+    predictor = Predictor(Network(colours), 512)
+    for redact in (False, True):
+        options = PredictOptions(tmp_path / str(redact), redact=redact)
+        predict_page(predictor, PageImage(tmp_path / "p.png", "p", {}, None, blue_page, None), options)
+    for name in ("p_overlay.png", "report_pictures/p_report1.jpg", "report_pictures/p_report2.jpg"):
+        plain, redacted = (read_rgb(tmp_path / folder / name) for folder in ("False", "True"))
+        scale = len(plain) / len(blue_page)
+        top = slice(0, round(header.stop * scale))
+        assert plain[top].max() > 200 and redacted[top].max() < 10, name
+    inside = np.s_[600:800, 200:1300]
+    overlays = [read_rgb(tmp_path / folder / "p_overlay.png")[inside] for folder in ("False", "True")]
+    np.testing.assert_array_equal(*overlays)
+    plain, redacted = (read_classes(tmp_path / folder / "p_mask.png") for folder in ("False", "True"))
+    assert plain[header].any() and not redacted[header].any()
+    np.testing.assert_array_equal(plain == WAVEFORM, redacted == WAVEFORM)
+    np.testing.assert_array_equal(plain[inside], redacted[inside])
 
 
 def test_a_page_without_a_grid_is_taken_for_a_letter_page_and_said_so():
@@ -239,6 +256,16 @@ def test_the_overlay_shows_the_classes_over_the_page():
     assert tuple(found[0, 2]) == WAVEFORM_RGB
 
 
+def test_a_folder_passes_over_nothing_in_silence(tmp_path, capsys):
+    for name in ("a.PNG", "b.svg", "a_mask.png", *(f"{k:02}.csv" for k in range(12)), "._a.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_images([tmp_path])] == ["a.PNG", "b.svg"]
+    own, others = capsys.readouterr().err.splitlines()
+    assert own == f"{tmp_path}: passed over 1 pictures of earlier results"
+    named = ", ".join(f"{k:02}.csv" for k in range(10))
+    assert others == f"{tmp_path}: passed over 12 files that are no pictures: {named} and 2 more"
+
+
 def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
     images = tmp_path / "in"
     images.mkdir()
@@ -272,19 +299,56 @@ def test_broken_images_are_named_and_the_rest_goes_on(checkpoint, tmp_path):
 
 def test_bad_usage_is_refused_by_name(checkpoint, tmp_path):
     Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
-    Image.fromarray(page(8, 8)).save(tmp_path / "page.jpg")
     one = tmp_path / "page.png"
     cases = [
         (["--images", tmp_path / "none", "--checkpoint", checkpoint], "none: not found"),
-        (["--images", tmp_path, "--checkpoint", checkpoint], "2 images are called page"),
         (["--images", one, "--checkpoint", tmp_path / "no.safetensors"], r"no\.safetensors: not found"),
         (["--images", one, "--checkpoint", one], "truncated or not a safetensors file"),
         (["--images", one, "--checkpoint", checkpoint, "--tile", 63], "--tile 63: must be a multiple of 2"),
+        (
+            ["--images", one, "--checkpoint", checkpoint, "--tile", 100_000],
+            "multiple of 2 .* and 4096 at most",
+        ),
         (["--images", one, "--checkpoint", checkpoint, "--truth-root", tmp_path / "t"], "t: not found"),
     ]
     for arguments, message in cases:
         with pytest.raises(InputError, match=message):
             run_predict(*arguments, "--output-dir", tmp_path / "out")
+
+
+@pytest.mark.parametrize("scale", ["0.001", "1000", "nan"])
+def test_a_scale_that_no_picture_has_is_bad_usage(checkpoint, tmp_path, scale, capsys):
+    Image.fromarray(page(8, 8)).save(tmp_path / "page.png")
+    with pytest.raises(SystemExit) as end:
+        run_predict("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--px-per-mm", scale)
+    assert end.value.code == 2
+    assert "--px-per-mm" in capsys.readouterr().err
+
+
+def test_a_scale_at_which_a_picture_is_larger_than_any_page_costs_that_picture(checkpoint, tmp_path, capsys):
+    """800x1000 pixels at 1 px/mm are a square metre, which the network would see at 7.9 times the size."""
+    Image.fromarray(page(800, 1000)).save(tmp_path / "page.png")
+    flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
+    assert run_predict(*flags, "--px-per-mm", 1) == 1
+    assert (
+        "at 1.00 px/mm the picture shows 800x1000 mm, more than any page; --px-per-mm"
+        in capsys.readouterr().err
+    )
+
+
+def test_large_pictures_are_bounded_and_labelled_at_half_their_size(
+    checkpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(network_flags, "WHOLE_PIXELS", 10_000)
+    Image.fromarray(page(100, 120)).save(tmp_path / "page.png")
+    flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
+    assert run_predict(*flags, "--px-per-mm", 8) == 0
+    (line,) = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
+    assert (line["width_px"], line["height_px"], line["pitch_px"]) == (50, 60, 4.0)
+    assert "a large picture: read and labelled at 1/2 of its size" in line["warnings"]
+    assert run_predict(*flags, "--max-megapixels", 0.01) == 1
+    said = capsys.readouterr().err
+    assert "100x120 pixels are 0 megapixels, more than 0.01; reduce it, or raise --max-megapixels" in said
 
 
 def test_a_mask_of_another_size_is_reported(checkpoint, tmp_path, capsys):

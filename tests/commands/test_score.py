@@ -74,6 +74,26 @@ def test_the_known_values_from_two_submissions(tmp_path, suffix):
         assert f"scored 1 pages of 1 records: {expected_db} dB" in last_line(score(predictions, truth))
 
 
+def test_readings_that_mirror_folders_are_scored_each(tmp_path, truth_root):
+    readings = tmp_path / "readings"
+    for folder, noise_mv in (("ann", 0.02), ("bob", 0.01)):
+        write_csv(readings / folder / "17-0001.csv", with_noise(SHOWN_MV, noise_mv))
+        (readings / folder / "17-0001.json").write_text('{"status": "sure"}')
+    (readings / "cid").mkdir()
+    (readings / "cid/17-0001.json").write_text('{"status": "unread"}')
+    write_csv(readings / "notes/other.csv", SHOWN_MV)  # no reading: it has no JSON
+    out = readings / "scores.csv"
+    assert "scored 3 pages of 1 records" in last_line(score(readings, truth_root, "--out", out))
+    table = pd.read_csv(out)
+    whole = table[table["lead"] == "all"].set_index("page")["snr_db"]
+    wanted = {
+        "ann/17-0001": snr_db(SHOWN_MV, 0.02),
+        "bob/17-0001": snr_db(SHOWN_MV, 0.01),
+        "cid/17-0001": 0.0,
+    }
+    assert whole.to_dict() == pytest.approx(wanted, abs=1e-3)
+
+
 def test_a_folder_is_scored_and_its_table_says_what_each_lead_gave(tmp_path, truth_root):
     for name, noise_mv in (("17-0001", 0.02), ("17-0003", 0.01), ("17_hr-0003", 0.03)):
         write_csv(tmp_path / "readings" / f"{name}.csv", with_noise(SHOWN_MV, noise_mv))

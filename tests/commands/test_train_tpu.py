@@ -9,5 +9,5 @@ def test_command_line_errors_are_one_line(tmp_path):
     result = run_script("experiment/train_tpu.py", *words, env=environment())
     assert result.returncode == 2
     assert result.stderr == (
-        f"error: {tmp_path}/no/dataset.json: not found; build the dataset with scripts/build_dataset.py\n"
+        f"error: {tmp_path}/no/dataset.json: not found; build the dataset with scripts/build_dataset.py --overwrite\n"
     )

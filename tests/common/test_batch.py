@@ -1,5 +1,6 @@
 """Work over several processes, and what a batch says of the items that it left out."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ecg_generator_with_train_src.common.batch import ITEMS_IN_FLIGHT, THREAD_VARIABLES, SkipReport, run_batch
+from ecg_generator_with_train_src.common.batch import (
+    ITEMS_IN_FLIGHT,
+    KILLED,
+    THREAD_VARIABLES,
+    SkipReport,
+    run_batch,
+)
 from ecg_generator_with_train_src.common.command_line import run
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 
@@ -52,6 +59,16 @@ def test_stack_traces_of_faults_go_to_a_log_beside_the_report(tmp_path, capsys):
     assert files_below(tmp_path) == {}
 
 
+def test_names_and_reasons_stay_in_their_line_and_column(tmp_path, capsys):
+    report = SkipReport(tmp_path / "skipped.tsv")
+    report.add(os.fsdecode(b"a\xff\tb\n.png"), "a\tb\n.png: is empty")
+    report.add("quiet", "is empty", quiet=True)
+    assert capsys.readouterr().err == "skipped a\\xff\\tb\\n.png: a\\tb\\n.png: is empty\n"
+    report.write()
+    lines = ["a\\xff\\tb\\n.png\ta\\tb\\n.png: is empty\n", "quiet\tis empty\n"]
+    assert report.path.read_text() == "".join(lines)
+
+
 # --- work (functions of this module, for the workers to find)
 
 
@@ -85,6 +102,21 @@ def die_at_five(number: int) -> int:
     return number
 
 
+def die_by_threes(number: int) -> int:
+    return number if number % 3 else die_at_five(5)
+
+
+def die_always(number: int) -> int:
+    return die_at_five(5)
+
+
+def die_once(mark: Path, number: int) -> int:
+    if number == 4 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
 def thread_limits(number: int) -> tuple:
     return tuple(os.environ.get(name) for name in THREAD_VARIABLES)
 
@@ -114,6 +146,12 @@ def test_a_file_that_is_gone_is_an_items_error(workers):
     assert str(outcome) == "/no/such/7.csv: No such file or directory"
 
 
+def test_a_name_that_is_too_long_is_an_items_error():
+    name = "n" * 256
+    ((_, outcome),) = run_batch(Path.read_bytes, [Path(name)], num_workers=1, description="test")
+    assert str(outcome) == f"{name}: File name too long"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bug_costs_one_item_and_its_stack_trace_is_kept(workers):
     outcomes = dict(run_batch(fail_at_three, range(8), num_workers=workers, description="test"))
@@ -129,9 +167,27 @@ def test_a_full_disk_ends_the_batch(workers):
         list(run_batch(fill_the_disk, range(8), num_workers=workers, description="test"))
 
 
-def test_a_worker_that_is_killed_ends_the_batch_with_advice():
-    with pytest.raises(InputError, match="fewer --num-workers"):
-        list(run_batch(die_at_five, range(20), num_workers=2, description="test"))
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_worker_that_is_killed_costs_its_item_alone(workers):
+    outcomes = dict(run_batch(die_at_five, range(20), num_workers=workers, description="test"))
+    assert str(outcomes.pop(5)) == KILLED
+    assert outcomes == {number: number for number in range(20) if number != 5}
+
+
+def test_every_item_that_kills_its_worker_is_found():
+    outcomes = dict(run_batch(die_by_threes, range(9), num_workers=2, description="test"))
+    killed = [number for number, outcome in outcomes.items() if isinstance(outcome, InputError)]
+    assert sorted(killed) == [0, 3, 6] and len(outcomes) == 9
+
+
+def test_a_batch_whose_workers_are_all_killed_ends():
+    with pytest.raises(InputError, match="one worker process after another was killed"):
+        list(run_batch(die_always, range(20), num_workers=2, description="test"))
+
+
+def test_an_item_whose_worker_is_killed_once_is_done_after_all(tmp_path):
+    work = functools.partial(die_once, tmp_path / "died")
+    assert dict(run_batch(work, range(9), num_workers=2, description="test")) == {n: n for n in range(9)}
 
 
 def test_no_worker_outlives_a_reader_that_stops():
@@ -198,7 +254,11 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
     assert capsys.readouterr().err == ""
     for error, code, line in (
         (InputError("a.csv: is empty"), 2, "error: a.csv: is empty\n"),
-        (OSError(28, "No space left on device", "b.png"), 2, "error: b.png: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "b.png"),
+            2,
+            "error: b.png: disk full; free some space, then run again to go on\n",
+        ),
         (OSError("no reason"), 2, "error: no reason\n"),
         (
             KeyboardInterrupt(),
@@ -213,3 +273,9 @@ def test_a_command_ends_with_the_code_of_what_happened_and_one_line(capsys):
 def test_a_bug_shows_its_stack_trace_and_ends_with_a_code_of_its_own(capsys):
     assert ends_with(raising(ZeroDivisionError("a bug"))) == 70
     assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_text_costs_nothing_where_it_is_said(capsys):
+    name = os.fsdecode(b"a\xff\n.csv")
+    assert ends_with(raising(InputError(f"{name}: is empty"))) == 2
+    assert capsys.readouterr().err == "error: a\\xff\\n.csv: is empty\n"

@@ -1,5 +1,7 @@
 """Errors as the one line that a user sees."""
 
+import errno
+
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +22,8 @@ def test_what_the_system_refuses_names_the_file_where_it_is_known():
         open("/no/such/file")  # noqa: SIM115, PTH123
     assert describe_os_error(refused.value) == "/no/such/file: No such file or directory"
     assert describe_os_error(OSError("disk on fire")) == "disk on fire"
+    full = OSError(errno.ENOSPC, "No space left on device", "/out/a.png")
+    assert describe_os_error(full) == "/out/a.png: disk full; free some space, then run again to go on"
 
 
 def test_the_first_problem_of_a_model_is_named_by_its_field():

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import json
 import os
 import stat
 import threading
@@ -39,6 +40,31 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path):
             assert path.read_bytes() == b"old"
             raise failure
         assert files_below(tmp_path) == {"a.png": b"old"}
+
+
+def test_an_error_of_the_system_names_the_file_and_not_its_temporary(tmp_path):
+    with (
+        pytest.raises(OSError, match="No space left") as refused,
+        atomic_path(tmp_path / "a.png") as temporary,
+    ):
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")  # the kernel's own full disk
+        temporary.write_bytes(b"x" * 100_000)
+    assert refused.value.filename == str(tmp_path / "a.png")
+    long = tmp_path / ("n" * 256)
+    with pytest.raises(OSError, match="name too long") as refused:
+        write_bytes(long, b"")
+    assert refused.value.filename == str(long)
+    with pytest.raises(FileNotFoundError) as refused, atomic_path(tmp_path / "a.png"):
+        (tmp_path / "other").read_bytes()
+    assert refused.value.filename == str(tmp_path / "other")
+    assert files_below(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".png", "ü" * 125 + ".png"])
+def test_the_longest_name_that_a_file_system_takes_is_written(tmp_path, name):
+    write_bytes(tmp_path / name, b"x")
+    assert files_below(tmp_path) == {name: b"x"}
 
 
 def test_readers_never_see_a_part_of_a_file(tmp_path):
@@ -82,3 +108,11 @@ def test_only_temporaries_of_its_own_make_are_stale(tmp_path):
 
 def test_a_digest_is_the_published_one():
     assert sha256_of(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_no_text_becomes_escapes_which_json_reads_back(tmp_path):
+    name = os.fsdecode(b"a\xff")
+    write_json(tmp_path / "a.json", {"name": name})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"name": name}
+    write_text(tmp_path / "a.txt", f"{name} Größe\n")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "a\\udcff Größe\n"

@@ -1,11 +1,18 @@
 """Files as scanners, phones and office programs write them."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.page_files import read_pages, read_single_page, readable_pages
+from ecg_generator_with_train_src.common.page_files import (
+    files_of_folder,
+    read_pages,
+    read_single_page,
+    readable_pages,
+)
+from experiment.fuzzing.sample_files import HEIC
 
 RED, GREY = (250, 10, 5), (120, 120, 120)
 
@@ -39,12 +46,32 @@ def test_a_phone_photo_is_turned_as_its_exif_data_say(marked, tmp_path, tag, tur
     assert np.array_equal(seen, np.rot90(stored, turns))
 
 
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
+def test_a_heic_of_a_phone_is_read_whatever_it_is_called(tmp_path, name):
+    (tmp_path / name).write_bytes(HEIC)
+    seen = only_page(tmp_path / name)
+    assert seen.shape == (20, 40, 3)
+    assert is_red(seen[15, 35]) and np.abs(seen[5, 35].astype(int) - 120).max() < 5
+
+
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [("p.png", "P"), ("c.jpg", "CMYK"), ("c.tif", "CMYK"), ("w.webp", "RGB"), ("b.bmp", "RGB")],
+    [
+        ("p.png", "P"),
+        ("c.jpg", "CMYK"),
+        ("c.tif", "CMYK"),
+        ("w.webp", "RGB"),
+        ("b.bmp", "RGB"),
+        ("f.JFIF", "RGB"),
+        ("g.gif", "P"),
+        ("a.avif", "RGB"),
+        ("j.jp2", "RGB"),
+        ("m.PPM", "RGB"),
+    ],
 )
 def test_modes_and_formats_show_the_same_colours(marked, tmp_path, name, mode):
-    options = {"lossless": True} if name == "w.webp" else {"quality": 95} if name == "c.jpg" else {}
+    options = {"quality": 95} if name in ("c.jpg", "f.JFIF", "a.avif") else {}
+    options |= {"format": "JPEG"} if name == "f.JFIF" else {"lossless": True} if name == "w.webp" else {}
     (marked.quantize(8) if mode == "P" else marked.convert(mode)).save(tmp_path / name, **options)
     seen = only_page(tmp_path / name)
     assert seen.shape == (20, 40, 3)
@@ -63,6 +90,26 @@ def test_transparent_is_white(marked, tmp_path):
 def test_16_bits_become_8(tmp_path, name):
     Image.fromarray(np.uint16([[0, 0x8000, 0xFFFF]])).save(tmp_path / name)
     assert only_page(tmp_path / name)[0, :, 0].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.tif"])
+def test_colours_of_12_bits_in_files_of_16_are_not_black(tmp_path, name):
+    values = np.uint16([[[4095, 2048, 0], [4095, 4095, 4095]]])
+    cv2.imwrite(str(tmp_path / name), values[..., ::-1])
+    assert only_page(tmp_path / name).tolist() == [[[255, 128, 0], [255, 255, 255]]]
+
+
+def test_a_deep_pngs_transparent_parts_are_white(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.uint16([[[0, 0, 65535, 65535], [0, 0, 65535, 0]]]))
+    assert only_page(tmp_path / "a.png").tolist() == [[[255, 0, 0], [255, 255, 255]]]
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 3)])
+def test_a_tiff_of_fractions(tmp_path, shape):
+    values = np.zeros(shape, np.float32)
+    values[0, 1:] = np.float32([0.5, 1.0]).reshape(2, *[1] * (len(shape) - 2))
+    cv2.imwrite(str(tmp_path / "scan.tif"), values)
+    assert only_page(tmp_path / "scan.tif")[0].tolist() == [[0] * 3, [128] * 3, [255] * 3]
 
 
 def test_the_pages_of_a_tiff(marked, tmp_path):
@@ -97,9 +144,31 @@ def test_a_file_that_is_something_else_or_nothing(tmp_path, name):
     path = tmp_path / name
     with pytest.raises(InputError, match=f"{name}: no such file"):
         list(read_pages(path))
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=f"{name}: an empty file"):
+        list(read_pages(path))
     path.write_bytes(b"%PDF-1.4 and no more")
     with pytest.raises(InputError, match=rf"{name}: (no PDF|not a readable image)"):
         list(read_pages(path))
+
+
+def test_a_drawing_that_is_not_read_is_refused_with_what_is(tmp_path):
+    (tmp_path / "page.SVG").write_text("<svg/>")
+    with pytest.raises(InputError, match=r"page\.SVG: \.SVG files are not read; save it as PNG or PDF"):
+        list(read_pages(tmp_path / "page.SVG"))
+
+
+def test_what_of_a_folder_is_a_page(marked, tmp_path):
+    pages = ("a.png", "B.JPG", "b/c.heic", "b/1.2.840.7", "drawing.svg", "empty.tif")
+    others = ("b/letter.docx", "records.csv")
+    hidden = (".d.png", "._a.png", ".trash/e.png", "b/.DS_Store")
+    for name in (*pages, *others, *hidden):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    marked.save(tmp_path / "b/1.2.840.7", "PNG")  # an ending of no kind that is known: its bytes tell
+    found = files_of_folder(tmp_path)
+    assert {str(path.relative_to(tmp_path)) for path in found.pages} == set(pages)
+    assert [str(path.relative_to(tmp_path)) for path in found.others] == list(others)
 
 
 def test_a_tiff_damaged_in_a_way_that_no_one_foresaw_is_an_error_of_that_file(tmp_path):

@@ -204,5 +204,37 @@ def test_no_manifest_names_a_file_outside_the_dataset_to_remove(tmp_path, place,
     try:
         build(root, "b", "2", overwrite=overwrite)
     except InputError as error:
-        assert "'../precious.txt' is no path inside the dataset's folder" in str(error)
+        assert "'../precious.txt' is no path inside its folder" in str(error)
     assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("link", ["train", "val/truth"])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_nothing_is_written_or_removed_behind_a_link_that_leads_out(tmp_path, link, overwrite):
+    root, other = tmp_path / "dataset", tmp_path / "other"
+    build(root, "ab", "1", overwrite=True)
+    (root / link).parent.mkdir(exist_ok=True)
+    if (root / link).exists():
+        (root / link).rename(other)
+    else:
+        other.mkdir()
+    (root / link).symlink_to(other)
+    before = files_below(tmp_path)
+    with pytest.raises(InputError, match=r"a link leads out of .*dataset; remove the link"):
+        build(root, "b", "2", overwrite=overwrite)
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("first", [b"", b"null", b"[" * 9999, b'{"\xff": 1}', b"{", b"\0" * 50])
+def test_a_journal_with_damaged_options_is_refused_or_built_anew(tmp_path, first):
+    build(tmp_path / "d", "ab", "1", overwrite=True)
+    (tmp_path / "d/dataset.json").unlink()
+    manifest = tmp_path / "d/manifest.jsonl"
+    (tmp_path / "d/manifest.partial.jsonl").write_bytes(first + b"\n" + manifest.read_bytes())
+    with pytest.raises(
+        InputError, match=r"d: built with another version \(None, now 2\); --overwrite builds"
+    ):
+        DatasetStore(tmp_path / "d", {"version": "2"}, overwrite=False)
+    build(tmp_path / "d", "b", "2", overwrite=True)
+    build(tmp_path / "new", "b", "2", overwrite=True)
+    assert files_below(tmp_path / "d") == files_below(tmp_path / "new")

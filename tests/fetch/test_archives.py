@@ -1,5 +1,6 @@
 """Archives that are whole, corrupt or malicious: all is unpacked, or nothing."""
 
+import os
 import shutil
 import tarfile
 import zipfile
@@ -13,6 +14,7 @@ from ecg_generator_with_train_src.fetch.archives import archive_members, safe_na
 from ecg_generator_with_train_src.fetch.state import State
 from ecg_generator_with_train_src.fetch.transfers import CannotGoOnError
 
+from helpers import linux_only
 from record_sources import competition_files, contents, flat_files, no_leftovers, spoiled, tar_gz, zip_of
 
 
@@ -46,6 +48,14 @@ def test_every_kind_of_archive_is_unpacked_to_its_place(out, suffix):
     assert contents(out) == flat_files()
     assert all(state.is_as_made(out / name) for name in flat_files())
     assert no_leftovers(out)
+
+
+def test_a_zip_whose_folders_are_parted_by_backslashes_is_unpacked_to_its_place(out):
+    archive = out.parent / "records.zip"
+    names = {name.replace("/", "\\"): data for name, data in flat_files(top="some/folder/").items()}
+    archive.write_bytes(zip_of({"some\\folder\\": b"", **names}))
+    unpack(archive, State(out))
+    assert contents(out) == flat_files()
 
 
 def test_what_was_unpacked_is_noted_and_what_was_not_is_reported(out):
@@ -91,7 +101,16 @@ def test_a_malicious_tar_is_refused_whole(out, monkeypatch, bad, with_data_filte
 
 
 @pytest.mark.parametrize(
-    "name", ["/escaped.csv", "../escaped.csv", "train/../../escaped.csv", "C:/escaped.csv"]
+    "name",
+    [
+        "/escaped.csv",
+        "../escaped.csv",
+        "train/../../escaped.csv",
+        "C:/escaped.csv",
+        "..\\a.csv",
+        "\\\\pc\\a.csv",
+        "C:\\a.csv",
+    ],
 )
 def test_a_malicious_zip_is_refused_whole(out, name):
     archive = out.parent / "data.zip"
@@ -178,5 +197,69 @@ def test_too_little_space_for_the_contents_is_said_before_they_are_unpacked(out)
     archive.write_bytes(data)
     report = SkipReport(out / "skipped.txt")
     with pytest.raises(CannotGoOnError, match=r"unpacking train-csvs.zip needs .* GB, the disk has .* free"):
-        unpack_or_report(archive, "key", State(out), report)
+        unpack_or_report(archive, "key", State(out), report, most_ratio=1e12)
     assert report.reasons == {} and list(out.iterdir()) == []
+
+
+def test_what_the_system_refuses_of_a_member_costs_its_archive_and_names_both(out, capsys):
+    archive, report = out.parent / "long.zip", SkipReport(out / "skipped.txt")
+    archive.write_bytes(zip_of({**flat_files(), "train-csvs/" + "n" * 256 + ".csv": b""}))
+    assert not unpack_or_report(archive, "key", State(out), report)
+    said = report.reasons["long.zip"]
+    assert said == f"{archive}: train-csvs/{'n' * 256}.csv: File name too long"
+    assert contents(out) == {}
+    assert no_leftovers(out)
+
+
+def test_an_archive_damaged_in_an_unforeseen_way_costs_that_archive(out, capsys):
+    archive, report = out.parent / "odd.zip", SkipReport(out / "skipped.txt")
+    data = bytearray(zip_of({"a.csv": b"abc"}))
+    directory = data.rindex(b"PK\x01\x02")
+    data[directory + 8 : directory + 10] = (0x800).to_bytes(2, "little")  # the name is UTF-8, it says
+    data[directory + 46] = 0xFF
+    archive.write_bytes(bytes(data))
+    assert not unpack_or_report(archive, "key", State(out), report)
+    assert "UnicodeDecodeError" in report.reasons["odd.zip"]
+    assert "UnicodeDecodeError" in report.traces[0]
+    assert contents(out) == {}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".zip", zip_of), (".tar.gz", tar_gz)])
+def test_an_archive_that_blows_up_is_refused_before_its_contents_are_read(out, suffix, pack):
+    """Zeros shrink to a thousandth. Within the ratio the same archive is unpacked."""
+    archive = out.parent / f"train-csvs{suffix}"
+    archive.write_bytes(pack({"train-csvs/1.csv": bytes(40_000_000)}))
+    with pytest.raises(
+        InputError, match=r"more than 200 times as large as it is; .*raise --max-archive-ratio"
+    ):
+        unpack(archive, State(out))
+    assert list(out.iterdir()) == []
+    assert unpack(archive, State(out), most_ratio=1000) == ["train-csvs/1.csv"]
+
+
+@linux_only
+@pytest.mark.parametrize(("suffix", "pack"), [(".zip", zip_of), (".tar.gz", tar_gz)])
+def test_an_archive_that_ends_in_gigabytes_of_zeros_is_refused_at_once(out, suffix, pack):
+    archive = out.parent / f"train-csvs{suffix}"
+    archive.write_bytes(pack(flat_files()))
+    os.truncate(archive, 3 * 10**9)
+    with pytest.raises(InputError, match="ends in zeros, as a broken download does; get it again"):
+        unpack(archive, State(out))
+
+
+def test_a_device_is_no_archive(out):
+    (out.parent / "zero.zip").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"zero\.zip: is a pipe or a device, not a file"):
+        unpack(out.parent / "zero.zip", State(out))
+
+
+@pytest.mark.parametrize("name", ["\x01\n\t=x.csv", "\udcff.csv"])
+def test_names_that_begin_with_what_is_no_text_are_unpacked_and_noted(out, name):
+    archive, state = out.parent / "odd.tar.gz", State(out)
+    archive.write_bytes(tar_gz({f"train-csvs/{name}": b"a", "train-csvs/b.csv": b"b"}))
+    assert unpack_or_report(archive, "key", state, SkipReport(out / "skipped.txt"))
+    assert {os.fsencode(path.name) for path in (out / "train-csvs").iterdir()} == {
+        os.fsencode(name),
+        b"b.csv",
+    }
+    assert len(State(out).unpacked["odd.tar.gz"].files) == 2

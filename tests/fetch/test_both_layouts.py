@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wfdb
 
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
@@ -89,3 +91,37 @@ def test_a_rate_that_no_table_gives_follows_from_the_rows(tmp_path, fs_hz):
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:101]))  # 10 Hz, if they are 10 s
     with pytest.raises(InputError):
         check_record((path, None))
+
+
+def test_wfdb_records_are_laid_out_with_their_samples_and_what_is_odd_of_records_is_said(
+    tmp_path, report, capsys
+):
+    """aVR is upside down; the leads are two sines and what the relations make of them."""
+    time_s = np.arange(1000) / 100
+    one, two = np.sin(time_s * 7), np.sin(time_s * 3)
+    folder = tmp_path / "train-csvs" / "records100"
+    folder.mkdir(parents=True)
+    leads = {"I": one, "II": two, "aVR": (one + two) / 2, "V1": two / 2}
+    wfdb.wrsamp(
+        "7",
+        fs=100,
+        units=["mV"] * 4,
+        sig_name=list(leads),
+        p_signal=np.stack(list(leads.values()), axis=1),
+        fmt=["16"] * 4,
+        write_dir=str(folder),
+    )
+    lay_out(State(tmp_path), report)
+    nested = tmp_path / "train" / "7"
+    assert sorted(path.name for path in nested.iterdir()) == ["7.dat", "7.hea"]
+    assert (nested / "7.dat").samefile(folder / "7.dat")
+    assert check_records(tmp_path, 1, report) == 1
+    assert report.reasons == {}
+    assert capsys.readouterr().out.splitlines() == [
+        "1 records: III, aVL, aVF computed from I and II: 7",
+        "1 records: limb leads break Einthoven's relations: aVR is upside down: 7",
+        "1 records: no lead V2, V3, V4, V5, V6: 7",
+    ]
+    before = contents(tmp_path)
+    lay_out(State(tmp_path), report)
+    assert contents(tmp_path) == before

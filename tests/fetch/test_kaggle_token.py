@@ -36,6 +36,13 @@ def test_the_key_of_the_file(home):
     assert parts(find_token()) == (str(path), USERNAME, KEY)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_the_key_of_a_file_that_windows_wrote(home, encoding):
+    path = write_kaggle_json(home)
+    path.write_bytes(path.read_text().replace(", ", ",\r\n").encode(encoding))
+    assert parts(find_token()) == (str(path), USERNAME, KEY)
+
+
 def test_the_environment_wins_over_the_file(home, monkeypatch):
     path = write_kaggle_json(home, json.dumps({"username": "other", "key": "outdated"}))
     monkeypatch.setenv("KAGGLE_KEY", KEY)

@@ -1,5 +1,6 @@
 """Sources on this machine: what is linked, what is copied, what is refused."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -72,3 +73,47 @@ def test_what_is_copied_already_needs_no_space(out, monkeypatch):
         write_files(source, {"train-csvs/404.csv": csv_bytes(404)})
         with pytest.raises(InputError, match=r"the copy needs .* kB, the disk has 0 B free"):
             take(source, out)
+
+
+def test_a_file_that_cannot_be_taken_costs_that_file(out, capsys):
+    source = write_files(out.parent / "source", flat_files())
+    (source / "train-csvs/gone.csv").symlink_to(source / "nowhere.csv")
+    report = SkipReport(out / "skipped.txt")
+    counts = take_local(str(source), State(out), report)
+    assert contents(out) == flat_files()
+    assert counts.files == len(flat_files())
+    assert list(report.reasons) == ["train-csvs/gone.csv"]
+    assert "gone.csv: is no file that can be read, or a link to none" in capsys.readouterr().err
+
+
+def test_links_that_lead_in_a_circle_are_not_followed(out):
+    source = write_files(out.parent / "source", flat_files())
+    (source / "train-csvs/again").symlink_to(source)
+    (source / "train-csvs/self").symlink_to(source / "train-csvs")
+    take(source, out)
+    assert contents(out) == flat_files()
+
+
+def test_names_of_any_bytes_are_taken_and_known_again(out):
+    source = write_files(out.parent / "source", flat_files())
+    odd = os.fsdecode(b"caf\xe9\t.csv")
+    (source / "train-csvs" / odd).write_bytes(csv_bytes(7))
+    assert take(source, out).files == len(flat_files()) + 1
+    state = State(out)
+    state.set_made(out / "train-csvs" / odd)
+    state.save()
+    assert State(out).is_as_made(out / "train-csvs" / odd)
+
+
+def test_pipes_devices_and_links_to_nothing_are_reported_and_the_rest_is_taken(out):
+    source = write_files(out.parent / "source", {"101.csv": b"signals"})
+    os.mkfifo(source / "102.csv")
+    (source / "103.csv").symlink_to("/dev/zero")
+    (source / "104.csv").symlink_to("nowhere")
+    report = SkipReport(out / "skipped.txt")
+    counts = take_local(str(source), State(out), report)
+    assert set(report.reasons) == {"102.csv", "103.csv", "104.csv"}
+    assert (counts.files, contents(out)) == (1, {"train-csvs/101.csv": b"signals"})
+    with pytest.raises(InputError, match=r"pipe\.zip: is a pipe or a device"):
+        os.mkfifo(source / "pipe.zip")
+        take_local(str(source / "pipe.zip"), State(out), report)

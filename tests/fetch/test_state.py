@@ -1,13 +1,14 @@
 """What a run remembers of earlier ones, and files that reach their places without costing the user's own."""
 
-import json
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from ecg_generator_with_train_src.fetch.state import (
+    STATE_NAME,
     State,
+    Unpacked,
     has_size,
     is_same_file,
     link_or_copy,
@@ -32,7 +33,7 @@ def test_what_was_noted_is_known_to_the_next_run(tmp_path, made):
     state.set_made(made)
     state.set_verified(archive, "sum")
     state.set_linked(linked)
-    state.unpacked["a.zip"] = {"key": "sum", "files": [state.name(made)]}
+    state.unpacked["a.zip"] = Unpacked(key="sum", files=[state.name(made)])
     state.fetched.add("a.zip")
     state.save()
     known = State(tmp_path)
@@ -47,7 +48,7 @@ def test_what_was_noted_is_known_to_the_next_run(tmp_path, made):
 def test_a_changed_or_missing_file_is_no_longer_as_it_was_made(tmp_path, made):
     state = State(tmp_path)
     state.set_verified(made, "sum")
-    state.unpacked["a.zip"] = {"key": "sum", "files": [state.name(made)]}
+    state.unpacked["a.zip"] = Unpacked(key="sum", files=[state.name(made)])
     made.write_bytes(b"edited")
     assert not state.is_as_made(made) and not state.is_verified(made, "sum")
     assert not state.is_unpacked("a.zip", "sum")
@@ -64,20 +65,44 @@ def test_a_file_that_is_made_anew_is_neither_verified_nor_linked(tmp_path, made)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "[]", '{"version": 1, "made": {"train-csvs/101.csv": [3, 4]}}']
-)
-def test_a_foreign_state_file_is_as_good_as_none(tmp_path, text):
+    ("text", "said"),
+    [
+        ("", "file: Invalid JSON: EOF while parsing a value at line 1 column 0"),
+        ("no JSON", "file: Invalid JSON: expected ident at line 1 column 2"),
+        ("[]", "file: Input should be an object"),
+        ("[" * 100_000, "file: Invalid JSON: recursion limit exceeded"),
+        ('{"version": 1, "made": {"train-csvs/101.csv": [3, 4]}}', "version: Input should be 2"),
+        ('{"version": 2, "made": 5}', "made: Input should be an object"),
+        ('{"version": 2, "made": {"a": [3]}}', "made.a: List should have at least 2 items after validation, not 1"),
+        ('{"version": 2, "unpacked": {"a.zip": {"key": "sum"}}}', "unpacked.a.zip.files: Field required"),
+        (
+            '{"version": 2, "unpacked": {"a.zip": {"key": "sum", "files": ["../precious"]}}}',
+            "unpacked.a.zip.files.0: Value error, '../precious' is no path inside its folder",
+        ),
+    ],
+)  # fmt: skip
+def test_a_foreign_or_damaged_state_file_is_as_good_as_none_and_is_named(tmp_path, capsys, text, said):
     State(tmp_path).path.write_text(text)
     state = State(tmp_path)
-    assert (state.made, state.verified, state.unpacked, state.linked, state.fetched) == (
-        {},
-        {},
-        {},
-        set(),
-        set(),
-    )
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: {state.path}: {said}")
+    assert warning.endswith("; all files are checked again\n") and warning.count("\n") == 1
     state.save()
-    assert json.loads(state.path.read_text())["version"] == 2
+    assert state.path.read_bytes() == saved_by_a_new_one(tmp_path / "new")
+
+
+def saved_by_a_new_one(root: Path) -> bytes:
+    root.mkdir()
+    State(root).save()
+    return (root / STATE_NAME).read_bytes()
+
+
+def test_an_archive_whose_files_are_not_noted_is_unpacked_again(tmp_path, made):
+    state = State(tmp_path)
+    state.unpacked["a.zip"] = Unpacked(key="sum", files=[state.name(made)])
+    assert not state.is_unpacked("a.zip", "sum")
+    state.set_made(made)
+    assert state.is_unpacked("a.zip", "sum")
 
 
 def test_a_files_size_and_time(tmp_path, made):

@@ -4,11 +4,12 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ecg_generator_with_train_src.common.html_report import Gallery
+from ecg_generator_with_train_src.common.html_report import Gallery, save_pictures
 from experiment.labelling.report_html import goodness, make_pictures, report_html
 from experiment.scoring.page_scores import score_labels
 from experiment.scoring.page_truth import PageTruth
@@ -44,16 +45,19 @@ def line_of(name: str, confidence: float, **more) -> dict:
     }
 
 
-def report_of(lines: list[dict], kinds: dict | None = None, size: int = 30) -> str:
-    gallery = Gallery(size)
+def report_of(folder: Path, lines: list[dict], kinds: dict | None = None, size: int = 30) -> str:
+    gallery = Gallery(folder, size)
     image = np.full((1500, 2000, 3), 200, np.uint8)
     for line in lines:
-        gallery.add(line["name"], goodness(line), make_pictures(image, image))
+        save_pictures(folder, line["name"], make_pictures(image, image))
+        gallery.add(line["name"], goodness(line))
     return report_html("Report", lines, kinds or {}, gallery.pictures(), {"c.png": "not a readable image"})
 
 
-def test_it_is_whole_and_needs_no_other_file():
-    text = report_of([line_of("a<b", 0.9), line_of("worse", 0.5, warnings=["no grid found & more"])])
+def test_it_is_whole_and_needs_no_other_file(tmp_path):
+    text = report_of(
+        tmp_path, [line_of("a<b", 0.9), line_of("worse", 0.5, warnings=["no grid found & more"])]
+    )
     parser = Balanced()
     parser.feed(text)
     assert parser.open == []
@@ -65,13 +69,24 @@ def test_it_is_whole_and_needs_no_other_file():
         assert picture.size == (1000, 750)
 
 
-def test_the_worst_page_comes_first_and_only_the_worst_are_pictured():
-    text = report_of([line_of(f"page{number}", 0.1 * number) for number in (5, 2, 9, 1, 7)], size=2)
+def test_the_worst_page_comes_first_and_only_the_worst_are_pictured(tmp_path):
+    text = report_of(tmp_path, [line_of(f"page{number}", 0.1 * number) for number in (5, 2, 9, 1, 7)], size=2)
     assert re.findall(r"<td>(page\d)</td>", text) == ["page1", "page2", "page5", "page7", "page9"]
     assert re.findall(r"<h2>(page\d)</h2>", text) == ["page1", "page2"]
+    kept = [f"page{number}_report{picture}.jpg" for number in (1, 2) for picture in (1, 2)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
 
 
-def test_scores_are_shown_by_kind_and_by_page():
+def test_a_page_with_fewer_pictures_than_before_loses_the_others(tmp_path):
+    save_pictures(tmp_path, "ward/a", (b"1", b"2"))
+    save_pictures(tmp_path, "ward/a", (b"3",))
+    gallery = Gallery(tmp_path)
+    gallery.add("ward/a", 0.5)
+    assert gallery.pictures() == {"ward/a": (b"3",)}
+    assert [path.name for path in (tmp_path / "ward").iterdir()] == ["a_report1.jpg"]
+
+
+def test_scores_are_shown_by_kind_and_by_page(tmp_path):
     classes = np.zeros((20, 20), np.uint8)
     classes[10] = 2
     truth = PageTruth("scan_bw", classes, np.stack([np.arange(20), np.full(20, 10.5)], axis=1))
@@ -79,6 +94,6 @@ def test_scores_are_shown_by_kind_and_by_page():
     kinds = {"scan_bw": {"pages": 1, **tally.scores()}}
     good, bad = line_of("good", 0.2, **tally.scores()), line_of("bad", 0.9, **tally.scores())
     bad["dice"] = {**bad["dice"], "waveform": 0.25}
-    text = report_of([good, bad], kinds)
+    text = report_of(tmp_path, [good, bad], kinds)
     assert "<td>scan_bw</td>" in text and "Dice waveform 0.2500" in text
     assert re.findall(r"<h2>(good|bad)</h2>", text) == ["bad", "good"]  # by Dice, not by confidence

@@ -8,14 +8,17 @@ import yaml
 
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.records import read_signal_mv
-from experiment.labelling.network_flags import SHIPPED
 from experiment.network.checkpoints import load_model
+from experiment.network.loaders import LOADERS
 from experiment.network.model import count_parameters
+from experiment.network.onnx_note import onnx_beside, onnx_problem
+from experiment.network.shipped import LABELS, shipped
 
 from conftest import run_script
 from helpers import run_here
 
-MAX_BYTES, MAX_PARAMETERS = 10_000_000, 4_800_000
+MAX_BYTES, MAX_PARAMETERS, MAX_ONNX_BYTES = 10_000_000, 4_800_000, 12_000_000
+SHIPPED = shipped(LABELS)
 
 
 def test_they_are_small_and_described():
@@ -25,6 +28,11 @@ def test_they_are_small_and_described():
     assert json.loads(SHIPPED.with_name("metrics.json").read_text())["pages"] > 0
     card = SHIPPED.with_name("README.md").read_text()
     assert f"{count_parameters(model):,} parameters" in card and "CC BY 4.0" in card
+
+
+def test_each_network_stands_beside_its_weights_as_onnx():
+    assert [onnx_problem(shipped(kind)) for kind in LOADERS] == [None] * len(LOADERS)
+    assert sum(onnx_beside(shipped(kind)).stat().st_size for kind in LOADERS) < MAX_ONNX_BYTES
 
 
 def test_without_a_checkpoint_simulated_pages_are_labelled_and_read_alike_by_one_worker_and_by_two(

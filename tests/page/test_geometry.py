@@ -95,6 +95,23 @@ def test_a_sheet_that_cannot_be_is_refused(wrong):
         PaperGeometry(**{**good, **wrong})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"width_px": 10**9}, "less than or equal to 20000"),
+        ({"width_px": 20_000, "height_px": 20_000}, "more than 64 megapixels"),
+        ({"px_per_mm_x": 1e-6}, "greater than or equal to 0.5"),
+        ({"px_per_mm_y": 1e9}, "less than or equal to 100"),
+        ({"major_x_px": float("inf")}, "finite number"),
+        ({"major_y_px": float("nan")}, "finite number"),
+    ],
+)
+def test_a_sheet_that_would_fill_the_memory_is_refused(wrong, says):
+    whole = random_paper().model_dump()
+    with pytest.raises(ValueError, match=says):
+        PaperGeometry.model_validate(whole | wrong)
+
+
 def quarter(column: int) -> Placement:
     return dataclasses.replace(random_placement(), start_s=2.5 * column, end_s=2.5 * (column + 1))
 
@@ -120,3 +137,16 @@ def test_quarters_share_out_all_samples_once_at_every_rate():
         assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
         assert (parts[0].start, parts[3].stop) == (0, 10 * fs_hz)
         assert {part.stop - part.start - fs_hz * 5 // 2 for part in parts} <= {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("start_s", "first"),
+    [
+        (0.29, 29),  # a hundredth of a second is no binary fraction: 0.29 * 100 is 28.999999999999996
+        (0.28999995, 28),  # half a millionth of a second before the sample, and more than rounding explains
+        (0.2899999999, 29),
+    ],
+)
+def test_what_rounding_takes_from_a_time_is_given_back_and_no_more(start_s, first):
+    place = dataclasses.replace(random_placement(), start_s=start_s, end_s=start_s + 1)
+    assert place.samples(100.0) == slice(first, first + 100)

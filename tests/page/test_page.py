@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.page import (
     PageDescription,
     draw_traces,
+    leads_without_trace,
     opacity_to_mask,
     read_page_description,
     trace_points,
@@ -234,12 +235,26 @@ def test_only_the_shown_quarter_of_a_lead_is_drawn(default_page):
     np.testing.assert_array_equal(draw(default_page, full, 500), draw(default_page, elsewhere, 500))
 
 
-def test_a_lead_without_values_where_the_page_shows_it_is_refused_by_name(default_page):
-    table = waves_mv(500)
-    table.loc[2500:3749, "V2"] = np.nan
+def test_a_lead_without_values_where_the_page_shows_it_is_left_out_and_the_others_stay(default_page):
+    full, without = waves_mv(500), waves_mv(500)
+    without.loc[2500:3749, "V2"] = np.nan
+    page = default_page.model_copy(update={"fs_hz": 500})
+    assert leads_without_trace(page, record_of(full, 500)) == ()
+    assert leads_without_trace(page, record_of(without, 500)) == ("V2",)
+    all_points, points = (trace_points(page, record_of(table, 500)) for table in (full, without))
+    others = all_points.lead != LEADS.index("V2")
+    np.testing.assert_array_equal(points.y_px, all_points.y_px[others])
+    opacity, _ = draw_traces(page, record_of(without, 500))
+    assert (opacity <= draw_traces(page, record_of(full, 500))[0]).all()
+    row, column = (np.floor(at[~others][20:-20]).astype(int) for at in (all_points.y_px, all_points.x_px))
+    assert not opacity[row, column].any()
+
+
+def test_a_record_without_values_where_the_page_shows_any_lead_is_refused(default_page):
+    table = pd.DataFrame(np.full((5000, 12), np.nan), columns=LEADS)
     page = default_page.model_copy(update={"fs_hz": 500})
     for function in (draw_traces, trace_points):
-        with pytest.raises(InputError, match=r"lead V2 has no values at 5-7\.5 s"):
+        with pytest.raises(InputError, match="has no values where this layout shows its leads"):
             function(page, record_of(table, 500))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ecg_generator_with_train_src.page import print_crops
 from ecg_generator_with_train_src.page.print_crops import (
+    FOOT_HEIGHT_PX,
     HEIGHT_PX,
     OWN_FONTS,
     WIDTH_PX,
@@ -35,6 +36,14 @@ def test_the_same_generator_draws_the_same_picture(material):
     assert one.image.shape == (HEIGHT_PX, WIDTH_PX, 3) and one.image.dtype == np.uint8
 
 
+def test_at_the_foot_of_pages_most_words_are_scales(material):
+    feet = [draw_print_crop(material, RNG(seed), foot=True) for seed in range(20)]
+    assert {foot.image.shape for foot in feet} == {(FOOT_HEIGHT_PX, WIDTH_PX, 3)}
+    words = [index for foot in feet for index, _, _ in foot.words]
+    scales = [index for index in words if index >= len(PRINTED_NAMES)]
+    assert len(scales) > len(words) / 2 > 0
+
+
 def test_words_lie_in_the_picture_and_all_names_come(material):
     words = [word for seed in range(60) for word in draw_print_crop(material, RNG(seed)).words]
     assert all(0 <= x < WIDTH_PX and 0 <= y < HEIGHT_PX for _, x, y in words)
@@ -55,10 +64,9 @@ def test_each_word_of_a_line_has_its_own_centre(material):
 
 def test_ink_is_where_words_are_said_to_stand(material, monkeypatch):
     monkeypatch.setattr(print_crops, "BARRED", 0.0)
-    monkeypatch.setattr(print_crops, "drawn_line", lambda rng: [("V1", "V1")])
     blank = np.full((HEIGHT_PX, WIDTH_PX, 3), 250, np.float32)
     for seed in range(10):
-        cover, words = print_crops._print(material, blank.copy(), RNG(seed))
+        cover, words = print_crops._print(material, blank.copy(), RNG(seed), lambda rng: [("V1", "V1")])
         assert words and all(PRINTED_WORDS[index] == "V1" for index, _, _ in words)
         centres = np.array([place for _, *place in words])
         inked = np.argwhere(cover > 0.5)[:, ::-1] + 0.5

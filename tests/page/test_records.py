@@ -7,9 +7,9 @@ import pytest
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.records import (
     LEADS,
+    RecordOptions,
     check_fs,
     find_records,
-    fs_from_row_count,
     read_record,
     read_record_table,
     recording_of,
@@ -125,8 +125,8 @@ def corrupt(table: pd.DataFrame, kind: str) -> bytes:
     """A CSV of the table with one thing wrong."""
     text = table.to_csv(index=False)
     header, first, second, *rest = text.splitlines()
-    if kind == "missing":
-        text = table.drop(columns=["aVL", "V3"]).to_csv(index=False)
+    if kind == "no leads":
+        text = table.rename(columns="sensor {}".format).to_csv(index=False)
     elif kind == "text":
         text = "\n".join(
             [
@@ -144,10 +144,10 @@ def corrupt(table: pd.DataFrame, kind: str) -> bytes:
         text = table.assign(V2=np.where(np.arange(500) == 6, -np.inf, table["V2"])).to_csv(index=False)
     elif kind == "overflow":
         text = "\n".join([header, first.replace(first.split(",")[0], "1e999", 1), second, *rest])
-    elif kind == "wholly nan":
-        text = table.assign(V5=np.nan).to_csv(index=False)
-    elif kind == "constant":
-        text = table.assign(aVF=0.25).to_csv(index=False)
+    elif kind == "nothing":
+        text = (table * 0).assign(V5=np.nan).to_csv(index=False)
+    elif kind == "twice":
+        text = table.rename(columns={"aVF": "Lead i"}).to_csv(index=False)
     elif kind == "longer row":
         text = "\n".join([header, first, second + ",1", *rest])
     elif kind == "binary":
@@ -160,17 +160,17 @@ def corrupt(table: pd.DataFrame, kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("missing", "lead aVL, V3 is missing"),
+        ("no leads", "no line names the leads; expected the columns I,II,III,"),
         ("text", "row 2, column aVR: 'oops' is not a number"),
         ("no rows", "no rows below the header"),
         ("empty", "the file is empty"),
         ("infinite", "row 7, lead V2 is infinite"),
         ("overflow", "row 1, column I: '1e999' is not a number"),
-        ("wholly nan", "lead V5 has no values"),
-        ("constant", "lead aVF is constant (0.25 mV)"),
+        ("nothing", "no lead has a signal: lead I is flat (0 mV) and left out; "),
+        ("twice", "two columns are lead I; remove one of them"),
         ("longer row", "Expected 12 fields in line 3, saw 13"),
         ("binary", "not a CSV file"),
-        ("null bytes", ""),
+        ("null bytes", "the file is empty"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, table, kind, said):
@@ -185,16 +185,72 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert message_of(read_record, tmp_path / "a.csv", 50) == f"{tmp_path / 'a.csv'}: no such file"
 
 
-@pytest.mark.parametrize(
-    ("rows", "accepted"), [(500, True), (505, True), (495, True), (506, False), (494, False)]
-)
-def test_a_record_is_ten_seconds_give_or_take_a_tenth(tmp_path, rows, accepted):
-    table = waves_mv(100).iloc[:rows]
+def test_a_lead_that_is_absent_empty_or_flat_costs_that_lead(tmp_path, table):
+    """Limb leads that are absent are computed; one that is off is not, for the record does not have it."""
+    path = write_csv(tmp_path / "a.csv", table.drop(columns=["aVR", "V3"]).assign(V5=np.nan, III=0.25))
+    record = read_record(path, 50)
+    there = [lead for lead in LEADS if np.isfinite(record.lead_mv(lead)).all()]
+    assert there == [lead for lead in LEADS if lead not in ("III", "V3", "V5")]
+    assert np.isnan(record.signal_mv[:, [2, 8, 10]]).all()
+    np.testing.assert_allclose(record.lead_mv("aVR"), -(table["I"] + table["II"]) / 2, atol=1e-6)
+    assert record.notes[:4] == (
+        "aVR computed from I and II",
+        "no lead V3",
+        "lead III is flat (0.25 mV) and left out",
+        "lead V5 is empty and left out",
+    )
+
+
+def test_eight_leads_make_twelve(tmp_path, table):
+    eight = table.drop(columns=["III", "aVR", "aVL", "aVF"])
+    record = read_record(write_csv(tmp_path / "a.csv", eight), 50)
+    one, two = table["I"], table["II"]
+    for lead, expected in (("III", two - one), ("aVL", one - two / 2), ("aVF", two - one / 2)):
+        np.testing.assert_allclose(record.lead_mv(lead), expected, atol=2e-6)
+    assert record.notes == ("III, aVR, aVL, aVF computed from I and II",)
+
+
+def test_a_record_is_ten_seconds_of_its_file_from_the_second_that_is_told(tmp_path):
+    table = pd.concat([waves_mv(50), waves_mv(50) / 2, waves_mv(50) / 4])
     path = write_csv(tmp_path / "a.csv", table)
-    if accepted:
-        assert len(read_record(path, 50).signal_mv) == rows
-    else:
-        assert f"{rows} rows at 50 Hz are {rows / 50:.2f} s, not 10 s" in message_of(read_record, path, 50)
+    for start_s, rows in ((0, slice(0, 500)), (12.5, slice(625, 1125))):
+        record = read_record(path, 50, RecordOptions(start_s=start_s))
+        np.testing.assert_allclose(record.signal_mv, table.to_numpy()[rows], atol=5e-7)
+        assert f"{start_s:g}-{start_s + 10:g} s of 30 s are used" in record.notes
+    assert message_of(read_record, path, 50, RecordOptions(start_s=30)) == (
+        f"{path}: has no values from 30 s on; it is 30 s long (--start-s)"
+    )
+
+
+def test_a_short_record_is_used_as_far_as_it_goes(tmp_path):
+    table = waves_mv(100).iloc[:370]
+    record = read_record(write_csv(tmp_path / "a.csv", table), 100)
+    assert record.signal_mv.shape == (1000, 12)
+    np.testing.assert_allclose(record.signal_mv[:370], table.to_numpy(), atol=5e-7)
+    assert np.isnan(record.signal_mv[370:]).all()
+    assert "0-3.7 s of 3.7 s are used" in record.notes
+
+
+def test_values_in_microvolts_volts_and_steps_are_refused_unless_their_unit_is_told(tmp_path, table):
+    for factor, said, mv in (
+        (1e3, "microvolts (--unit uV)", 1e-3),
+        (1e-3, "volts (--unit V)?", 1e3),
+        (200, "a converter's steps (--unit 0.005, the mV of one)", 0.005),
+    ):
+        path = tmp_path / f"{mv}.csv"
+        (table * factor).to_csv(path, index=False)
+        assert said in message_of(read_record, path, 50)
+        record = read_record(path, 50, RecordOptions(mv_per_unit=mv))
+        np.testing.assert_allclose(record.signal_mv, table.to_numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_record_whose_limb_leads_contradict_each_other_is_named(tmp_path, table):
+    table = table.drop(columns=["III", "aVR", "aVL", "aVF"]).assign(III=table["II"] - table["I"])
+    assert "limb leads" not in str(read_record(write_csv(tmp_path / "a.csv", table), 50).notes)
+    table["I"] *= -1
+    assert read_record(write_csv(tmp_path / "a.csv", table), 50).notes[-1] == (
+        "limb leads break Einthoven's relations: I is upside down or II and III are swapped"
+    )
 
 
 @pytest.mark.parametrize("fs_hz", [50, 50.0, 999.9, 2000])
@@ -212,24 +268,34 @@ def test_other_rates_are_refused_saying_where(fs_hz):
 # --- sampling rates
 
 
-@pytest.mark.parametrize("fs_hz", [50, 256, 1025, 2000])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_rate_from_rows_is_a_tenth_of_them(tmp_path, fs_hz, end):
-    path = tmp_path / "a.csv"
-    lines = ["I,II", *(["0,1"] * (fs_hz * 10))]
-    path.write_text(end.join(lines), newline="")
-    assert fs_from_row_count(path) == fs_hz
-    path.write_text(end.join(lines) + end + end, newline="")
-    assert fs_from_row_count(path) == fs_hz
+@pytest.mark.parametrize(
+    ("rows", "fs_hz"), [(500, 50), (2560, 256), (10250, 1025), (15000, 500), (30000, 500), (15000 // 2, 500)]
+)
+def test_a_rate_that_nothing_tells_is_one_that_devices_have_and_is_said(tmp_path, rows, fs_hz):
+    table = waves_mv(3000).iloc[:rows]
+    record = read_record(write_csv(tmp_path / "a.csv", table))
+    assert record.fs_hz == fs_hz
+    assert (
+        record.guess == f"{fs_hz} Hz guessed from {rows} rows (neither --fs-hz nor train.csv tells the rate)"
+    )
+    assert read_record(tmp_path / "a.csv", fs_hz).guess == ""
+    np.testing.assert_allclose(record.signal_mv, table.to_numpy()[: 10 * fs_hz], atol=5e-7)
 
 
-def test_rate_from_rows_refuses_what_holds_no_record(tmp_path):
-    path = tmp_path / "a.csv"
-    for text, said in (("", "the file is empty"), ("I,II\n", "no rows below the header")):
-        path.write_text(text)
-        assert message_of(fs_from_row_count, path) == f"{path}: {said}"
-    path.write_text("I,II\n" + "0,1\n" * 499)
-    assert message_of(fs_from_row_count, path).startswith(f"{path}: 499 rows in 10 s: 49.9 Hz is outside")
+def test_rows_that_no_device_gives_are_refused_but_for_a_told_rate(tmp_path):
+    path = write_csv(tmp_path / "a.csv", waves_mv(500).iloc[:4999])
+    assert message_of(read_record, path).startswith(
+        f"{path}: 4999 rows are no usual time at any rate that devices have; is the file cut off?"
+    )
+    assert read_record(path, 500).signal_mv.shape == (5000, 12)
+
+
+def test_the_rate_that_a_file_tells_is_taken_and_no_other(tmp_path, table):
+    path = write_csv(tmp_path / "a.csv", table.assign(time=np.arange(500) / 50))
+    assert (read_record(path).fs_hz, read_record(path).guess) == (50, "")
+    assert message_of(read_record, path, 100) == (
+        f"{path}: says that its rate is 50 Hz, not 100 Hz; mend --fs-hz or train.csv"
+    )
 
 
 def test_the_table_is_read_in_the_root_or_the_nearest_folder_above(tmp_path):

@@ -200,8 +200,8 @@ def test_records_in_microvolts_and_cut_off_files_are_skipped_by_name(tmp_path):
     )
     assert result.returncode == 1
     assert (
-        "skipped microvolts: record microvolts: every lead leaves the page; are its values in mV?"
+        "microvolts.csv: a lead's values span 400, which in mV is no ECG; are they microvolts"
         in result.stderr
     )
-    assert "757 rows in 10 s are no whole rate (75.7 Hz); is the file cut off?" in result.stderr
+    assert "757 rows are no usual time at any rate that devices have; is the file cut off?" in result.stderr
     assert [path.name for path in (tmp_path / "i").glob("*.page.json")] == ["good.page.json"]

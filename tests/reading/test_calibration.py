@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiment.reading.calibration import calibration
+from experiment.reading.calibration import TraceSizes, calibration
 from experiment.reading.printed_text import NO_TEXT, PrintedScale, PrintedText
 from experiment.reading.pulses import NO_PULSE, FoundPulse
 
@@ -19,36 +19,57 @@ def test_nothing_told_is_the_usual_and_is_said():
     found = calibration(None, None, NO_PULSE, NO_TEXT)
     assert (found.paper_speed_mm_s, found.gain_mm_mv) == (25, 10)
     assert (found.speed_from, found.gain_from) == ("assumed", "assumed")
-    assert [doubt.split(":")[0] for doubt in found.doubts] == [
-        "nothing tells the paper speed",
-        "nothing tells the gain",
-    ]
+    assert found.doubts == (
+        "nothing clearly tells the paper speed: 25 mm/s is assumed; --paper-speed-mm-s says it",
+        "nothing clearly tells the gain: 10 mm/mV is assumed; --gain-mm-mv says it",
+    )
 
 
 def test_pulses_tell_both():
-    found = calibration(None, None, PULSE, NO_TEXT)
+    found = calibration(None, None, PULSE, NO_TEXT, TraceSizes(height_mm=5.0))
     assert (found.gain_mm_mv, found.gain_from, found.speed_from, found.doubts) == (5, "pulse", "pulse", ())
 
 
-def test_certain_print_is_believed_before_pulses_and_these_before_other_print():
-    certain = calibration(
-        None, None, PULSE, printed(("mm/mV", 20.0, 0.95, "all"), ("mm/s", 25.0, 0.95, "all"))
-    )
-    assert (certain.gain_mm_mv, certain.gain_from, certain.speed_from) == (20, "print", "print")
-    assert certain.doubts == ("the print says 20 mm/mV, the calibration pulse 5: look which is right",)
+def test_what_contradicts_is_said_and_the_clearer_is_taken():
+    certain = calibration(None, None, PULSE, printed(("mm/mV", 20.0, 0.99, "all")))
+    assert (certain.gain_mm_mv, certain.gain_from) == (20, "print")
     fainter = calibration(None, None, PULSE, printed(("mm/mV", 20.0, 0.85, "all")))
     assert (fainter.gain_mm_mv, fainter.gain_from) == (5, "pulse")
-    assert fainter.doubts == ("the calibration pulse says 5 mm/mV, the print 20: look which is right",)
+    says = "the print says 20 mm/mV, the calibration pulse 5: {} is taken; look which is right, --gain-mm-mv says it"
+    assert (certain.doubts, fainter.doubts) == ((says.format(20),), (says.format(5),))
 
 
-def test_rare_values_must_be_printed_more_clearly():
-    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 2.5, 0.9, "all"))).gain_from == "assumed"
-    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 2.5, 0.95, "all"))).gain_mm_mv == 2.5
-    assert calibration(None, None, NO_PULSE, printed(("mm/mV", 5.0, 0.85, "all"))).gain_mm_mv == 5
+def test_rare_values_must_be_printed_more_clearly_unless_traces_are_as_low():
+    text = printed(("mm/mV", 2.5, 0.8, "all"), ("mm/mV", 10.0, 0.1, "all"), ("mm/s", 25.0, 0.95, "all"))
+    doubtful = calibration(None, None, NO_PULSE, text)
+    assert doubtful.doubts[0].startswith("nothing clearly tells the gain: 10 mm/mV is assumed")
+    low = calibration(None, None, NO_PULSE, text, TraceSizes(height_mm=2.5))
+    assert (low.gain_mm_mv, low.gain_from, low.doubts) == (2.5, "print", ())
+
+
+def test_traces_tell_which_of_two_values_is_printed():
+    text = printed(("mm/mV", 20.0, 0.55, "all"), ("mm/mV", 5.0, 0.45, "all"), ("mm/s", 25.0, 0.95, "all"))
+    high, low = (calibration(None, None, NO_PULSE, text, TraceSizes(height_mm=mm)) for mm in (20.0, 5.0))
+    assert (high.gain_mm_mv, high.doubts) == (20, ())
+    assert low.gain_mm_mv == 5
+
+
+def test_a_speed_beside_the_gain_is_believed_before_one_in_a_header():
+    foot = PrintedScale("mm/s", 25.0, 100, 1650, 0.9), PrintedScale("mm/mV", 10.0, 500, 1652, 0.9)
+    header = PrintedScale("mm/s", 50.0, 400, 40, 0.99)
+    found = calibration(None, None, NO_PULSE, PrintedText((), (header, *foot)))
+    assert (found.paper_speed_mm_s, found.speed_from, found.doubts) == (25, "print", ())
+    assert calibration(None, None, NO_PULSE, PrintedText((), (header,))).paper_speed_mm_s == 50
+
+
+def test_nothing_is_told_by_traces_alone():
+    found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm=60.0, height_mm=30.0))
+    assert (found.paper_speed_mm_s, found.gain_mm_mv) == (50, 20)
+    assert (found.speed_from, found.gain_from, len(found.doubts)) == ("assumed", "assumed", 2)
 
 
 @pytest.mark.parametrize("sure", [0.2, 0.7])
-def test_faint_print_is_not_believed(sure):
+def test_faint_print_is_not_believed_before_a_pulse(sure):
     assert calibration(None, None, PULSE, printed(("mm/mV", 20.0, sure, "all"))).gain_mm_mv == 5
 
 
@@ -65,11 +86,8 @@ def test_limb_and_chest_leads_have_gains_of_their_own():
     assert (found.gain_mm_mv, found.chest_gain_mm_mv, found.gain_from) == (10, 5, "print")
 
 
-@pytest.mark.parametrize(
-    ("beats_mm", "speed"), [(20.8, 25), (42.0, 50), (34.0, 25), (5.0, 12.5), (None, 25), (200.0, 25)]
-)
-def test_where_nothing_tells_the_speed_the_first_is_assumed_that_a_heart_can_have(beats_mm, speed):
-    found = calibration(None, None, NO_PULSE, NO_TEXT, beats_mm)
+@pytest.mark.parametrize(("beats_mm", "speed"), [(20.8, 25), (60.0, 50), (42.0, 25), (None, 25), (200.0, 25)])
+def test_where_nothing_tells_the_speed_that_is_assumed_which_suits_a_heart(beats_mm, speed):
+    found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm))
     assert (found.paper_speed_mm_s, found.speed_from) == (speed, "assumed")
-    assert any("paper speed" in doubt for doubt in found.doubts)
-    assert calibration(None, None, PULSE, NO_TEXT, beats_mm).paper_speed_mm_s == 25
+    assert calibration(None, None, PULSE, NO_TEXT, TraceSizes(beats_mm)).paper_speed_mm_s == 25

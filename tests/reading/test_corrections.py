@@ -58,7 +58,7 @@ def test_bad_tables_are_refused_with_file_and_line(tmp_path, text, said):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.csv: is no table of corrections"):
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
         read_corrections(tmp_path / "none.csv")
 
 
@@ -69,3 +69,21 @@ def test_a_correction_of_no_page_is_named_with_file_and_line(tmp_path):
         InputError, match=r"corrections\.csv, line 4: no image is called b-0005\.jpg; .* without"
     ):
         check_pages(found, ("a", "book", "b-0005"))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "-x", "@x", 'a,"b"', "a'b", "'q'"])
+def test_a_line_of_a_page_of_any_name_is_read_back_and_is_no_formula(tmp_path, name):
+    line = correction_line(name, {"gain_mm_mv": 5.0, "layout": "3x4+II,V1"})
+    assert not line.startswith(("=", "-", "@"))
+    found = read_corrections(table(tmp_path, f"{','.join(COLUMNS)}\n{line}\n"))
+    assert found[name].told.gain_mm_mv == 5.0
+    assert found[name].told.layout.name == "3x4+II,V1"
+
+
+def test_a_table_of_windows_is_read(tmp_path):
+    path = tmp_path / "corrections.csv"
+    path.write_bytes("page,gain_mm_mv\r\nGröße,5\r\n".encode("utf-16"))
+    assert read_corrections(path)["Größe"].told.gain_mm_mv == 5.0
+    path.write_bytes("page,gain_mm_mv\nGröße,5\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"corrections\.csv, line 2: byte 0xF6 is not UTF-8"):
+        read_corrections(path)

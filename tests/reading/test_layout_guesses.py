@@ -1,5 +1,7 @@
 """What speaks for a layout: beats, relations and copies of leads without any print, and printed names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,28 @@ def test_a_strip_that_copies_no_lead_is_not_named():
     ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
     page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
     assert likeliest(page).layout.name == "3x4+?"
+
+
+def test_columns_of_unequal_width_are_noticed_from_names():
+    page, text = page_of("3x4"), names("3x4")
+    rows = find_rows(page.ink, range(1, 15))
+    shifted = [
+        replace(name, x_px=name.x_px + (90 if name.lead in ("V1", "V2", "V3") else 0)) for name in text.names
+    ]
+    for printed, differ in ((text, False), (PrintedText(tuple(shifted), ()), True)):
+        evidence = Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, printed)
+        assert evidence.columns_differ(parse_layout("3x4"), "standard") == differ
+
+
+def test_a_separator_within_a_lead_is_noticed():
+    page = page_of("3x4")
+    rows = find_rows(page.ink, range(1, 15))
+    bars = np.zeros((3, page.ink.shape[1]))
+    for at_px, differ in ((START_PX + LENGTH_PX / 2, False), (START_PX + LENGTH_PX / 2 + 80, True)):
+        at = bars.copy()
+        at[:, round(at_px)] = 0.4
+        evidence = Evidence(at, rows, START_PX, LENGTH_PX)
+        assert evidence.columns_differ(parse_layout("3x4"), "standard") == differ
 
 
 def test_the_columns_that_pages_with_so_many_rows_may_have():

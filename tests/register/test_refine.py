@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ecg_generator_with_train_src.register.refine import Field, Found, Stage, fit
+from ecg_generator_with_train_src.page.grid import horizontal_lines, vertical_lines
+from ecg_generator_with_train_src.register.refine import Field, Found, Stage, darkness_of_page, fit
 
 
 def test_a_field_gives_at_its_points_what_its_basis_says(default_page):
@@ -42,3 +43,15 @@ def test_nothing_found_leaves_the_page_flat(default_page):
         default_page.geometry.paper,
     )
     assert not field.coefficients.any()
+
+
+def test_lines_of_the_grid_are_as_dark_and_as_wide_as_in_a_print(default_page):
+    """A line of one pixel is blurred by a Gaussian of 0.7 px: weights exp(-k^2 / 0.98), whose sum is 1.75482."""
+    paper = default_page.geometry.paper
+    darkness = darkness_of_page(np.zeros((paper.height_px, paper.width_px), np.uint8), paper, True)
+    row = int(np.mean(horizontal_lines(paper).minor[50:52]))  # between two lines
+    columns = vertical_lines(paper)
+    for lines, strength in ((columns.minor, 0.12), (columns.major, 0.35)):
+        across = darkness[row, lines[10] - 2 : lines[10] + 3]
+        expected = strength * np.exp(-np.square(np.arange(-2, 3)) / 0.98) / 1.75482
+        np.testing.assert_allclose(across, expected, atol=2e-4)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiment.scoring.dice import confusion_matrix, likeliest, mean_foreground_dice, scores
+from experiment.scoring.dice import mean_foreground_dice, scores
 from experiment.scoring.page_scores import count_confusion
+from experiment.training.confusion import confusion_matrix, likeliest
 
 LABELS = np.array([[0, 0, 1, 1], [2, 2, 255, 0]], np.uint8)
 FOUND = np.array([[0, 1, 1, 1], [2, 0, 2, 0]], np.uint8)
@@ -19,7 +20,7 @@ def test_confusion_by_hand():
 
 
 def test_scores_by_hand():
-    result = scores(torch.tensor(BY_HAND))
+    result = scores(BY_HAND)
     assert result["dice"] == pytest.approx({"background": 4 / 6, "grid": 4 / 5, "waveform": 2 / 3})
     assert result["iou"] == pytest.approx({"background": 2 / 4, "grid": 2 / 3, "waveform": 1 / 2})
     assert mean_foreground_dice(result["dice"]) == pytest.approx((4 / 5 + 2 / 3) / 2)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.page.records import LEADS
+from experiment.scoring import submission
 from experiment.scoring.submission import read_submission
 
 from known_signals import submission_table, write_submission
@@ -74,3 +76,20 @@ def test_a_file_that_is_missing_or_of_another_kind_is_refused(tmp_path):
     (tmp_path / "text.parquet").write_text("id,value\n")
     with pytest.raises(InputError, match="no submission"):
         read_submission(tmp_path / "text.parquet")
+
+
+def test_a_damaged_parquet_is_named_wherever_its_damage_lies(tmp_path):
+    path = tmp_path / "s.parquet"
+    submission.write_submission(path, {"7": dict.fromkeys(LEADS, np.linspace(0, 1, 300))})
+    assert submission.read_submission(path)["7"].shape == (12, 300)
+    whole = path.read_bytes()
+    for damaged in (
+        whole[: len(whole) // 2],
+        whole[:40] + bytes(8) + whole[48:],  # its values
+        whole[:-60] + b"\xff" * 20 + whole[-40:],  # what it says of itself
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            InputError, match=r"s\.parquet: no submission, which has the columns id and value \("
+        ):
+            read_submission(path)

@@ -124,21 +124,18 @@ def test_what_leaves_the_page_is_named_on_the_page_and_in_the_end(tmp_path):
 
 
 def test_rate_comes_from_the_flag_then_the_table_then_the_rows(tmp_path):
-    """1000 rows are 10 s, to a tenth, at 100 Hz as well as at the table's 100.5 and the flag's 99.5."""
     write_good(tmp_path / "csv", "a", "b", fs_hz=100)
     (tmp_path / "train.csv").write_text("id,fs\na,100.5\n")
     by_table = render(tmp_path / "csv", tmp_path / "out", "--num-workers", 1)
     assert by_table.returncode == 0
-    assert "1 records" in by_table.stdout
-    assert "100 Hz from rows / 10 s" in by_table.stdout
-    assert "neither --fs-hz nor train.csv" in by_table.stdout
+    assert "1 records: 100 Hz guessed from 1000 rows (neither --fs-hz nor train.csv" in by_table.stdout
     rates = [
         read_page_description(tmp_path / "out" / "wave_images" / f"{name}.page.json").fs_hz for name in "ab"
     ]
     assert rates == [100.5, 100]
     by_flag = render(tmp_path / "csv", tmp_path / "out", "--num-workers", 1, "--fs-hz", 99.5)
     assert "rendered 2 pages, kept 0" in by_flag.stdout
-    assert "from rows" not in by_flag.stdout
+    assert "guessed" not in by_flag.stdout
     rates = [
         read_page_description(tmp_path / "out" / "wave_images" / f"{name}.page.json").fs_hz for name in "ab"
     ]
@@ -179,8 +176,8 @@ def test_only_what_is_missing_damaged_or_otherwise_asked_for_is_drawn_again(tmp_
     assert (
         "rendered 7 pages, kept 0" in render(csv, out, "--num-workers", 1, "--seed", 3, "--overwrite").stdout
     )
-    write_csv(csv / "g.csv", waves_mv(50).assign(I=0.0))
-    assert "is constant" in said_of_skipped(render(csv, out, "--num-workers", 1, "--seed", 3))["g"]
+    write_csv(csv / "g.csv", waves_mv(50) * 0)
+    assert "no lead has a signal" in said_of_skipped(render(csv, out, "--num-workers", 1, "--seed", 3))["g"]
     assert not (images / "g.page.json").exists()  # the old page does not pass for one of the new record
 
 
@@ -190,38 +187,36 @@ def test_only_what_is_missing_damaged_or_otherwise_asked_for_is_drawn_again(tmp_
 def test_bad_records_are_named_and_skipped_and_the_rest_is_drawn(tmp_path):
     root, good = tmp_path / "csv", waves_mv(50)
     write_good(root, "good1", "good2")
-    write_csv(root / "missing.csv", good.drop(columns="aVR"))
+    write_csv(root / "nameless.csv", good.rename(columns="sensor {}".format))
     write_csv(
         root / "text.csv", good.astype(object).assign(V1=["x" if k == 4 else 0.1 * k for k in range(500)])
     )
     write_csv(root / "norows.csv", good.iloc[:0])
     (root / "empty.csv").write_bytes(b"")
     write_csv(root / "infinite.csv", good.assign(II=np.where(np.arange(500) == 9, np.inf, good["II"])))
-    write_csv(root / "nolead.csv", good.assign(V6=np.nan))
-    write_csv(root / "constant.csv", good.assign(V6=0.5))
-    write_csv(root / "unseen.csv", good.assign(I=good["I"].where(good.index >= 125)))
+    write_csv(root / "off.csv", (good * 0).assign(V6=np.nan))
     write_csv(root / "slow.csv", waves_mv(49))
     write_csv(root / "fast.csv", waves_mv(50).iloc[np.arange(20010) % 500])
+    write_csv(root / "steps.csv", good * 200)
     (root / "binary.csv").write_bytes(GRID.read_bytes()[:20000])
     (root / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
     (root / "sub").mkdir()
-    write_csv(root / "sub" / "sub.csv", good.iloc[:250])
-    (root / "train.csv").write_text("id,fs\nsub,50\n")
+    write_csv(root / "sub" / "sub.csv", good.assign(time=good.index / 50))
+    (root / "train.csv").write_text("id,fs\nsub,100\n")
     result = render(root, tmp_path / "out", "--num-workers", 2)
     expected = {
-        "missing": "missing.csv: lead aVR is missing; expected the columns I,II,",
+        "nameless": "nameless.csv: no line names the leads; expected the columns I,II,",
         "text": "text.csv: row 5, column V1: 'x' is not a number",
         "norows": "norows.csv: no rows below the header",
         "empty": "empty.csv: the file is empty",
         "infinite": "infinite.csv: row 10, lead II is infinite",
-        "nolead": "nolead.csv: lead V6 has no values",
-        "constant": "constant.csv: lead V6 is constant (0.5 mV)",
-        "unseen": "lead I has no values at 0-2.5 s, which this layout shows",
-        "slow": "slow.csv: 490 rows in 10 s: 49 Hz is outside 50-2000 Hz",
-        "fast": "fast.csv: 20010 rows in 10 s: 2001 Hz is outside 50-2000 Hz",
+        "off": "off.csv: no lead has a signal: lead I is flat (0 mV) and left out; ",
+        "slow": "slow.csv: 490 rows are no usual time at any rate that devices have",
+        "fast": "fast.csv: 20010 rows are no usual time at any rate that devices have",
+        "steps": "steps.csv: a lead's values span 80, which in mV is no ECG; are they a converter's steps",
         "binary": "binary.csv: ",
         "gone": "gone.csv: ",
-        "sub": "sub.csv: 250 rows at 50 Hz are 5.00 s, not 10 s; check the sampling rate (--fs-hz or train.csv)",
+        "sub": "sub.csv: says that its rate is 50 Hz, not 100 Hz; mend --fs-hz or train.csv",
     }
     said = said_of_skipped(result)
     assert set(said) == set(expected)
@@ -242,11 +237,37 @@ def test_bad_records_are_named_and_skipped_and_the_rest_is_drawn(tmp_path):
     assert not (tmp_path / "out" / "wave_images" / "skipped.tsv").exists()
 
 
-def test_a_rate_that_is_not_the_records_skips_them_all(tmp_path):
-    write_good(tmp_path / "csv", "a", "b", fs_hz=100)
-    said = said_of_skipped(render(tmp_path / "csv", tmp_path / "out", "--num-workers", 1, "--fs-hz", 500))
-    assert set(said) == {"a", "b"}
-    assert "a.csv: 1000 rows at 500 Hz are 2.00 s, not 10 s" in said["a"]
+def test_what_was_made_of_records_is_said_once_a_kind_and_again_where_pages_are_kept(tmp_path):
+    root, good = tmp_path / "csv", waves_mv(500)
+    write_csv(root / "long.csv", pd.concat([good] * 3))
+    for name in ("off1", "off2"):
+        write_csv(root / f"{name}.csv", good.assign(V6=0.5))
+    write_csv(root / "unseen.csv", good.assign(I=good["I"].where(good.index >= 1250)))
+    for expected in ("rendered 4 pages, kept 0", "rendered 0 pages, kept 4"):
+        result = render(root, tmp_path / "out", "--num-workers", 1)
+        assert result.returncode == 0, result.stderr
+        lines = result.stdout.splitlines()
+        for line in (
+            "1 records: 0-10 s of 30 s are used: long",
+            "1 records: 500 Hz guessed from 15000 rows (neither --fs-hz nor train.csv tells the rate): long",
+            "2 records: lead V6 is flat (0.5 mV) and left out: off1; off2",
+            "1 records: lead I has no values in the time that the page shows: unseen",
+        ):
+            assert line in lines
+        assert expected in lines[-1]
+
+
+def test_another_start_or_unit_draws_the_page_anew(tmp_path):
+    later = waves_mv(100) * 1.5
+    write_csv(tmp_path / "csv" / "a.csv", pd.concat([waves_mv(100), later]) * 1000)
+    write_csv(tmp_path / "later" / "a.csv", later)
+    told = ("--num-workers", 1, "--fs-hz", 100)
+    assert render(tmp_path / "later", tmp_path / "expected", *told).returncode == 0
+    for start_s in (0, 10):
+        result = render(tmp_path / "csv", tmp_path / "out", *told, "--unit", "uV", "--start-s", start_s)
+        assert "rendered 1 pages" in result.stdout
+    ink, expected = (read_ink_alpha(tmp_path / of / "wave_images/a.png") for of in ("out", "expected"))
+    np.testing.assert_allclose(ink.astype(int), expected, atol=1)  # rounding of the CSVs' digits
 
 
 @pytest.mark.parametrize(

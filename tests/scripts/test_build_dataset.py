@@ -244,7 +244,7 @@ def test_bad_pages_are_named_and_skipped_and_the_rest_is_built(own):
         "opaque": "opaque.png: has no opacity",
         "other": "other.png: only ",
         "text": "text.csv: row 1, column I: 'x' is not a number",
-        "nolead": "nolead.csv: lead V6 is missing",
+        "nolead": "nolead.csv: has no lead V6 where the page shows one; render the page again",
         "junk": "junk.page.json: ",
     }
     said = said_of_skipped(result)
@@ -263,9 +263,7 @@ def test_bad_pages_are_named_and_skipped_and_the_rest_is_built(own):
         "02132_lr",
     }
     assert "built 4 samples" in result.stdout.splitlines()[-1]
-    assert (
-        render(csv, own, "--num-workers", 1, "--overwrite").returncode == 1
-    )  # text and nolead are still bad
+    assert render(csv, own, "--num-workers", 1, "--overwrite").returncode == 1  # text is still bad
 
 
 def test_a_grid_that_is_not_the_pages_is_refused(own):

@@ -26,17 +26,29 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     f"{GENERATOR}/degrade/screen.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/strengths.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/textures.py": "degrade/test_draw_strengths.py",
+    f"{GENERATOR}/record_files/signals.py": "record_files/test_text_tables.py",
     "experiment/benchmarks/commands.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/network.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/pages.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/training.py": "benchmarks/test_benchmark.py",
+    "experiment/fuzzing/material.py": "scripts/test_fuzz.py",
     "experiment/labelling/network_flags.py": "commands/test_predict.py",
     "experiment/labelling/overlays.py": "commands/test_predict.py",
     "experiment/labelling/page_probability.py": "commands/test_predict.py",
     "experiment/labelling/predictor.py": "commands/test_predict.py",
     "experiment/labelling/predict_pages.py": "commands/test_predict.py",
+    "experiment/labelling/see_page.py": "labelling/test_print_reader.py",
+    "experiment/backend/options.py": "backend/test_launch.py",
+    "experiment/network/loaders.py": "network/test_onnx_export.py",
+    "experiment/network/onnx_note.py": "network/test_onnx_export.py",
+    "experiment/network/scales.py": "commands/test_predict.py",
+    "experiment/network/shipped.py": "network/test_pretrained.py",
+    "experiment/runtime/network.py": "runtime/test_choose.py",
+    "experiment/runtime/openvino_cpu.py": "network/test_onnx_export.py",
+    "experiment/runtime/torch_device.py": "network/test_onnx_export.py",
     f"{GENERATOR}/common/html_report.py": "labelling/test_report_html.py",
     "experiment/network/print_net.py": "training/test_print_training.py",
+    "experiment/network/run_schemas.py": "network/test_checkpoints.py",
     "experiment/train_print_reader.py": "training/test_print_training.py",
     "experiment/reading/knot_paths.py": "reading/test_trace_knots.py",
     "experiment/reading/layout_evidence.py": "reading/test_layout_guesses.py",
@@ -46,8 +58,10 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/reading/sampling_rates.py": "commands/test_digitize.py",
     "experiment/reading/submission_table.py": "commands/test_digitize.py",
     "experiment/reading/compiled.py": "reading/test_trace_decoding.py",
+    "experiment/reading/curve_page.py": "reading/test_read_drawing.py",
     "experiment/reading/find_layout.py": "reading/test_read_page.py",
     "experiment/reading/output_files.py": "commands/test_digitize.py",
+    "experiment/training/confusion.py": "scoring/test_dice.py",
     "experiment/scoring/compare.py": "commands/test_score.py",
     "experiment/scoring/page_truth.py": "scoring/test_page_scores.py",
     "experiment/scoring/score_tables.py": "commands/test_score.py",
@@ -115,7 +129,8 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_module_has_the_name_of_a_standard_module_or_a_dependency(trees):
-    required = re.findall(r"^[\w.-]+", (REPOSITORY / "requirements.txt").read_text(), re.MULTILINE)
+    lists = "".join(path.read_text() for path in REPOSITORY.glob("requirements*.txt"))
+    required = re.findall(r"^[\w.-]+", lists, re.MULTILINE)
     taken = {name for tree in trees.values() for name in imported(tree)} - set(PACKAGES)
     taken |= {name.lower().replace("-", "_") for name in required} | set(sys.stdlib_module_names)
     assert [str(path) for path in trees if path.stem in taken] == []

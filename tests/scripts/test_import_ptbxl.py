@@ -128,11 +128,11 @@ def test_what_is_damaged_or_unknown_is_named_and_the_rest_comes(ptbxl, tmp_path)
     (ptbxl / "records100" / "12000" / "12345_lr.hea").unlink()
     said = said_of_skipped(import_records(ptbxl, "65\n66\n12345\n12345_lr\n77\n65_xr"))
     ids = tmp_path / "ids.txt"
-    assert said.pop("00066_hr").startswith(f"{hr / '00000' / '00066_hr'}: no whole WFDB record (")
-    assert said.pop("12345_lr").endswith("12345_lr.hea: no such file; download PTB-XL again")
+    assert said.pop("00066_hr").startswith(f"{hr / '00000' / '00066_hr'}.hea: no whole WFDB record (")
+    assert "12345_lr.hea: no such file" in said.pop("12345_lr")
     assert said == {
         "00065_hr": f"{hr / '00000' / '00065_hr'}.dat: differs from the checksums in its header; "
-        "download PTB-XL again",
+        "copy the record again",
         "77": f"{ids}: ptbxl_database.csv has no such recording",
         "65_xr": f"{ids}: ptbxl_database.csv has no such recording",
     }
@@ -141,12 +141,25 @@ def test_what_is_damaged_or_unknown_is_named_and_the_rest_comes(ptbxl, tmp_path)
     assert read_record_table(tmp_path / "csv").fs_hz == {"12345_hr": 500}
 
 
+def test_the_table_names_no_file_outside_and_each_recording_once(ptbxl, tmp_path):
+    path = ptbxl / "ptbxl_database.csv"
+    whole = path.read_text()
+    path.write_text(whole.replace("records500/00000/00065_hr", "../../etc/00065_hr"))
+    said = said_of_skipped(import_records(ptbxl, "65\n66\n" + "7" * 5000))
+    assert said.pop("65") == f"{path}: '../../etc/00065_hr.hea' is no path inside its folder"
+    assert list(said.values()) == [f"{tmp_path / 'ids.txt'}: ptbxl_database.csv has no such recording"]
+    path.write_text(whole + whole.splitlines()[1] + "\n")
+    assert "not PTB-XL's table (Index has duplicate keys" in refusal(import_records(ptbxl, "66"))
+    path.write_bytes(whole.replace("a, b", "größer").encode("latin-1"))
+    assert f"{path}, line 2: byte 0xF6 is not UTF-8; save it again" in refusal(import_records(ptbxl, "66"))
+
+
 @pytest.mark.parametrize(
     ("fs_hz", "change", "said"),
     [
-        (500, {"units": ["uV"] * 12}, "in mV"),
-        (500, {"leads": (*LEADS[:11], "V7")}, "expected the leads I, II,"),
-        (250, {}, "5000 samples at 250 Hz, not 10 s at 500 Hz"),
+        (500, {"units": ["mmHg"] * 12}, "lead I is in mmHg; expected mV, uV, V or nV"),
+        (500, {"leads": [f"S{number}" for number in range(12)]}, "none of its signals is a lead: S0, S1,"),
+        (250, {}, "says that its rate is 250 Hz, not 500 Hz"),
     ],
 )
 def test_a_record_of_another_kind_is_refused(ptbxl, fs_hz, change, said):
@@ -154,6 +167,18 @@ def test_a_record_of_another_kind_is_refused(ptbxl, fs_hz, change, said):
     for part in path.parent.glob("00065_hr.*"):
         part.replace(ptbxl / "records500" / "00000" / part.name)
     assert said in said_of_skipped(import_records(ptbxl, "65"))["00065_hr"]
+
+
+def test_leads_that_are_off_swapped_or_upside_down_are_named(ptbxl, tmp_path):
+    signal_uv = known_uv("00065_hr", 500)
+    one, two = signal_uv[:, 0], signal_uv[:, 1]
+    signal_uv[:, 2], signal_uv[:, 3:6], signal_uv[:, 8] = one - two, -32768, 12  # III upside down, V3 off
+    write_wfdb(ptbxl, "00065_hr", 500, signal_uv)
+    lines = import_records(ptbxl, "65").stdout.splitlines()
+    wrong = "III is upside down or I and II are swapped"
+    assert f"1 records: limb leads break Einthoven's relations: {wrong}: 00065_hr" in lines
+    assert "1 records: lead V3 is flat (0.012 mV) and left out: 00065_hr" in lines
+    assert np.isnan(read_record(tmp_path / "csv" / "00065_hr.csv", 500).lead_mv("V3")).all()
 
 
 def test_a_folder_that_is_not_ptb_xl_is_refused(ptbxl, tmp_path):
@@ -173,7 +198,7 @@ def test_lists_of_ids(tmp_path):
         with pytest.raises(InputError, match="expected record ids, one a line"):
             read_record_ids(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="not a text file"):
+    with pytest.raises(InputError, match=r"line 1: byte 0x00 is not UTF-16; save it again as UTF-8"):
         read_record_ids(path)
     with pytest.raises(InputError, match="no such file"):
         read_record_ids(tmp_path / "none")

@@ -113,6 +113,11 @@ def test_reading_and_what_finds_the_grid_never_load_torch():
     assert loaded_by(modules, {"torch", "torchvision", "torch_xla"}) == "[]"
 
 
+def test_reading_a_page_loads_neither_torch_nor_pandas():
+    modules = ["experiment.predict", "experiment.digitize", "experiment.read_image"]
+    assert loaded_by(modules, {"torch", "torchvision", "torch_xla", "pandas", "safetensors", "onnx"}) == "[]"
+
+
 def test_predicting_does_not_load_the_training():
     modules = ["experiment.predict", "experiment.digitize"]
     code = f"import sys, {', '.join(modules)}; print([m for m in sys.modules if m.startswith('experiment.training')])"
@@ -123,10 +128,11 @@ def test_predicting_does_not_load_the_training():
 
 
 COMMANDS = sorted(path.stem for path in (REPOSITORY / "experiment").glob("*.py") if path.stem != "__init__")
+NO_COMMANDS = {"config", "read_image"}
 
 
 def test_no_command_imports_another():
-    commands = set(COMMANDS) - {"config"}
+    commands = set(COMMANDS) - NO_COMMANDS
     assert {"predict", "digitize", "score", "train_tpu", "export_weights", "train_print_reader"} == commands
     for path in (REPOSITORY / "experiment").rglob("*.py"):
         imported = set(re.findall(r"^\s*from experiment\.(\w+) import", path.read_text(), re.MULTILINE))

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from experiment.backend.backend import LaunchOptions
 from experiment.backend.launch import choose
+from experiment.backend.options import LaunchOptions
 from experiment.backend.plain_torch import TorchBackend
 from experiment.training.meters import Clock, Meter, clock_time, summary
 

@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 
 from ecg_generator_with_train_src.page.print_crops import HEIGHT_PX, WIDTH_PX, PrintCrop, print_material
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.network.print_net import STRIDE, PrintNet
+from experiment.network.print_net import PrintNet
+from experiment.network.scales import STRIDE
 from experiment.training import print_training
-from experiment.training.print_training import PrintTraining, loss_of, target_of, train_print_net
+from experiment.training.print_training import PrintTraining, batches, loss_of, target_of, train_print_net
 
 V1 = PRINTED_WORDS.index("V1")
 
@@ -21,7 +22,9 @@ def material():
 
 
 def test_a_target_belongs_to_the_word_at_its_centre_and_to_nothing_elsewhere():
-    target = target_of(((V1, 4.5 * STRIDE, 10.5 * STRIDE), (2, 20.5 * STRIDE, 10.5 * STRIDE)))
+    target = target_of(
+        ((V1, 4.5 * STRIDE, 10.5 * STRIDE), (2, 20.5 * STRIDE, 10.5 * STRIDE)), (HEIGHT_PX, WIDTH_PX)
+    )
     assert target.shape == (1 + len(PRINTED_WORDS), HEIGHT_PX // STRIDE, WIDTH_PX // STRIDE)
     np.testing.assert_allclose(target.sum(axis=0), 1, atol=1e-6)
     assert target[1 + V1, 10, 4] == target[3, 10, 20] == 1
@@ -30,7 +33,7 @@ def test_a_target_belongs_to_the_word_at_its_centre_and_to_nothing_elsewhere():
 
 
 def test_the_loss_is_least_where_maps_are_as_they_should_be():
-    target = torch.from_numpy(target_of(((V1, 44.0, 84.0),)))[None]
+    target = torch.from_numpy(target_of(((V1, 44.0, 84.0),), (HEIGHT_PX, WIDTH_PX)))[None]
     right, other = (target + 1e-6).log(), (target.roll(1, dims=1) + 1e-6).log()
     assert loss_of(right, target) < 0.1 * loss_of(other, target)
     assert loss_of(right, target) < loss_of(right.roll(1, dims=3), target)
@@ -40,7 +43,7 @@ def test_maps_have_a_cell_for_every_few_pixels():
     assert PrintNet()(torch.zeros(2, 3, 64, 96)).shape == (2, 1 + len(PRINTED_WORDS), 8, 12)
 
 
-def picture_of_v1(_, rng: np.random.Generator) -> PrintCrop:
+def picture_of_v1(_, rng: np.random.Generator, foot: bool = False) -> PrintCrop:
     """A white picture with one name somewhere."""
     image = np.full((HEIGHT_PX, WIDTH_PX, 3), 255, np.uint8)
     x, y = int(rng.integers(10, WIDTH_PX - 60)), int(rng.integers(40, HEIGHT_PX - 10))
@@ -51,7 +54,7 @@ def picture_of_v1(_, rng: np.random.Generator) -> PrintCrop:
 def test_a_short_training_learns_one_name(tmp_path, material, monkeypatch):
     monkeypatch.setattr(print_training, "draw_print_crop", picture_of_v1)
     output = tmp_path / "w.safetensors"
-    train_print_net(material, PrintTraining(output, 60, batch_size=4, lr=5e-3))
+    train_print_net(material, PrintTraining(output, 60, batch_size=4, lr=5e-3, feet=0.0))
     model = PrintNet().eval()
     model.load_state_dict({name: tensor.float() for name, tensor in load_file(output).items()})
     for seed in range(5):
@@ -64,6 +67,17 @@ def test_a_short_training_learns_one_name(tmp_path, material, monkeypatch):
         row, column = divmod(int(maps[1 + V1].argmax()), maps.shape[2])
         _, x, y = crop.words[0]
         assert np.hypot((column + 0.5) * STRIDE - x, (row + 0.5) * STRIDE - y) < 1.5 * STRIDE
+
+
+def test_a_training_can_go_on_from_weights_and_learns_from_feet(tmp_path, material):
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    train_print_net(material, PrintTraining(first, 1, batch_size=1, feet=1.0))
+    train_print_net(material, PrintTraining(second, 1, batch_size=1, lr=1e-9, feet=1.0, start=first))
+    start, end = load_file(first), load_file(second)
+    torch.testing.assert_close(end["head.weight"], start["head.weight"], atol=1e-3, rtol=0)
+    assert {
+        len(images) for images, _ in batches(material, PrintTraining(first, 2, batch_size=2, feet=1.0), 0)
+    } == {4}
 
 
 def test_a_training_that_was_broken_off_goes_on(tmp_path, material, capsys, monkeypatch):

@@ -1,5 +1,8 @@
 """A run's folder: what is cut when a run goes on, and what of it is drawn."""
 
+import json
+
+import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from experiment.training.run_folder import RunFolder, cut_events
@@ -24,6 +27,45 @@ def test_log_and_pictures_are_cut_and_retries_put_in(tiny_dataset, tmp_path):
     assert (folder.root / "curves.png").stat().st_size > 5000
 
 
+SHARES = {"background": 0.9, "grid": 0.5, "waveform": 0.25}
+TRAIN = {"kind": "train", "step": 1, "loss": 2.0, "lr": 1e-3, "images_per_s": 9.0}
+VAL = {"kind": "val", "step": 1, "loss": 2.0, "dice": SHARES}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"[]", "file: Input should be an object"),
+        (b"[" * 100_000, "file: Invalid JSON: recursion limit exceeded"),
+        (b"\xff", "file: Invalid JSON"),
+        (json.dumps({**TRAIN, "step": "x"}).encode(), "train.step: Input should be a valid integer"),
+        (json.dumps({**TRAIN, "lr": -1.0}).encode(), "train.lr: Input should be greater than 0"),
+        (json.dumps({**VAL, "dice": {"grid": 0.5}}).encode(), "val.dice: Dictionary should have at least 3"),
+        (json.dumps({**TRAIN, "kind": "other"}).encode(), "file: Input tag 'other'"),
+    ],
+)
+def test_a_damaged_line_of_the_log_is_left_out_with_a_warning(tmp_path, capsys, line, said):
+    folder = RunFolder(tmp_path)
+    good = [json.dumps(each).encode() for each in (TRAIN, VAL)]
+    folder.metrics.write_bytes(b"\n".join([good[0], line, good[1], b""]))
+    assert folder.read_metrics() == [TRAIN, VAL]
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: {folder.metrics}, line 2: {said}")
+    assert warning.endswith("; the line is left out\n")
+    folder.metrics.write_bytes(b"\n".join([*good, line]))  # torn by a kill
+    assert folder.read_metrics() == [TRAIN, VAL]
+    assert capsys.readouterr().err == ""
+
+
+def test_pictures_of_other_names_stay(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.samples.mkdir()
+    for name in ("epoch_best.png", "epoch_0001.png", "epoch_0003.png"):
+        (folder.samples / name).write_bytes(b"")
+    folder.cut({"step": 5, "epoch": 1, "retries": []})
+    assert sorted(path.name for path in folder.samples.iterdir()) == ["epoch_0001.png", "epoch_best.png"]
+
+
 def test_events_are_cut_and_those_that_a_kill_doubled_are_single(tmp_path):
     for _ in range(2):
         with SummaryWriter(str(tmp_path)) as writer:
@@ -39,3 +81,11 @@ def test_events_are_cut_and_those_that_a_kill_doubled_are_single(tmp_path):
     assert scalars_of(tmp_path) == {"a": expected, "b": [(step, -value) for step, value in expected]}
     cut_events(tmp_path, 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_names_the_log(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.metrics.symlink_to("/dev/full")  # the kernel's own full disk
+    with pytest.raises(OSError, match="No space left") as refused:
+        folder.log(TRAIN)
+    assert refused.value.filename == str(folder.metrics)

@@ -1,0 +1,12 @@
+"""The networks that are shipped, and where their weights are."""
+
+from pathlib import Path
+
+FOLDER_NAME = "runs/pretrained"
+FOLDER = Path(__file__).resolve().parents[2] / FOLDER_NAME
+LABELS, PRINT = "grid_wave_net", "print_net"  # the networks that label a page and read its print
+
+
+def shipped(kind: str) -> Path:
+    """The shipped weights of a kind of network, a key of loaders.LOADERS."""
+    return FOLDER / f"{kind}.safetensors"

@@ -1,0 +1,103 @@
+"""Chooses what runs the networks: OpenVINO where only a CPU is there, torch for every other device.
+
+A network trained here is a safetensors file, which torch reads. OpenVINO reads the ONNX file beside it, which
+export_weights.py writes and which names the weights that it was made from.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecg_generator_with_train_src.common.errors import InputError
+from experiment.network.onnx_note import onnx_problem
+from experiment.runtime.network import Runtime
+
+RUNTIMES = ("auto", "openvino", "torch")
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """What the command line asks for."""
+
+    runtime: str = "auto"  # one of RUNTIMES
+    device: str = "auto"  # one of backend.options.DEVICE_CHOICES
+    precision: str = "auto"  # auto, fp32 or bf16; auto is bf16 where the hardware multiplies it
+    num_threads: int | None = None  # that a CPU uses for a network; None: all its cores
+
+
+def run_networks(
+    options: RuntimeOptions, weights: list[Path], function: Callable[..., int], *arguments: Any
+) -> int:
+    """Call `function(runtime, *arguments)` with a runtime for the networks of all `weights`; return its exit code.
+
+    Prints which runtime it is, and why. Function and arguments may be sent to other processes by pickle. Raises
+    InputError if what is asked for is not there.
+    """
+    if problem := openvino_problem(options, weights):
+        return _by_torch(options, problem, function, arguments)
+    from experiment.runtime.openvino_cpu import OpenVinoCpu
+
+    runtime = OpenVinoCpu(options.precision, options.num_threads)
+    print(runtime.description, flush=True)
+    return function(runtime, *arguments)
+
+
+def runtime_here(options: RuntimeOptions, weights: list[Path]) -> Runtime:
+    """The same for a program that keeps its runtime: one in this process. Raises InputError for a TPU too."""
+    if problem := openvino_problem(options, weights):
+        _check_torch(problem)
+        from experiment.runtime.torch_device import torch_here
+
+        return torch_here(options)
+    from experiment.runtime.openvino_cpu import OpenVinoCpu
+
+    return OpenVinoCpu(options.precision, options.num_threads)
+
+
+def openvino_problem(options: RuntimeOptions, weights: list[Path]) -> str | None:
+    """Why torch is to run the networks; None if OpenVINO is. Raises InputError if OpenVINO is asked for and cannot."""
+    if options.runtime == "torch":
+        return "--runtime torch"
+    problem = _other_device(options.device) or _missing(weights)
+    if problem and options.runtime == "openvino":
+        raise InputError(f"--runtime openvino: {problem}")
+    return problem
+
+
+def _other_device(device: str) -> str | None:
+    if device not in ("auto", "cpu"):
+        return f"--device {device}"
+    if device == "auto" and os.environ.get("PJRT_DEVICE"):
+        return f"PJRT_DEVICE={os.environ['PJRT_DEVICE']}"
+    if device == "auto" and _gpu_is_there():
+        return "a GPU is there"
+    return None
+
+
+def _missing(weights: list[Path]) -> str | None:
+    if not importlib.util.find_spec("openvino"):
+        return "openvino is not installed"
+    return next(filter(None, map(onnx_problem, weights)), None)
+
+
+def _gpu_is_there() -> bool:
+    """Whether torch may find a CUDA device; asking torch itself would take two seconds where there is none."""
+    driver = shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
+    return bool(driver) and importlib.util.find_spec("torch") is not None
+
+
+def _by_torch(options: RuntimeOptions, why: str, function: Callable[..., int], arguments: tuple) -> int:
+    _check_torch(why)
+    from experiment.runtime.torch_device import run_with_torch
+
+    print(f"runtime torch ({why})", flush=True)
+    return run_with_torch(options, function, arguments)
+
+
+def _check_torch(why: str) -> None:
+    if not importlib.util.find_spec("torch"):
+        raise InputError(f"{why}: this needs torch, which is not installed: pip install -r requirements.txt")

@@ -1,0 +1,36 @@
+"""A network that is ready to run, whatever runs it, and how its page is brought to sides that it takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Network:
+    """Calling it maps RGB images (N, H, W, 3) uint8 to probabilities (N, classes, h, w) float32.
+
+    H and W are multiples of `multiple`. Batches of `batch` images are fastest. Threads may share it.
+    """
+
+    run: Callable[[np.ndarray], np.ndarray]
+    multiple: int = 1
+    batch: int = 1
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The probabilities of some images."""
+        return self.run(images)
+
+
+class Runtime(Protocol):
+    """What runs networks: `kind` is the device, tpu, xla-cpu, cuda or cpu."""
+
+    kind: str
+
+    def load(self, kind: str, weights: Path) -> Network:
+        """The network of a weights file; `kind` is the name of its shape, a key of network.loaders.LOADERS.
+
+        Raises InputError if the file is missing, damaged or of another shape.
+        """

@@ -1,0 +1,94 @@
+"""What runs the networks: OpenVINO where it can, torch where it must, and a line that says which and why."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.common.errors import InputError
+from experiment.network.onnx_note import OnnxNote
+from experiment.network.shipped import LABELS, shipped
+from experiment.runtime import choose
+from experiment.runtime.choose import RuntimeOptions, openvino_problem, run_networks
+
+from conftest import REPOSITORY
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """As on a machine without an NVIDIA driver."""
+    monkeypatch.setattr(choose, "_gpu_is_there", lambda: False)
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """Weights with an ONNX file beside them that names others."""
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"weights")
+    digest = "0" * 64
+    path.with_suffix(".onnx").write_text(str(OnnxNote(digest, 32)))
+    return path
+
+
+def test_a_cpu_alone_is_openvinos(no_gpu, weights, monkeypatch):
+    monkeypatch.setattr(choose, "onnx_problem", lambda path: None)
+    assert openvino_problem(RuntimeOptions(), [weights]) is None
+    assert openvino_problem(RuntimeOptions("openvino", "cpu"), [weights]) is None
+
+
+def test_a_device_that_is_asked_for_or_there_is_torchs(weights, monkeypatch):
+    assert openvino_problem(RuntimeOptions("torch"), [weights]) == "--runtime torch"
+    assert openvino_problem(RuntimeOptions(device="cuda"), [weights]) == "--device cuda"
+    monkeypatch.setattr(choose, "_gpu_is_there", lambda: True)
+    assert openvino_problem(RuntimeOptions(), [weights]) == "a GPU is there"
+    monkeypatch.setenv("PJRT_DEVICE", "TPU")
+    assert openvino_problem(RuntimeOptions(), [weights]) == "PJRT_DEVICE=TPU"
+
+
+def test_an_onnx_file_that_is_missing_or_of_other_weights_is_not_used(no_gpu, weights):
+    assert "was made from other weights than net.safetensors" in openvino_problem(RuntimeOptions(), [weights])
+    weights.with_suffix(".onnx").unlink()
+    assert "net.onnx: not found; export_weights.py --onnx writes it" in openvino_problem(
+        RuntimeOptions(), [weights]
+    )
+    with pytest.raises(InputError, match=r"--runtime openvino: .*net\.onnx: not found"):
+        openvino_problem(RuntimeOptions("openvino"), [weights])
+
+
+def test_without_torch_what_needs_it_is_refused_in_one_line(weights):
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'torch': raise ModuleNotFoundError('hidden')\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: None if name == 'torch' else found(name)\n"
+        "from ecg_generator_with_train_src.common.command_line import run\n"
+        "from experiment.runtime.choose import RuntimeOptions, run_networks\n"
+        f"run(lambda: run_networks(RuntimeOptions('torch'), [Path({str(weights)!r})], print))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: --runtime torch: this needs torch, which is not installed: pip install -r requirements.txt\n"
+    )
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_one_line_says_which_runtime_and_why(runtime, capsys):
+    page, found = np.full((1, 64, 64, 3), 255, np.uint8), []
+
+    def look(device) -> int:
+        found.append(device.load(LABELS, shipped(LABELS))(page))
+        return 7
+
+    assert run_networks(RuntimeOptions(runtime, "cpu", "fp32", 1), [shipped(LABELS)], look) == 7
+    assert found[0].shape == (1, 3, 64, 64)
+    np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)
+    said = capsys.readouterr().out
+    assert said.startswith(f"runtime {runtime} ")
+    assert "1 threads; precision fp32" in said
