@@ -6,6 +6,9 @@ that digitize.py wrote (<record>-<type>.csv or <dataset sample>.csv), or a submi
 folder of records (<root>/<id>.csv, <root>/<id>/<id>.csv or WFDB); for a submission it may be another submission.
 Leads of a full record are compared as far as the prediction shows them. A page that could not be read counts as a ratio
 of 0 and as 0 dB, and a lead without any value as a flat line; a lead that the record lacks does not count.
+
+With --intervals, NeuroKit2 measures readings and records: heart rate, PR, QRS and QT on each page's longest lead, R, S
+and ST level on every lead. A table by page type gives bias and limits of agreement (Bland-Altman).
 """
 
 import argparse
@@ -37,6 +40,13 @@ from ecg_generator_with_train_src.page.records import (
     read_record_table,
     record_options,
 )
+from experiment.scoring.agreement import (
+    agreement_rows,
+    agreement_table,
+    failure_lines,
+    measure_file,
+    write_agreement,
+)
 from experiment.scoring.compare import (
     ScoredPage,
     Scores,
@@ -58,17 +68,20 @@ def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     skipped = SkipReport((args.out or args.predictions).with_suffix(".skipped.txt"))
     truth = find_truth_records(args)
+    tables = (args.out, args.out.with_suffix(".intervals.csv")) if args.out else ()
     if args.predictions.is_dir():
-        scores = dict(score_folder(args.predictions, truth, args.out, args.num_workers, skipped))
+        scores = dict(score_folder(args.predictions, truth, tables, args.num_workers, skipped))
     else:
         scores = dict(score_submission(args.predictions, truth))
     if not scores:
         raise InputError(f"{args.predictions}: none of the predictions could be compared")
     print("\n".join([*type_table(scores), "", *lead_table(scores)]))
+    if args.intervals:
+        compare_intervals(truth, scores, tables[1:], args.num_workers, skipped)
     if args.out:
         write_scores(args.out, scores)
         skipped.write()
-    report_scores(args.out, scores, skipped, time.perf_counter() - started)
+    report_scores(tables[: 1 + args.intervals], scores, skipped, time.perf_counter() - started)
     return EXIT_SKIPPED if skipped.reasons else EXIT_DONE
 
 
@@ -89,8 +102,19 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_record_arguments(parser)
     parser.add_argument("--out", type=Path, help="CSV to write: a table with one row per page and lead")
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="compare heart rate, intervals, amplitudes and ST level as well; with --out, their values are written "
+        "to <out>.intervals.csv",
+    )
     add_num_workers(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.intervals and not args.predictions.is_dir():
+        raise InputError(
+            f"{args.predictions}: --intervals needs a folder of readings: a submission does not say when leads begin"
+        )
+    return args
 
 
 def find_truth_records(args: argparse.Namespace) -> TrueRecords | Path:
@@ -107,13 +131,17 @@ def find_truth_records(args: argparse.Namespace) -> TrueRecords | Path:
 
 
 def score_folder(
-    predictions: Path, truth: TrueRecords | Path, out: Path | None, num_workers: int, skipped: SkipReport
+    predictions: Path,
+    truth: TrueRecords | Path,
+    own_tables: tuple[Path, ...],
+    num_workers: int,
+    skipped: SkipReport,
 ) -> Iterator[tuple[ScoredPage, PageScore]]:
     """Score every CSV of a folder that is named after a record, and note those that cannot be compared."""
     if isinstance(truth, Path):
         raise InputError(f"{truth}: is a file; a folder of predictions needs a folder of records")
     pages = []
-    for path in find_predictions(predictions, out):
+    for path in find_predictions(predictions, own_tables):
         try:
             pages.append(name_page(path, predictions, truth.paths))
         except InputError as error:
@@ -165,15 +193,28 @@ def as_submitted(truth_mv: np.ndarray) -> np.ndarray:
     return np.take_along_axis(truth_mv, left, axis=1)
 
 
-def report_scores(out: Path | None, scores: Scores, skipped: SkipReport, duration_s: float) -> None:
+def compare_intervals(
+    truth: TrueRecords, scores: Scores, tables: tuple[Path, ...], num_workers: int, skipped: SkipReport
+) -> None:
+    """Print how far readings and records agree in what clinicians measure; write the values to the table, if any."""
+    work = functools.partial(measure_file, truth)
+    outcomes = run_batch(work, list(scores), num_workers=num_workers, description="measure")
+    measured = dict(skipped.sift(outcomes, lambda page: page.name))
+    rows = agreement_rows(measured)
+    print("\n".join(["", *agreement_table(rows), *failure_lines(measured)]))
+    for table in tables:
+        write_agreement(table, rows)
+
+
+def report_scores(tables: tuple[Path, ...], scores: Scores, skipped: SkipReport, duration_s: float) -> None:
     """Print the last line, with the score of all pages."""
     if skipped.reasons:
         print(f"skipped {len(skipped.reasons)} predictions", file=sys.stderr)
-    table = f" -> {out}" if out else ""
+    made = f" -> {' and '.join(map(str, tables))}" if tables else ""
     records = len({page.record for page in scores})
     print(
         f"scored {len(scores)} pages of {records} records: {score_db(s.ratio for s in scores.values()):.4f} dB"
-        f"{table} in {duration_s:.1f} s ({len(scores) / duration_s:.1f} pages/s)"
+        f"{made} in {duration_s:.1f} s ({len(scores) / duration_s:.1f} pages/s)"
     )
 
 

@@ -15,10 +15,10 @@ from helpers import record_of, waves_mv
 FS_HZ = 250.0
 
 
-def heart_mv() -> pd.DataFrame:
+def heart_mv(fs_hz: float = FS_HZ) -> pd.DataFrame:
     """Beats of 1 mV in I and II, and what Einthoven and Goldberger make of them; (samples, 12)."""
-    table = waves_mv(FS_HZ)
-    time_s = np.arange(len(table)) / FS_HZ
+    table = waves_mv(fs_hz)
+    time_s = np.arange(len(table)) / fs_hz
 
     def beats(height_mv: float, offset_s: float = 0.0) -> np.ndarray:
         phase_s = (time_s + offset_s) % 0.83 - 0.4
@@ -32,13 +32,13 @@ def heart_mv() -> pd.DataFrame:
     return table.assign(**limb, **chest)
 
 
-def page_of(setup: PageSetup) -> PageProbability:
-    """A drawn page as a perfect network would see it."""
+def page_of(setup: PageSetup, fs_hz: float = FS_HZ) -> PageProbability:
+    """A drawn page as a perfect network would see it; the record has `fs_hz` values a second."""
     paper = setup.paper()
     request = PageRequest("page", setup, varied=False, variant="0")
-    page = describe_page(request, "known", "", FS_HZ, (None, paper), seed=0)
+    page = describe_page(request, "known", "", fs_hz, (None, paper), seed=0)
     page = page.model_copy(update={"grid": None})
-    ink, _ = draw_traces(page, record_of(heart_mv(), FS_HZ))
+    ink, _ = draw_traces(page, record_of(heart_mv(fs_hz), fs_hz))
     composed = compose(page, ink, draw_grid(paper), draw_grid_mask(paper))
     grid = (composed.classes == GRID).astype(np.float32)
     planes = {GRID: grid, WAVEFORM: composed.coverage.astype(np.float32) / 255}

@@ -36,3 +36,22 @@ def submission_table(pages: dict[str, np.ndarray]) -> pd.DataFrame:
 def write_submission(table: pd.DataFrame, path):
     table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
     return path
+
+
+def heartbeats_mv(fs_hz: float) -> np.ndarray:
+    """10 s of beats at 75 a minute, (12, samples): P, QRS and T waves as bells on a level of 0 mV.
+
+    In lead k of LEADS, R is 1 mV, S -0.3 mV and the ST segment 0.1 mV high, all times 1 + k/10. The first R stands at
+    0.4 s; from its middle, P begins at about -0.2 s, QRS at -0.04 s and ends at 0.05 s, T ends at about 0.35 s.
+    """
+    time_s = np.arange(round(10 * fs_hz)) / fs_hz
+    after_s = (time_s - 0.4 + 0.4) % 0.8 - 0.4  # from the nearest R
+
+    def bell(height_mv: float, middle_s: float, width_s: float) -> np.ndarray:
+        return height_mv * np.exp(-(((after_s - middle_s) / width_s) ** 2) / 2)
+
+    beat_mv = (
+        bell(0.15, -0.15, 0.02) + bell(1.0, 0.0, 0.01) + bell(-0.3, 0.035, 0.006) + bell(0.3, 0.26, 0.035)
+    )
+    segment_mv = 0.1 * ((after_s > 0.055) & (after_s < 0.25))
+    return np.stack([(1 + k / 10) * (beat_mv + segment_mv) for k in range(len(LEADS))])

@@ -29,6 +29,8 @@ SHORTEST_GAP_PX = 3.0  # shorter gaps are not reported; half a separator hides t
 APERTURE_PX = 1.8  # blur of a network's plane that was resampled
 BAR_INK = 0.2  # most of a separator's height has more ink than this
 BAR_MARGIN_MM = 2.0  # this much above and below a separator is cleared with it
+# This far beyond the end of a separator its column has no ink; more than this, on average, is the trace's
+BEYOND_BAR_MM, BEYOND_BAR_INK = (0.3, 0.9), 0.3
 SPECK_INK = 0.15  # pieces of ink are connected pixels with more ink than this
 # A lead's name lies off the zero line by NAME_FROM_MM or more, and right of the lead's start by up to NAME_WIDTH_MM
 NAME_FROM_MM, NAME_WIDTH_MM = 2.5, 10.0
@@ -96,7 +98,7 @@ def _visible(lead: LeadSignal, track: Track, found: FoundLayout, fs_hz: float) -
     """Which of a lead's samples have ink and do not lie behind a separator."""
     samples = lead.place.samples(fs_hz)
     x_px = lead.place.x_px_of_s(np.arange(samples.start, samples.stop) / fs_hz)
-    return _has_ink(track, x_px) & ~_behind_bar(found, lead.place.row, x_px)
+    return _has_ink(track, x_px) & ~_behind_bar(found, lead.place, x_px, lead.y_px)
 
 
 def without_gaps(leads: list[LeadSignal], visible: list[np.ndarray], fs_hz: float) -> list[LeadSignal]:
@@ -120,12 +122,13 @@ def _with_filled(lead: LeadSignal, signal_mv: np.ndarray, visible: np.ndarray, f
     return replace(lead, signal_mv=signal_mv, y_px=place.y_px_of_mv(signal_mv), gaps_s=gaps_s)
 
 
-def _behind_bar(found: FoundLayout, row: int, x_px: np.ndarray) -> np.ndarray:
-    """Which places of a row lie behind one of its separators."""
-    bars_px = [place.x0_px for place in found.placements if place.row == row and place.column > 0]
+def _behind_bar(found: FoundLayout, own: Placement, x_px: np.ndarray, y_px: np.ndarray) -> np.ndarray:
+    """Which points of a place's trace lie behind one of its row's separators."""
+    bars_px = [place.x0_px for place in found.placements if place.row == own.row and place.column > 0]
     if not found.setup.separators or not bars_px:
         return np.zeros(len(x_px), bool)
-    return (np.abs(x_px[:, None] - bars_px) < HIDDEN_PX).any(axis=1)
+    behind = (np.abs(x_px[:, None] - bars_px) < HIDDEN_PX).any(axis=1)
+    return behind & (np.abs(y_px - own.zero_y_px) < (SEPARATOR_MM + BEYOND_BAR_MM[0]) * PX_PER_MM)
 
 
 def measure_pen(ink: np.ndarray) -> float:
@@ -156,12 +159,20 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
 
 
 def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, below_mm: float) -> None:
-    """Clear the columns near x that have ink over most of the given height around the zero line."""
+    """Clear the columns near x that have ink over most of the given height around the zero line, but for those with ink
+    beyond it: a stroke that goes on there is the trace's."""
     left = max(round(x_px) - BAR_PX, 0)
     columns = slice(left, left + 2 * BAR_PX + 1)
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
     if window.size:
-        bar = binary_dilation(np.percentile(window, 25, axis=0) > BAR_INK)
+        near_mm, far_mm = BEYOND_BAR_MM
+        beyond = ink[_rows(zero_y_px, above_mm + far_mm, -above_mm - near_mm), columns].sum(axis=0)
+        if below_mm > 0:  # a calibration pulse stands on the trace
+            under = ink[_rows(zero_y_px, -below_mm - near_mm, below_mm + far_mm), columns].sum(axis=0)
+            beyond = np.maximum(beyond, under)
+        goes_on = beyond > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
+        bar = (np.percentile(window, 25, axis=0) > BAR_INK) & ~goes_on
+        bar = binary_dilation(bar) & ~goes_on
         ink[_rows(zero_y_px, above_mm + BAR_MARGIN_MM, below_mm + BAR_MARGIN_MM), columns][:, bar] = 0
 
 

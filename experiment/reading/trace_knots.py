@@ -1,67 +1,48 @@
-"""Find the way of each row's trace where the ink of several rows runs together.
+"""Find where the traces of rows run together, or leave a stroke of ink to nobody, and trace these places once more.
 
 Where spikes are taller than the distance between rows, strokes of several leads meet in one blot: a knot. Two things
 tell them apart. A stroke goes straight on, and all strokes together must explain the ink: if a spike turned before
-its ink ends, some ink would remain that no trace has drawn. A knot is untied row by row. Each row takes the path of
-least cost, given the paths of the others (dynamic programming over height and slope); paths are stiff at first, which
-finds the large strokes, then more supple. In this way calm rows may take the strokes of others, so the knot is also
-untied in a second way, in which each row looks for ink near its zero line first. The cheaper result is taken.
+its ink ends, some ink would remain that no trace has drawn. Where a lead starts within a QRS complex, behind a
+separator and beside its name, a path may miss a whole stroke; that ink must be explained, too.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
+import cv2
 import numpy as np
-from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter1d
+from scipy.ndimage import binary_dilation, find_objects, label
 
-from experiment.reading.compiled import compiled
-from experiment.reading.ink_runs import INK, NO_INK, START, STATE_PX, cost_of_climbing, ink_of_states
+from experiment.reading.ink_runs import INK, STATE_PX, ink_of_states
+from experiment.reading.knot_paths import Knot, drawn_states, untied
 
 TALL_PX = 10  # where two rows share a lower run of ink, they just cross: this is no knot
 JOIN_COLUMNS = 6  # knots that are no more columns apart are one knot
 MAX_COLUMNS = 160  # rows that share their ink for longer share all of it: these are no spikes
 MARGIN_COLUMNS = 10  # paths begin and end so many columns before and after the shared ink
 MARGIN_PX = 8  # paths may go this far above and below the shared ink
-_SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
-SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states per column
-UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
-BEND = 0.04  # cost of a change of slope by one state per column, for supple paths
-ANYWHERE = np.inf
-# The rounds in which a knot is untied: stiffness of the paths, in units of BEND, and how far from its zero line a row
-# looks for ink to explain, in units of the distance between the knot's rows
-LARGE_FIRST = ((8.0, ANYWHERE), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
-NEAR_FIRST = ((4.0, 0.5), (4.0, 1.0), (4.0, 2.0), (4.0, ANYWHERE), (2.0, ANYWHERE), (1.0, ANYWHERE))
-CLEARLY = 2.0  # the second way's result is taken only if it is cheaper by this much
-SWEEPS = 2  # each round goes over all rows so many times
-ENDS = 1.0  # cost of each state between a path's end and the place where its row enters or leaves the knot
-WORTH_WHILE = 0.05  # a new path is taken only if it is cheaper by this much
-CHORD = 0.9  # this share of the pen's width inks a column well
-SLACK = 0.6  # a stroke also explains ink up to so many states beyond its edge
+BEFORE_START, AFTER_START = 16, 34  # columns about a lead's start in which its path may have missed a stroke
+MISSED_PX = 26  # strokes on no path count from this height on; letters are lower
+# A separator stands within so many columns of a lead's start, and as far above and below the zero line
+BAR_BEFORE, BAR_AFTER, BAR_HALF_PX = 5, 4, 29
 
 
 @dataclass(frozen=True)
-class Knot:
-    """Ink that the strokes of some rows share, in columns of the page and in states from `top_px` downwards."""
+class TracedRows:
+    """The rows of a page: its ink (H, columns), 0 to 1, and what is known of each row."""
 
-    columns: slice
-    rows: tuple[int, ...]
-    top_px: int
-    ink: np.ndarray  # (columns, states), 0 to 1
-    ends: np.ndarray  # (rows, 2) states at which each row enters and leaves the knot
-    homes: np.ndarray  # (rows,) states of the zero lines
-    starts: np.ndarray  # (rows, columns) whether a new lead starts there
-    pen: float  # diameter in states
+    ink: np.ndarray
+    paths: np.ndarray  # (rows, columns) rows of pixels
+    zero_y_px: np.ndarray  # (rows,)
+    starts: list[list[int]]  # columns where a new lead starts and the trace may jump
+    pen_px: float
 
-    @cached_property
-    def stay(self) -> np.ndarray:
-        """The cost (columns, states) of each state that a path takes."""
-        return NO_INK * (1 - self.ink)
-
-    @cached_property
-    def climb(self) -> np.ndarray:
-        """The cost (columns, states) of climbing from the first state to the middle of each."""
-        return _to_middles(cost_of_climbing(self.ink))
+    @property
+    def spacing_px(self) -> float:
+        """The least distance between zero lines."""
+        return (
+            float(np.diff(np.sort(self.zero_y_px)).min()) if len(self.zero_y_px) > 1 else float(len(self.ink))
+        )
 
 
 def untie(
@@ -72,49 +53,107 @@ def untie(
     starts: list[list[int]],
     pen_px: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return better heights (rows, columns) for paths whose ink runs together, and where they were changed.
+    """Return better heights (rows, columns) for paths whose ink runs together or that miss some, and where they were
+    changed.
 
     `page` (H, columns) is the ink, 0 to 1. `runs` are the first row, and one past the last row, of the ink around each
     path. `starts` gives, for each row, the columns where a new lead starts and the trace may jump.
     """
     heights_px, tied = paths + 0.5, np.zeros(paths.shape, bool)
-    for knot in _find_knots(page, paths, runs, zero_y_px, starts, pen_px):
+    for knot in _find_knots(TracedRows(page, paths, zero_y_px, starts, pen_px), *runs):
         first, last = knot.columns.start, knot.columns.stop
         states = np.stack([(paths[row, knot.columns] - knot.top_px) // STATE_PX for row in knot.rows])
-        for row, path in zip(knot.rows, _untied(knot, states), strict=True):
+        for row, path in zip(knot.rows, untied(knot, states), strict=True):
             heights_px[row, first:last] = knot.top_px + (path + 0.5) * STATE_PX
             tied[row, first:last] = True
     return heights_px, tied
 
 
-def _find_knots(
-    page: np.ndarray,
-    paths: np.ndarray,
-    runs: tuple[np.ndarray, np.ndarray],
-    zero_y_px: np.ndarray,
-    starts: list[list[int]],
-    pen_px: float,
-) -> Iterator[Knot]:
-    top, bottom = runs
-    for stretch, tied in _shared_stretches(top, bottom):
-        rows = list(tied)
-        columns = slice(
-            max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, page.shape[1])
-        )
-        upper, lower = top[rows, columns].min(), bottom[rows, columns].max()
-        top_px, states = int(upper) - MARGIN_PX, int(lower - upper + 2 * MARGIN_PX) // STATE_PX + 1
-        starting = np.stack([np.isin(np.arange(columns.start, columns.stop), starts[row]) for row in rows])
-        starting[:, 0] = False
-        yield Knot(
-            columns=columns,
-            rows=tied,
-            top_px=top_px,
-            ink=np.ascontiguousarray(np.clip(ink_of_states(page[:, columns], top_px, states).T / INK, 0, 1)),
-            ends=(paths[rows, columns][:, [0, -1]] - top_px) // STATE_PX,
-            homes=(zero_y_px[rows] - top_px) / STATE_PX,
-            starts=starting,
-            pen=pen_px / STATE_PX,
-        )
+def _find_knots(traced: TracedRows, top: np.ndarray, bottom: np.ndarray) -> Iterator[Knot]:
+    width = traced.ink.shape[1]
+    tied = np.zeros(traced.paths.shape, bool)
+    for stretch, rows in _shared_stretches(top, bottom):
+        columns = slice(max(stretch.start - MARGIN_COLUMNS, 0), min(stretch.stop + MARGIN_COLUMNS, width))
+        own = list(rows)
+        tied[own, columns] = True
+        yield _knot(traced, columns, rows, top[own, columns].min(), bottom[own, columns].max())
+    for start in sorted({column for row in traced.starts for column in row}):
+        columns = slice(max(start - BEFORE_START, 0), min(start + AFTER_START, width))
+        missed = _missed_strokes(traced, columns)
+        if not missed:
+            continue
+        near = np.abs(np.clip(traced.zero_y_px, *missed) - traced.zero_y_px) < traced.spacing_px
+        near &= [start in row for row in traced.starts]
+        own = np.flatnonzero(near & ~tied[:, columns].any(axis=1)).tolist()
+        if own:
+            first = min(missed[0], top[own, columns].min())
+            last = max(missed[1], bottom[own, columns].max())
+            yield _knot(traced, columns, tuple(own), first, last, _separators(traced))
+
+
+def _knot(
+    traced: TracedRows,
+    columns: slice,
+    rows: tuple[int, ...],
+    first: float,
+    last: float,
+    separators: np.ndarray | None = None,
+) -> Knot:
+    """The knot of some rows between two heights. If `separators` (H, columns) are given, it is about missed strokes:
+    then these and the page's other rows explain ink as well."""
+    own = list(rows)
+    top_px, states = int(first) - MARGIN_PX, int(last - first + 2 * MARGIN_PX) // STATE_PX + 1
+    paths = (traced.paths[:, columns] - top_px) // STATE_PX
+    starting = np.stack([np.isin(np.arange(columns.start, columns.stop), traced.starts[row]) for row in own])
+    starting[:, 0] = False
+    pen = traced.pen_px / STATE_PX
+    explained = np.zeros((columns.stop - columns.start, states), bool)
+    if separators is not None:
+        explained |= ink_of_states(separators[:, columns], top_px, states).T > 0
+        for path in np.delete(paths, own, axis=0):
+            explained |= drawn_states(path, states, pen)
+    return Knot(
+        columns=columns,
+        rows=rows,
+        top_px=top_px,
+        ink=np.ascontiguousarray(
+            np.clip(ink_of_states(traced.ink[:, columns], top_px, states).T / INK, 0, 1)
+        ),
+        ends=paths[own][:, [0, -1]],
+        homes=(traced.zero_y_px[own] - top_px) / STATE_PX,
+        starts=starting,
+        explained=explained,
+        spacing=traced.spacing_px / STATE_PX,
+        pen=pen,
+        shared=separators is None,
+    )
+
+
+def _missed_strokes(traced: TracedRows, columns: slice) -> tuple[int, int] | None:
+    """The first row of pixels, and one past the last, of the tall strokes in some columns that no path draws; None if
+    there are none."""
+    states = -(-len(traced.ink) // STATE_PX)
+    pen = traced.pen_px / STATE_PX
+    missed = ink_of_states(traced.ink[:, columns], 0, states).T > INK / 2
+    missed &= ink_of_states(_separators(traced)[:, columns], 0, states).T == 0
+    for path in traced.paths[:, columns] / STATE_PX:
+        missed &= ~drawn_states(path, states, pen)
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(missed.astype(np.uint8), connectivity=8)
+    first, height = boxes[1:, cv2.CC_STAT_LEFT], boxes[1:, cv2.CC_STAT_WIDTH]  # a row of `missed` is a column
+    tall = height >= MISSED_PX / STATE_PX
+    if not tall.any():
+        return None
+    return int(first[tall].min()) * STATE_PX, int((first + height)[tall].max()) * STATE_PX
+
+
+def _separators(traced: TracedRows) -> np.ndarray:
+    """Where separators may stand: (H, columns), 0 or 1."""
+    bars = np.zeros(traced.ink.shape, np.float32)
+    for zero_y_px, starts in zip(traced.zero_y_px.astype(int), traced.starts, strict=True):
+        for start in starts:
+            height = slice(max(zero_y_px - BAR_HALF_PX, 0), zero_y_px + BAR_HALF_PX)
+            bars[height, max(start - BAR_BEFORE, 0) : start + BAR_AFTER] = 1
+    return bars
 
 
 def _shared_stretches(top: np.ndarray, bottom: np.ndarray) -> Iterator[tuple[slice, tuple[int, ...]]]:
@@ -140,166 +179,3 @@ def _tied_rows(shared: np.ndarray) -> Iterator[tuple[int, ...]]:
             reached = set(np.flatnonzero(shared[sorted(reached)].any(axis=0)).tolist()) - found
         left -= found
         yield tuple(sorted(found))
-
-
-def _untied(knot: Knot, paths: np.ndarray) -> np.ndarray:
-    """Untie a knot: the states (rows, columns) of its paths, found from first ones."""
-    large, near = (_along(way, knot, paths) for way in (LARGE_FIRST, NEAR_FIRST))
-    return near if _cost_of_all(knot, near) < _cost_of_all(knot, large) - CLEARLY else large
-
-
-def _along(way: tuple[tuple[float, float], ...], knot: Knot, paths: np.ndarray) -> np.ndarray:
-    paths = paths.copy()
-    drawn = np.stack([_drawn_knot(knot, path) for path in paths])
-    for stiffness, reach in way:
-        for _ in range(SWEEPS):
-            if not _sweep(knot, paths, drawn, BEND * stiffness, reach):
-                break
-    return paths
-
-
-def _sweep(knot: Knot, paths: np.ndarray, drawn: np.ndarray, bend: float, reach: float) -> bool:
-    """Give each row in turn a better path, given those of the others, if there is one. Return whether any changed."""
-    changed = False
-    for row in range(len(paths)):
-        explained = np.delete(drawn, row, axis=0).any(axis=0)
-        path = _cheapest_path(knot, row, _reward(knot, row, explained, reach), bend)
-        now_drawn = _drawn_knot(knot, path)
-        before = _cost(knot, row, paths[row], bend) + _unexplained(knot, explained | drawn[row])
-        after = _cost(knot, row, path, bend) + _unexplained(knot, explained | now_drawn)
-        if after < before - WORTH_WHILE:
-            paths[row], drawn[row] = path, now_drawn
-            changed = True
-    return changed
-
-
-def _cost_of_all(knot: Knot, paths: np.ndarray) -> float:
-    drawn = np.stack([_drawn_knot(knot, path) for path in paths])
-    alone = sum(_cost(knot, row, path, BEND) for row, path in enumerate(paths))
-    return alone + _unexplained(knot, drawn.any(axis=0))
-
-
-def _drawn_knot(knot: Knot, path: np.ndarray) -> np.ndarray:
-    """Which states (columns, states) the pen inks when it follows a path."""
-    columns = np.arange(len(path))
-    reach = 0.5 + knot.pen * STATE_PX / 2 * CHORD
-    passed = np.stack([np.interp(columns + at, columns, path) for at in (-reach, -0.5, 0, 0.5, reach)])
-    top, bottom = passed.min(axis=0) - knot.pen / 2 - SLACK, passed.max(axis=0) + knot.pen / 2 + SLACK
-    states = np.arange(knot.ink.shape[1])
-    return (states >= top[:, None]) & (states <= bottom[:, None])
-
-
-def _unexplained(knot: Knot, explained: np.ndarray) -> float:
-    return UNEXPLAINED * float(knot.ink[~explained].sum())
-
-
-def _cost(knot: Knot, row: int, path: np.ndarray, bend: float) -> float:
-    """The cost of a path by itself."""
-    slopes = np.diff(path)
-    slopes[knot.starts[row, 1:]] = 0
-    stay = knot.stay[np.arange(len(path)), path].sum()
-    climb = knot.climb
-    column = np.arange(1, len(path))
-    before, after = path[1:] - slopes, path[1:]
-    middle = (before + after) // 2
-    passed = np.abs(climb[column - 1, middle] - climb[column - 1, before])
-    passed += np.abs(climb[column, after] - climb[column, middle])
-    return float(stay + passed.sum() + bend * np.abs(np.diff(slopes)).sum())
-
-
-def _to_middles(cost: np.ndarray) -> np.ndarray:
-    """The summed cost from the first state to the middle of each, given the cost of every state (columns, states)."""
-    return np.cumsum(cost, axis=1) - cost / 2
-
-
-def _reward(knot: Knot, row: int, explained: np.ndarray, reach: float) -> np.ndarray:
-    """What a steep stroke saves (columns, states) by explaining ink, in its own column and in both next to it.
-
-    Ink that is farther from the row's zero line than `reach`, in units of the least distance between the knot's rows,
-    counts for less.
-    """
-    away = np.abs(np.arange(knot.ink.shape[1]) - knot.homes[row]) / np.diff(knot.homes).min()
-    saved = UNEXPLAINED * knot.ink * ~explained / (1 + np.square(away / reach))
-    return uniform_filter1d(saved, 3, axis=0, mode="constant") * 3 * (knot.ink > 0)
-
-
-def _cheapest_path(knot: Knot, row: int, reward: np.ndarray, bend: float) -> np.ndarray:
-    """The states (columns,) of a row's cheapest path, when the ink that it explains is counted as saved.
-
-    A path climbs from the middle of one column to that of the next: half of the way in the one, half in the other.
-    """
-    climb = _to_middles(cost_of_climbing(knot.ink) - reward).astype(np.float32)
-    states = np.arange(knot.ink.shape[1])
-    start, end = ((ENDS * np.abs(states - at)).astype(np.float32) for at in knot.ends[row])
-    home = (START * np.abs(states - knot.homes[row])).astype(np.float32)
-    cost = _costs(knot.stay, climb, start, home, knot.starts[row], bend)
-    cost[-1] += end
-    return _traced_back(cost, knot.starts[row], bend)
-
-
-@compiled
-def _costs(
-    stay: np.ndarray,
-    climb: np.ndarray,
-    start: np.ndarray,
-    home: np.ndarray,
-    starts: np.ndarray,
-    bend: float,
-) -> np.ndarray:
-    """The cost (columns, slopes, states) of the cheapest path to each state with each slope.
-
-    `stay` and `climb` are (columns, states). `start` and `home` (states,) are the costs of beginning in the first
-    column, and of beginning a new lead in the columns `starts`.
-    """
-    columns, states = stay.shape
-    cost = np.full((columns, len(SLOPES), states), np.float32(np.inf))
-    turned = np.empty((len(SLOPES), states), np.float32)
-    for state in range(states):
-        cost[0, :, state] = start[state]
-    for column in range(1, columns):
-        if starts[column]:
-            begun = cost[column - 1].min()
-            for state in range(states):
-                cost[column, :, state] = begun + stay[column, state] + home[state]
-            continue
-        _turn(cost, column - 1, bend, turned)
-        for number in range(len(SLOPES)):
-            slope = SLOPES[number]
-            down, half = np.float32(1 if slope >= 0 else -1), -slope // 2
-            for state in range(max(slope, 0), min(states + slope, states)):
-                before, middle = state - slope, state + half
-                passed = climb[column - 1, middle] - climb[column - 1, before]
-                passed += climb[column, state] - climb[column, middle]
-                cost[column, number, state] = turned[number, before] + down * passed + stay[column, state]
-    return cost
-
-
-@compiled
-def _turn(cost: np.ndarray, column: int, bend: float, turned: np.ndarray) -> None:
-    """Fill `turned` (slopes, states) with the least cost of each state of a column after a turn to each slope."""
-    slopes, states = turned.shape
-    turned[:] = cost[column]
-    for number in range(1, slopes):
-        turn = np.float32(bend * (SLOPES[number] - SLOPES[number - 1]))
-        for state in range(states):
-            turned[number, state] = min(turned[number, state], turned[number - 1, state] + turn)
-    for number in range(slopes - 2, -1, -1):
-        turn = np.float32(bend * (SLOPES[number + 1] - SLOPES[number]))
-        for state in range(states):
-            turned[number, state] = min(turned[number, state], turned[number + 1, state] + turn)
-
-
-@compiled
-def _traced_back(cost: np.ndarray, starts: np.ndarray, bend: float) -> np.ndarray:
-    """Trace the cheapest path (columns,) back from its end; cost: (columns, slopes, states)."""
-    columns, _, states = cost.shape
-    path = np.empty(columns, np.int64)
-    slope, state = divmod(cost[-1].argmin(), states)
-    for column in range(columns - 1, -1, -1):
-        path[column] = state
-        if starts[column]:
-            slope, state = divmod(cost[column - 1].argmin(), states)
-        elif column > 0:
-            state -= SLOPES[slope]
-            slope = (cost[column - 1, :, state] + bend * np.abs(SLOPES - SLOPES[slope])).argmin()
-    return path

@@ -54,16 +54,17 @@ class TrueRecords:
 Scores = dict[ScoredPage, PageScore]
 
 
-def find_predictions(folder: Path, out: Path | None) -> list[Path]:
-    """List the CSVs of a folder, except for the table `out` and for a submission, and those in folders below that have
+def find_predictions(folder: Path, own_tables: tuple[Path, ...] = ()) -> list[Path]:
+    """List the CSVs of a folder, except for `own_tables` and for a submission, and those in folders below that have
     a JSON beside them; WFDB headers where there are none. Those of unread pages are listed even if they do not exist.
     Raises InputError if there are none."""
     abouts = list(folder.rglob("[!.]*.json"))
+    own = {table.absolute() for table in own_tables}
 
     def found(ending: str) -> set[Path]:
         beside = {about.with_suffix(ending) for about in abouts}
         paths = {*folder.glob(f"[!.]*{ending}"), *filter(Path.is_file, beside)}
-        return {path for path in paths if not out or path.absolute() != out.absolute()}
+        return {path for path in paths if path.absolute() not in own}
 
     paths = found(".csv") or found(".hea")
     paths |= {about.with_suffix(".csv") for about in abouts if not was_read(about)}
@@ -114,6 +115,19 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
     """Compare the signals of the file `path` with the truth; both are (12, samples) over the record's 10 s.
 
     What a lead lacks of the values that its truth has counts as 0 mV; a lead that the record lacks does not count.
+    Raises InputError as compared_samples does.
+    """
+    wanted = compared_samples(path, truth_mv, predicted_mv)
+    predicted_mv = np.nan_to_num(predicted_mv)
+    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
+    return score_shown_leads(
+        np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz
+    )
+
+
+def compared_samples(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> np.ndarray:
+    """Which samples (12, samples) of the truth and of the file `path` are compared: those that the page shows.
+
     Raises InputError that names the file if the number of samples differs, or if a value is infinite.
     """
     if truth_mv.shape != predicted_mv.shape:
@@ -122,20 +136,13 @@ def compare(path: Path, truth_mv: np.ndarray, predicted_mv: np.ndarray) -> PageS
             f"{path}: has {there} rows, but its truth has {wanted}; "
             "tell digitize.py the sampling rate (--fs-hz or --train-csv)"
         )
-    wanted = np.isfinite(truth_mv)
-    share = wanted.mean(axis=1)
-    if (
-        share[share > 0] > share.max() / 2
-    ).all():  # this is a full record, and the page may show only a part of it
-        wanted &= shown_part(path, predicted_mv)
     for lead, infinite in zip(LEADS, np.isinf(predicted_mv), strict=True):
         if infinite.any():
             raise InputError(f"{path}: lead {lead}, row {int(np.argmax(infinite)) + 1}: no finite value")
-    predicted_mv = np.nan_to_num(predicted_mv)
-    fs_hz = truth_mv.shape[1] // RECORD_DURATION_S  # the metric rounds down, too
-    return score_shown_leads(
-        np.where(wanted, truth_mv, np.nan), np.where(wanted, predicted_mv, np.nan), fs_hz
-    )
+    wanted = np.isfinite(truth_mv)
+    share = wanted.mean(axis=1)
+    is_full_record = (share[share > 0] > share.max() / 2).all()  # the page may show only a part of it
+    return wanted & shown_part(path, predicted_mv) if is_full_record else wanted
 
 
 def shown_part(path: Path, predicted_mv: np.ndarray) -> np.ndarray:

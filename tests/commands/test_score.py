@@ -18,7 +18,7 @@ from helpers import (
     waves_mv,
     write_csv,
 )
-from known_signals import FS_HZ, KNOWN_MV, submission_table, write_submission
+from known_signals import FS_HZ, KNOWN_MV, heartbeats_mv, submission_table, write_submission
 
 SCRIPT = "experiment/score.py"
 QUARTERS = (0, 250, 500, 750, 1000)
@@ -224,6 +224,45 @@ def test_a_submission_is_scored_by_the_records(tmp_path, truth_root):
     path = write_submission(submission_table({"17": left, "17_hr": left}), tmp_path / "submission.csv")
     line = last_line(score(path, truth_root))
     assert f"scored 2 pages of 2 records: {snr_db(SHOWN_MV, 0.02):.4f} dB" in line
+
+
+def test_intervals_say_by_page_type_how_far_readings_agree_with_records(tmp_path):
+    beats = pd.DataFrame(heartbeats_mv(500).T, columns=LEADS)
+    write_csv(tmp_path / "truth" / "17.csv", beats)
+    readings = tmp_path / "readings"
+    write_csv(readings / "17-0001.csv", beats + 0.5)
+    write_csv(readings / "17-0003.csv", 0.9 * beats)
+    write_csv(readings / "17-0004.csv", 0 * beats)
+    (readings / "17-0005.json").write_text('{"status": "unread"}')
+    out = readings / "scores.csv"
+    for _ in range(2):  # its own tables, in the same folder, are no predictions
+        result = score(readings, tmp_path / "truth", "--intervals", "--out", out)
+        assert f" dB -> {out} and {readings / 'scores.intervals.csv'} in " in last_line(result)
+        assert "scored 4 pages of 1 records" in last_line(result)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["0001", "heart", "rate,", "1/min", "1", "0", "0", "0.000", "-", "to", "-"] in lines
+    assert [line[3:6] for line in lines if line[:2] == ["0003", "R,"]] == [["12", "0", "0"]]
+    for page_type in ("0004", "0005"):
+        assert [line[3:7] for line in lines if line[:2] == [page_type, "R,"]] == [["0", "12", "0", "-"]]
+    assert "no beats in 1 leads of readings: " in result.stdout
+    table = pd.read_csv(out.with_suffix(".intervals.csv"), dtype={"type": str}).set_index(
+        ["page", "lead", "measure"]
+    )
+    assert len(table) == 4 * (4 + 3 * 12)
+    assert table.loc[("17-0001", "page", "heart rate"), ["unit", "truth", "reading"]].tolist() == [
+        "1/min",
+        75,
+        75,
+    ]
+    for lead in LEADS:
+        truth_mv, reading_mv = table.loc[("17-0003", lead, "R"), ["truth", "reading"]]
+        assert reading_mv == pytest.approx(0.9 * truth_mv, abs=1e-4)
+
+
+def test_intervals_of_a_submission_are_refused(tmp_path, truth_root):
+    path = write_submission(known_submission(), tmp_path / "submission.csv")
+    said = "--intervals needs a folder of readings: a submission does not say when leads begin"
+    assert refusal(score(path, truth_root, "--intervals")) == f"error: {path}: {said}"
 
 
 def test_submissions_that_do_not_match_are_refused(tmp_path, truth_root):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.reading.read_leads import _has_ink, _risen_from_level, _start
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.layout_evidence import SEPARATOR_MM
+from experiment.reading.read_leads import _blank_bar, _has_ink, _risen_from_level, _start
 from experiment.reading.trace_decoding import Nodes
 from experiment.reading.trace_tracking import Track
 
@@ -47,3 +49,14 @@ def test_scraps_of_faint_ink_are_what_handwriting_leaves_and_a_short_dip_is_not(
     assert not inked[95:125].any()
     assert inked[:70].all()
     assert inked[150:].all()
+
+
+def test_a_separator_is_cleared_and_a_stroke_that_goes_on_beyond_it_stays():
+    zero_px, half_px = 100, round(SEPARATOR_MM * PX_PER_MM)
+    ink = np.zeros((200, 40), np.float32)
+    ink[zero_px - half_px : zero_px + half_px, 17:20] = 1
+    ink[zero_px - half_px - 12 : zero_px, 21:23] = 1  # a QRS complex rises beside it, 1.5 mm beyond its end
+    expected = ink.copy()
+    expected[:, 17:20] = 0
+    _blank_bar(ink, 20.0, float(zero_px), SEPARATOR_MM, SEPARATOR_MM)
+    np.testing.assert_array_equal(ink, expected)

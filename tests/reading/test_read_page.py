@@ -35,6 +35,23 @@ def test_every_layout_is_recognised(name):
     assert abs(found.end_x_px - found.start_x_px - 250 * 7.874) < 8
 
 
+@pytest.mark.parametrize("fs_hz", [250, 256, 500, 512, 1000, 1025])
+def test_at_every_sampling_rate_beats_stand_in_their_place_up_to_the_last_sample(fs_hz):
+    """At 1025 Hz, a quarter of a record is no whole number of samples."""
+    signal_mv = read_page(page_of(PageSetup(), fs_hz), fs_hz, ReadingOptions()).signal_mv
+    shown = PageSetup().shown(fs_hz, 10 * fs_hz)
+    assert (np.isfinite(signal_mv) == shown).all()
+    for lead, truth_mv, read_mv, there in zip(
+        LEADS, heart_mv(fs_hz).to_numpy().T, signal_mv.T, shown.T, strict=True
+    ):
+        truth_mv, error_mv = truth_mv[there], (read_mv - truth_mv)[there]
+        slope_mv_s = np.gradient(truth_mv) * fs_hz
+        late_s = -(error_mv @ slope_mv_s) / (slope_mv_s @ slope_mv_s)
+        assert abs(late_s) < 0.0003, lead  # 0.06 px
+        assert abs(error_mv[-1]) < 0.02, lead
+        assert np.sqrt(np.mean(error_mv**2)) < 0.01, lead
+
+
 @pytest.mark.parametrize(
     "changes",
     [

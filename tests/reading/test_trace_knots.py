@@ -89,3 +89,19 @@ def test_a_row_may_jump_within_a_knot_where_a_lead_starts():
     x = second.first_column + np.arange(len(second.y_px))
     assert np.abs(second.y_px[x > 153] - (ZEROS[1] + 50)).max() < 3
     assert abs(second.y_px.min() - 60) < 14
+
+
+def test_a_stroke_that_a_path_misses_is_traced_where_a_lead_starts_and_only_there():
+    """The lower row's second lead starts deep in an S wave; a stroke of its name leads on to the wave's far flank."""
+    second = ZEROS[1] - spike(150, 152, 5)
+    ink = page(ZEROS[0] + 0 * X)
+    for part, curve in ((X < 149.5, ZEROS[1] + 0 * X), (X >= 150, second)):
+        lay_over(ink, stroke(X[part], curve[part], PEN_PX, SHAPE))
+    lay_over(
+        ink, stroke(np.array([147.0, 150.0, 157.0]), ZEROS[1] + np.array([0.0, 25.0, 50.0]), PEN_PX, SHAPE)
+    )
+    for starts, reaches in (([[], [150]], True), ([[], []], False)):
+        _, lower = track_rows(ink, ZEROS, slice(12, 288), starts, 250, PEN_PX)
+        x = lower.first_column + np.arange(len(lower.y_px)) + 0.5
+        left = lower.y_px[(x > 150) & (x < 152)]
+        assert (left.min() > ZEROS[1] + 110) == reaches

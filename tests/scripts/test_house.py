@@ -50,6 +50,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/network/print_net.py": "training/test_print_training.py",
     "experiment/network/run_schemas.py": "network/test_checkpoints.py",
     "experiment/train_print_reader.py": "training/test_print_training.py",
+    "experiment/reading/knot_paths.py": "reading/test_trace_knots.py",
     "experiment/reading/layout_evidence.py": "reading/test_layout_guesses.py",
     "experiment/reading/printed_text.py": "reading/test_calibration.py",
     "experiment/reading/grid_directions.py": "reading/test_rectify.py",
