@@ -40,6 +40,7 @@ CABRERA = -1.5
 USUAL_STRIPS = {"II": 1.0, "V1": 0.3, "V5": 0.3, "V6": 0.0, "I": 0.0}
 UNUSUAL_STRIP = -1.0
 STRIP_UNKNOWN = 1.5  # what must speak for a strip's lead for it to be named
+STRIP_CLEAR = 1.9  # and how much more than for any other lead: neighbours such as V5 and V6 are much alike
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def with_strips(evidence: Evidence, block: Layout, order: LeadOrder, strips: int
             for row in rows
         ]
     )
-    told = np.maximum(odds - STRIP_UNKNOWN, 0)
+    second, first = np.sort(odds, axis=1)[:, -2:].T
+    clear = (first - second > STRIP_CLEAR)[:, None] & (odds == first[:, None])
+    told = np.where(clear, np.maximum(odds - STRIP_UNKNOWN, 0), 0)
     best = linear_sum_assignment(told, maximize=True)[1]  # no two strips are of one lead
     worth = told[np.arange(strips), best]
     leads = [LEADS[lead] if odds_of > 0 else UNKNOWN_LEAD for lead, odds_of in zip(best, worth, strict=True)]
