@@ -19,6 +19,7 @@ _SLOPES = (1, 3, 6, 10, 16, 24, 36, 52)
 SLOPES = np.array([*(-slope for slope in reversed(_SLOPES)), 0, *_SLOPES])  # states per column
 UNEXPLAINED = 0.1  # cost of a state of ink that no path explains
 BEND = 0.04  # cost of a change of slope by one state per column, for supple paths
+NEAR_HOME = 0.25  # so near to a zero line, in parts of the distance between rows, a path is near it
 ANYWHERE = np.inf
 # The rounds in which a knot is untied: stiffness of the paths, in units of BEND, and how far from its zero line a row
 # looks for ink to explain, in units of the distance between rows
@@ -52,6 +53,12 @@ class Knot:
     def stay(self) -> np.ndarray:
         """The cost (columns, states) of each state that a path takes."""
         return NO_INK * (1 - self.ink)
+
+    def abroad(self, paths: np.ndarray) -> np.ndarray:
+        """In how many columns each path (rows, columns) is near the zero line of another of the knot's rows."""
+        near = np.abs(paths[:, None] - self.homes[:, None]) < NEAR_HOME * self.spacing
+        near[np.arange(len(paths)), np.arange(len(paths))] = False
+        return near.any(axis=1).sum(axis=1)
 
     @cached_property
     def climb(self) -> np.ndarray:

@@ -11,9 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.ndimage import find_objects, label
 
+from ecg_generator_with_train_src.page.records import LEADS
+from experiment.reading.row_traces import LIMB_LEADS
+
 LAG_S, LAGS = 0.004, 10  # a moment is told from so many moments on either side, this far apart
 MIN_VISIBLE_S = 1.0  # a relation is learnt from at least this much time in which all its leads are visible
 RIDGE = 1e-3  # ridge of the least squares, in parts of the mean power
+MOST_MISFIT = 0.1  # limb leads that leave more of their power unexplained are misread, or under wrong names
 EDGE_SAMPLES = 2  # the drawn stretch joins the mean of so many samples on either side
 
 
@@ -37,6 +41,28 @@ def fill_hidden(signal_mv: np.ndarray, visible: np.ndarray, fs_hz: float) -> np.
                     moments, signal_mv[lead], np.flatnonzero(learn), hidden
                 )
     return filled
+
+
+def blend_limb_leads(signal_mv: np.ndarray) -> np.ndarray:
+    """Return the signals (samples, 12) in mV with limb leads that stand together, three or more at a time, moved to the
+    nearest ones that obey Einthoven's and Goldberger's relations; each keeps its level.
+
+    Their errors partly cancel so. Leads that do not nearly obey them stay as they are.
+    """
+    blended = signal_mv.copy()
+    columns = [LEADS.index(lead) for lead in LIMB_LEADS]
+    patterns, of_sample = np.unique(np.isfinite(signal_mv[:, columns]), axis=0, return_inverse=True)
+    for number, there in enumerate(patterns):
+        if there.sum() < 3:
+            continue
+        places = np.ix_(of_sample.ravel() == number, np.array(columns)[there])
+        level_mv = np.median(signal_mv[places], axis=0)
+        read_mv = signal_mv[places] - level_mv
+        parts = np.array(list(LIMB_LEADS.values()))[there]
+        nearest_mv = read_mv @ (parts @ np.linalg.pinv(parts)).T
+        if np.square(read_mv - nearest_mv).sum() <= MOST_MISFIT * np.square(read_mv).sum():
+            blended[places] = nearest_mv + level_mv
+    return blended
 
 
 def _visible_around(visible: np.ndarray, lags: np.ndarray) -> np.ndarray:

@@ -165,15 +165,21 @@ def _blank_bar(ink: np.ndarray, x_px: float, zero_y_px: float, above_mm: float, 
     columns = slice(left, left + 2 * BAR_PX + 1)
     window = ink[_rows(zero_y_px, above_mm, below_mm), columns]
     if window.size:
-        near_mm, far_mm = BEYOND_BAR_MM
-        beyond = ink[_rows(zero_y_px, above_mm + far_mm, -above_mm - near_mm), columns].sum(axis=0)
-        if below_mm > 0:  # a calibration pulse stands on the trace
-            under = ink[_rows(zero_y_px, -below_mm - near_mm, below_mm + far_mm), columns].sum(axis=0)
-            beyond = np.maximum(beyond, under)
-        goes_on = beyond > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
-        bar = (np.percentile(window, 25, axis=0) > BAR_INK) & ~goes_on
-        bar = binary_dilation(bar) & ~goes_on
+        bar = np.percentile(window, 25, axis=0) > BAR_INK
+        goes_on = _goes_on(ink[:, columns], zero_y_px, above_mm, below_mm)
+        bar = binary_dilation(bar & ~goes_on) & ~goes_on
         ink[_rows(zero_y_px, above_mm + BAR_MARGIN_MM, below_mm + BAR_MARGIN_MM), columns][:, bar] = 0
+
+
+def _goes_on(columns: np.ndarray, zero_y_px: float, above_mm: float, below_mm: float) -> np.ndarray:
+    """Which columns (H, n) of a separator have ink beyond its ends. None of a calibration pulse has: it stands on the
+    trace, and its flanks go on into its top."""
+    if below_mm <= 0:
+        return np.zeros(columns.shape[1], bool)
+    near_mm, far_mm = BEYOND_BAR_MM
+    above = columns[_rows(zero_y_px, above_mm + far_mm, -above_mm - near_mm)].sum(axis=0)
+    below = columns[_rows(zero_y_px, -below_mm - near_mm, below_mm + far_mm)].sum(axis=0)
+    return np.maximum(above, below) > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
 
 
 def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:

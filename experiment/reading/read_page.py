@@ -12,6 +12,7 @@ from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
+from experiment.reading.lead_relations import blend_limb_leads
 from experiment.reading.major_lines import fit_page
 from experiment.reading.paper_field import PaperField, flat_paper
 from experiment.reading.printed_text import laid_flat
@@ -129,9 +130,8 @@ def read_with_field(
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
     leads = read_leads(page.ink, found, fs_hz)
     verdict = verdict_of(seen, found, leads, field.residual_mm)
-    return PageReading(
-        seen, fs_hz, put_together(leads, fs_hz), tuple(leads), found, page, field.residual_mm, verdict
-    )
+    signal_mv = blend_limb_leads(put_together(leads, fs_hz))
+    return PageReading(seen, fs_hz, signal_mv, tuple(leads), found, page, field.residual_mm, verdict)
 
 
 def flat_page(fs_hz: float, layout: Layout | None) -> np.ndarray:
@@ -173,7 +173,8 @@ def further_leads(reading: PageReading) -> dict[str, np.ndarray]:
 
 def without_filled(reading: PageReading) -> np.ndarray:
     """The signals (samples, 12) of a reading without what was drawn from other leads: NaN there."""
-    return put_together([_with_gaps(lead, reading.fs_hz) for lead in reading.leads], reading.fs_hz)
+    read_mv = put_together([_with_gaps(lead, reading.fs_hz) for lead in reading.leads], reading.fs_hz)
+    return np.where(np.isfinite(read_mv), reading.signal_mv, np.nan)
 
 
 def _with_gaps(lead: LeadSignal, fs_hz: float) -> LeadSignal:

@@ -22,6 +22,7 @@ MAX_COLUMNS = 160  # rows that share their ink for longer share all of it: these
 MARGIN_COLUMNS = 10  # paths begin and end so many columns before and after the shared ink
 MARGIN_PX = 8  # paths may go this far above and below the shared ink
 BEFORE_START, AFTER_START = 16, 34  # columns about a lead's start in which its path may have missed a stroke
+CROSSING_COLUMNS = 3  # a steep stroke crosses another row's trace within so many columns
 MISSED_PX = 26  # strokes on no path count from this height on; letters are lower
 # A separator stands within so many columns of a lead's start, and as far above and below the zero line
 BAR_BEFORE, BAR_AFTER, BAR_HALF_PX = 5, 4, 29
@@ -63,7 +64,10 @@ def untie(
     for knot in _find_knots(TracedRows(page, paths, zero_y_px, starts, pen_px), *runs):
         first, last = knot.columns.start, knot.columns.stop
         states = np.stack([(paths[row, knot.columns] - knot.top_px) // STATE_PX for row in knot.rows])
-        for row, path in zip(knot.rows, untied(knot, states), strict=True):
+        better = untied(knot, states)
+        if not knot.shared and (knot.abroad(better) > knot.abroad(states) + CROSSING_COLUMNS).any():
+            continue  # a stroke that was missed is the row's own; one that goes along another row is that row's
+        for row, path in zip(knot.rows, better, strict=True):
             heights_px[row, first:last] = knot.top_px + (path + 0.5) * STATE_PX
             tied[row, first:last] = True
     return heights_px, tied

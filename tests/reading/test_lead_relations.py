@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiment.reading.lead_relations import fill_hidden
+from ecg_generator_with_train_src.page.records import LEADS
+from experiment.reading.lead_relations import blend_limb_leads, fill_hidden
 
 FS_HZ = 500.0
 TIME_S = np.arange(0, 2.5, 1 / FS_HZ)
@@ -69,3 +70,34 @@ def test_without_a_lead_that_tells_it_stays_as_it_was(case):
     if case == "elsewhere":
         visible[1], signal_mv[1] = False, np.nan
     assert np.array_equal(fill_hidden(signal_mv, visible, FS_HZ), signal_mv, equal_nan=True)
+
+
+def limb_leads_mv(error_mv: float) -> np.ndarray:
+    """I, II and III (100 samples) that obey Einthoven but for an error of III by turns; other leads NaN."""
+    signal_mv = np.full((100, 12), np.nan)
+    phase = np.arange(100) / 5
+    one, two = np.sin(phase), 2 * np.cos(phase)
+    wrong = error_mv * (-1.0) ** np.arange(100)
+    for lead, values in (("I", one), ("II", two + 0.7), ("III", two - one + wrong)):
+        signal_mv[:, LEADS.index(lead)] = values
+    return signal_mv
+
+
+def test_an_error_of_one_limb_lead_is_shared_and_two_thirds_of_it_stay():
+    """The nearest leads that obey I - II + III = 0: each takes a third of what is left over. II keeps its level."""
+    true_mv, read_mv = limb_leads_mv(0.0), limb_leads_mv(0.09)
+    wrong = 0.09 * (-1.0) ** np.arange(100)
+    moved = blend_limb_leads(read_mv) - true_mv
+    for lead, share in (("I", -1 / 3), ("II", 1 / 3), ("III", 2 / 3)):
+        error_mv = moved[:, LEADS.index(lead)]
+        np.testing.assert_allclose(error_mv - error_mv.mean(), share * wrong, atol=1e-9)
+        assert abs(error_mv.mean()) < 0.05
+    assert np.isnan(moved[:, 3:]).all()
+
+
+def test_limb_leads_that_do_not_fit_together_stay_as_they_are():
+    read_mv = limb_leads_mv(2.0)
+    np.testing.assert_array_equal(blend_limb_leads(read_mv), read_mv)
+    two = limb_leads_mv(0.1)
+    two[:, 2] = np.nan
+    np.testing.assert_array_equal(blend_limb_leads(two), two)
