@@ -346,7 +346,7 @@ def test_large_pictures_are_bounded_and_labelled_at_half_their_size(
     (line,) = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
     assert (line["width_px"], line["height_px"], line["shrunk"]) == (50, 60, 2)
     assert "a large picture: read and labelled at 1/2 of its size" in line["warnings"]
-    assert run_predict(*flags, "--max-megapixels", 0.01) == 1
+    assert run_predict(*flags, "--overwrite", "--max-megapixels", 0.01) == 1
     said = capsys.readouterr().err
     assert "100x120 pixels are 0 megapixels, more than 0.01; reduce it, or raise --max-megapixels" in said
 
