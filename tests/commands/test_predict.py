@@ -359,11 +359,11 @@ def test_large_pictures_are_bounded_and_labelled_at_half_their_size(
     monkeypatch.setattr(network_flags, "WHOLE_PIXELS", 10_000)
     Image.fromarray(page(100, 120)).save(tmp_path / "page.png")
     flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
-    assert run_predict(*flags, "--px-per-mm", 8) == 0
+    assert run_predict(*flags) == 0
     (line,) = map(json.loads, (tmp_path / "out/predictions.jsonl").read_text().splitlines())
-    assert (line["width_px"], line["height_px"], line["pitch_px"]) == (50, 60, 4.0)
+    assert (line["width_px"], line["height_px"], line["shrunk"]) == (50, 60, 2)
     assert "a large picture: read and labelled at 1/2 of its size" in line["warnings"]
-    assert run_predict(*flags, "--max-megapixels", 0.01) == 1
+    assert run_predict(*flags, "--overwrite", "--max-megapixels", 0.01) == 1
     said = capsys.readouterr().err
     assert "100x120 pixels are 0 megapixels, more than 0.01; reduce it, or raise --max-megapixels" in said
 
