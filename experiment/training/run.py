@@ -37,7 +37,8 @@ def _hold_and_find(
     held.enter_context(locked(folder.root))
     if resume == "none":
         folder.move_aside()
-        held.enter_context(locked(folder.root))
+        if not folder.root.exists():  # the lock went with the old run
+            held.enter_context(locked(folder.root))
     return folder.find_state(config, info)
 
 

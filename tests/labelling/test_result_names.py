@@ -9,6 +9,7 @@ import pytest
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import sha256_of
 from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE
 from experiment.labelling.result_names import LONGEST_BYTES, PageFile, named_files
 
 
@@ -57,7 +58,7 @@ def test_a_name_too_long_for_a_disk_is_cut_and_stays_a_name_of_its_own(letter):
 def test_the_pages_of_a_file_have_its_name_and_their_number(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encode_rgb(np.zeros((4, 5, 3), np.uint8)))
-    assert [(name, image.shape) for name, image in PageFile(path, "ward/b").pages()] == [
+    assert [(name, image.shape) for name, image in PageFile(path, "ward/b").pages(ALL_WHOLE)] == [
         ("ward/b", (4, 5, 3))
     ]
     assert PageFile(path, "b").sha256() == sha256_of(path.read_bytes())

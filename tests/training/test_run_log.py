@@ -1,5 +1,6 @@
 """The log: each line in metrics.jsonl and among the TensorBoard scalars, cut where a run goes back."""
 
+from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from experiment.training.run_folder import RunFolder
 from experiment.training.run_log import RunLog
 
@@ -10,7 +11,7 @@ def test_a_line_is_logged_twice_and_cut_in_both_when_the_run_goes_back(tmp_path)
     log = RunLog(RunFolder(tmp_path))
     log.open({"step": 0, "epoch": 0, "retries": []})
     lines = [
-        {"kind": "train", "step": step, "epoch": 1, "loss": 1 / step, "dice": {"grid": 0.5}}
+        {"kind": "train", "step": step, "epoch": 1, "loss": 1 / step, "dice": dict.fromkeys(CLASS_NAMES, 0.5)}
         for step in (1, 2, 4)
     ]
     for line in lines:
@@ -21,5 +22,5 @@ def test_a_line_is_logged_twice_and_cut_in_both_when_the_run_goes_back(tmp_path)
     assert scalars_of(tmp_path) == {
         "train/epoch": [(1, 1.0), (2, 1.0)],
         "train/loss": [(1, 1.0), (2, 0.5)],
-        "train/dice/grid": [(1, 0.5), (2, 0.5)],
+        **{f"train/dice/{name}": [(1, 0.5), (2, 0.5)] for name in CLASS_NAMES},
     }
