@@ -58,9 +58,8 @@ def test_a_name_too_long_for_a_disk_is_cut_and_stays_a_name_of_its_own(letter):
 def test_the_pages_of_a_file_have_its_name_and_their_number(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encode_rgb(np.zeros((4, 5, 3), np.uint8)))
-    assert [(name, image.shape) for name, image in PageFile(path, "ward/b").pages(ALL_WHOLE)] == [
-        ("ward/b", (4, 5, 3))
-    ]
+    pages = list(PageFile(path, "ward/b").pages(ALL_WHOLE))
+    assert [(page.name, page.image.shape) for page in pages] == [("ward/b", (4, 5, 3))]
     assert PageFile(path, "b").sha256() == sha256_of(path.read_bytes())
     with pytest.raises(InputError, match=f"^{tmp_path}/none.png: No such file"):
         PageFile(tmp_path / "none.png", "none").sha256()

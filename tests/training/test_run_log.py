@@ -10,8 +10,9 @@ from small_runs import scalars_of
 def test_a_line_is_logged_twice_and_cut_in_both_when_the_run_goes_back(tmp_path):
     log = RunLog(RunFolder(tmp_path))
     log.open({"step": 0, "epoch": 0, "retries": []})
+    dice = dict.fromkeys(CLASS_NAMES, 0.5)
     lines = [
-        {"kind": "train", "step": step, "epoch": 1, "loss": 1 / step, "dice": dict.fromkeys(CLASS_NAMES, 0.5)}
+        {"kind": "train", "step": step, "epoch": 1, "loss": 1 / step, "lr": 0.25, "dice": dice}
         for step in (1, 2, 4)
     ]
     for line in lines:
@@ -22,5 +23,6 @@ def test_a_line_is_logged_twice_and_cut_in_both_when_the_run_goes_back(tmp_path)
     assert scalars_of(tmp_path) == {
         "train/epoch": [(1, 1.0), (2, 1.0)],
         "train/loss": [(1, 1.0), (2, 0.5)],
+        "train/lr": [(1, 0.25), (2, 0.25)],
         **{f"train/dice/{name}": [(1, 0.5), (2, 0.5)] for name in CLASS_NAMES},
     }
