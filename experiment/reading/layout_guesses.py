@@ -41,6 +41,7 @@ USUAL_STRIPS = {"II": 1.0, "V1": 0.3, "V5": 0.3, "V6": 0.0, "I": 0.0}
 UNUSUAL_STRIP = -1.0
 STRIP_UNKNOWN = 1.5  # what must speak for a strip's lead for it to be named
 STRIP_CLEAR = 1.9  # and how much more than for any other lead: neighbours such as V5 and V6 are much alike
+USUAL_STRIP = "II"  # which need not be so much clearer, as most strips show it
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def with_strips(evidence: Evidence, block: Layout, order: LeadOrder, strips: int
         ]
     )
     second, first = np.sort(odds, axis=1)[:, -2:].T
-    clear = (first - second > STRIP_CLEAR)[:, None] & (odds == first[:, None])
+    is_best = odds == first[:, None]
+    clear = is_best & ((first - second > STRIP_CLEAR)[:, None] | (np.array(LEADS) == USUAL_STRIP))
     told = np.where(clear, np.maximum(odds - STRIP_UNKNOWN, 0), 0)
     best = linear_sum_assignment(told, maximize=True)[1]  # no two strips are of one lead
     worth = told[np.arange(strips), best]
