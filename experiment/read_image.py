@@ -34,7 +34,8 @@ from experiment.reading.output_files import picture, reading_summary, signals_cs
 from experiment.reading.read_drawing import read_any_page, with_drawing
 from experiment.reading.read_page import PageReading, further_leads
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ
-from experiment.runtime.choose import RuntimeOptions, runtime_here
+from experiment.runtime.choose import runtime_here
+from experiment.runtime.network import RuntimeOptions
 
 NOTHING_KNOWN = ReadingOptions()
 BEST_RUNTIME = RuntimeOptions()

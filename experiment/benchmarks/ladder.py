@@ -38,8 +38,8 @@ from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.trace_tracking import Track
-from experiment.runtime.choose import RuntimeOptions, run_networks
-from experiment.runtime.network import Runtime
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import Runtime, RuntimeOptions
 from experiment.scoring.compare import compare
 from experiment.scoring.signal_metric import score_db
 

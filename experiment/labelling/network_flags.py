@@ -14,8 +14,7 @@ from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.options import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
 from experiment.network.shipped import FOLDER_NAME, LABELS, shipped
-from experiment.runtime.choose import RUNTIMES, RuntimeOptions
-from experiment.runtime.network import Runtime
+from experiment.runtime.network import RUNTIMES, Runtime, RuntimeOptions
 
 DEFAULT_TILE, MOST_TILE = 512, 4096
 LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540

@@ -8,25 +8,12 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import onnx_problem
-from experiment.runtime.network import Runtime
-
-RUNTIMES = ("auto", "openvino", "torch")
-
-
-@dataclass(frozen=True)
-class RuntimeOptions:
-    """What the command line asks for."""
-
-    runtime: str = "auto"  # one of RUNTIMES
-    device: str = "auto"  # one of backend.options.DEVICE_CHOICES
-    precision: str = "auto"  # auto, fp32 or bf16; auto is bf16 where the hardware multiplies it
-    num_threads: int | None = None  # that a CPU uses for a network; None: all its cores
+from experiment.runtime.network import Runtime, RuntimeOptions
 
 
 def run_networks(

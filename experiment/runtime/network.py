@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+RUNTIMES = ("auto", "openvino", "torch")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -34,3 +36,13 @@ class Runtime(Protocol):
 
         Raises InputError if the file is missing, damaged or of another shape.
         """
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """What the command line asks for."""
+
+    runtime: str = "auto"  # one of RUNTIMES
+    device: str = "auto"  # one of backend.options.DEVICE_CHOICES
+    precision: str = "auto"  # auto, fp32 or bf16; auto is bf16 where the hardware multiplies it
+    num_threads: int | None = None  # that a CPU uses for a network; None: all its cores

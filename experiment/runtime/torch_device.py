@@ -12,8 +12,7 @@ from experiment.backend.backend import Backend
 from experiment.backend.launch import choose, launch
 from experiment.backend.options import LaunchOptions
 from experiment.network.loaders import LOADERS
-from experiment.runtime.choose import RuntimeOptions
-from experiment.runtime.network import Network
+from experiment.runtime.network import Network, RuntimeOptions
 
 GPU_TILES = 8  # images a batch on a GPU; a CPU is fastest with one
 

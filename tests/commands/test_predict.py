@@ -25,8 +25,8 @@ from experiment.labelling.predict_pages import PageImage, PredictOptions, predic
 from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
-from experiment.runtime.choose import RuntimeOptions, run_networks
-from experiment.runtime.network import Network
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import Network, RuntimeOptions
 from experiment.scoring.dice import scores
 from experiment.scoring.page_scores import count_confusion
 

@@ -11,7 +11,7 @@ from ecg_generator_with_train_src.page.layouts import parse_layout
 from experiment.fuzzing.sample_files import curves_pdf
 from experiment.read_image import PageReader
 from experiment.reading.find_layout import ReadingOptions
-from experiment.runtime.choose import RuntimeOptions
+from experiment.runtime.network import RuntimeOptions
 
 from conftest import REPOSITORY
 from helpers import run_here

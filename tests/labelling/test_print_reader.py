@@ -16,7 +16,8 @@ from experiment.network.scales import STRIDE
 from experiment.network.shipped import PRINT
 from experiment.network.shipped import shipped as shipped_weights
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedScale, PrintedText
-from experiment.runtime.choose import RuntimeOptions, run_networks
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import RuntimeOptions
 
 NAMES = ("aVR", "V1", "V4", "aVL", "V2", "V5", "aVF", "V3", "V6")
 

@@ -14,7 +14,8 @@ from experiment.network.loaders import LOADERS
 from experiment.network.onnx_export import write_onnx
 from experiment.network.onnx_note import onnx_beside, onnx_problem, read_note
 from experiment.network.shipped import shipped
-from experiment.runtime.choose import RuntimeOptions, run_networks
+from experiment.runtime.choose import run_networks
+from experiment.runtime.network import RuntimeOptions
 
 
 @pytest.fixture(scope="module", params=list(LOADERS))

@@ -11,7 +11,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import OnnxNote
 from experiment.network.shipped import LABELS, shipped
 from experiment.runtime import choose
-from experiment.runtime.choose import RuntimeOptions, openvino_problem, run_networks
+from experiment.runtime.choose import openvino_problem, run_networks
+from experiment.runtime.network import RuntimeOptions
 
 from conftest import REPOSITORY
 
@@ -68,7 +69,8 @@ def test_without_torch_what_needs_it_is_refused_in_one_line(weights):
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'torch' else found(name)\n"
         "from ecg_generator_with_train_src.common.command_line import run\n"
-        "from experiment.runtime.choose import RuntimeOptions, run_networks\n"
+        "from experiment.runtime.choose import run_networks\n"
+        "from experiment.runtime.network import RuntimeOptions\n"
         f"run(lambda: run_networks(RuntimeOptions('torch'), [Path({str(weights)!r})], print))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
