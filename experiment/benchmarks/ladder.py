@@ -33,7 +33,7 @@ from experiment.labelling.predictor import resized
 from experiment.network.scales import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
 from experiment.reading.major_lines import fit_page
-from experiment.reading.paper_field import STEP_PX, PaperField
+from experiment.reading.paper_field import PaperField, lattice_px
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
@@ -154,7 +154,7 @@ def _quarter_turns(registration: Registration) -> int:
 def true_field(registration: Registration, seen: PageProbability) -> PaperField:
     """The paper coordinates of every point of the upright image, from the registered map."""
     height, width = seen.probability.shape[1:]
-    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in (width, height))
+    x_px, y_px = lattice_px((height, width))
     points = np.stack([*np.meshgrid(x_px, y_px), np.ones((len(y_px), len(x_px)))])
     image_x, image_y, _ = np.einsum("ij,jkl->ikl", seen.to_input, points)
     page_x, page_y = registration.page_map.page_of_image(image_x, image_y)

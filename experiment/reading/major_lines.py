@@ -12,7 +12,7 @@ from scipy.interpolate import RectBivariateSpline
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
-from experiment.reading.paper_field import STEP_PX, PaperField, fit_paper
+from experiment.reading.paper_field import PaperField, fit_paper, lattice_px, on_every_pixel
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
 EVERY_ROW = 3  # rows that are looked at for that
@@ -52,7 +52,7 @@ def fit_major_lines(dark: np.ndarray) -> PaperField | None:
     field = fit_paper(np.clip(small / max(np.percentile(small, DARKEST_PERCENT), 1e-6), 0, 1))
     if field is None:
         return None
-    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in (width, height))
+    x_px, y_px = lattice_px(dark.shape)
     small_x, small_y = x_px * small.shape[1] / width, y_px * small.shape[0] / height
     u, v = (RectBivariateSpline(y_px, x_px, times * along(small_y, small_x)) for along in (field.u, field.v))
     weight = cv2.resize(field.weight, (len(x_px), len(y_px)), interpolation=cv2.INTER_LINEAR)
@@ -62,14 +62,11 @@ def fit_major_lines(dark: np.ndarray) -> PaperField | None:
 def clearness(dark: np.ndarray, field: PaperField) -> float:
     """How much of the dark lines (H, W) of an image a field explains as major lines, 0 to 1, along the worse axis."""
     height, width = dark.shape
-    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in (width, height))
+    x_px, y_px = lattice_px(dark.shape)
     level = (dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX)))[::EVERY_ROW]
-    size = len(x_px) * STEP_PX, len(y_px) * STEP_PX
     shares = []
     for along in (field.u, field.v):
-        place_mm = cv2.resize(along(y_px, x_px), size, interpolation=cv2.INTER_LINEAR)[
-            :height:EVERY_ROW, :width
-        ]
+        place_mm = on_every_pixel(along(y_px, x_px))[:height:EVERY_ROW, :width]
         turn = ((place_mm / MAJOR_MM % 1) * (2 * np.pi)).astype(np.float32)
         shares.append(np.abs((level * np.exp(1j * turn)).sum()))
     return float(min(shares) / max(np.abs(level).sum(), 1e-9))

@@ -99,7 +99,7 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     millimetre and is turned by less than MAX_TURN_DEG. Return None if there is no grid."""
     if min(grid.shape) < MIN_SIDE_PX or grid.mean() < MIN_GRID_SHARE:
         return None
-    x_px, y_px = (STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in grid.shape[::-1])
+    x_px, y_px = lattice_px(grid.shape)
     first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
     level = grid - cv2.blur(grid, (31, 31))
     for stiffness, sound_mm in ((BENT, BENT_MM), (CRUMPLED, SOUND_MM), (NEARLY_FLAT, np.inf)):
@@ -111,6 +111,19 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     fields = _if_flat(np.stack(fields), weight) or _with_feed(level, *fields)
     u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
     return PaperField(u, v, weight, float(max(residuals)))
+
+
+def lattice_px(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Canvas x (columns,) and y (rows,) of the points of an image (height, width) at which fields are kept."""
+    height, width = shape
+    return tuple(STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in (width, height))
+
+
+def on_every_pixel(field: np.ndarray) -> np.ndarray:
+    """A field on the lattice (rows, columns) at every pixel."""
+    return cv2.resize(
+        field, (field.shape[1] * STEP_PX, field.shape[0] * STEP_PX), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _if_flat(fields: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -139,20 +152,13 @@ def _with_feed(level: np.ndarray, across: np.ndarray, down: np.ndarray) -> tuple
     """Both fields (rows, columns) with what a scanner's feed did along either axis of the image."""
     height, width = level.shape
     profile_x, profile_y = (
-        feed_profile(plane, _dense(field)[: plane.shape[0], : plane.shape[1]])
+        feed_profile(plane, on_every_pixel(field)[: plane.shape[0], : plane.shape[1]])
         for plane, field in ((level, across), (level.T, down.T))
     )
-    lattice_x, lattice_y = (STEP_PX * (np.arange(size) + 0.5) - 0.5 for size in across.shape[::-1])
+    x_px, y_px = lattice_px(level.shape)
     return (
-        across + np.interp(lattice_x, np.arange(width), profile_x),
-        down + np.interp(lattice_y, np.arange(height), profile_y)[:, None],
-    )
-
-
-def _dense(field: np.ndarray) -> np.ndarray:
-    """A field on the lattice (rows, columns) at every pixel."""
-    return cv2.resize(
-        field, (field.shape[1] * STEP_PX, field.shape[0] * STEP_PX), interpolation=cv2.INTER_LINEAR
+        across + np.interp(x_px, np.arange(width) + 0.5, profile_x),
+        down + np.interp(y_px, np.arange(height) + 0.5, profile_y)[:, None],
     )
 
 
@@ -248,7 +254,7 @@ def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.nd
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     height, width = level.shape
     whole = np.floor(field.min())  # single precision is enough for what is above it, at half the time
-    turn = _dense((field - whole).astype(np.float32))
+    turn = on_every_pixel((field - whole).astype(np.float32))
     turn -= np.floor(turn)
     turn *= 2 * np.pi
     padded = np.zeros(turn.shape, np.float32)
