@@ -20,8 +20,7 @@ find_python() {
 }
 
 requirements_without_torch() {
-    cat "$root/requirements-read.txt"
-    grep -v '^torch\|^-r' "$root/requirements.txt"
+    cat "$root"/requirements-{read,data,train}.txt "$root/requirements.txt" | grep -v '^torch\|^-r'
 }
 
 install_once() { # install_once STAMP PIP-ARGUMENTS...: install unless the lists are the same as the last time

@@ -1,7 +1,9 @@
 """What every command shares: how it ends, how it shows its help, and its common flags."""
 
 import argparse
+import importlib.metadata
 import os
+import re
 import signal
 import sys
 import traceback
@@ -17,6 +19,8 @@ EXIT_USAGE = 2  # bad usage, or bad input for the whole command
 EXIT_NOT_FINITE = 3  # training ended because its loss or gradients were not finite
 EXIT_FAULT = 70  # a fault of the program itself
 EXIT_INTERRUPTED = 130
+PROJECT_NAME = "kaggle-ecg-analysis"  # as pip knows it
+INSTALLED = "ecg-"  # the names of the commands that pip installs begin with it
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +28,11 @@ def make_parser(docstring: str) -> argparse.ArgumentParser:
     """Parser whose description is a script's docstring, first line (the command) included.
 
     The help of a flag ends with its default, unless that is None. Paths inside the project are shown relative to it.
+    A command that pip installed is called by its own name.
     """
+    typed = Path(sys.argv[0])
+    if typed.name.startswith(INSTALLED):
+        docstring = re.sub(r"^python \S+\.py", typed.name, docstring)
     return argparse.ArgumentParser(description=docstring, formatter_class=_HelpFormatter)
 
 
@@ -101,10 +109,26 @@ def keep_what_is_done() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def missing_package(package: str, requirements: list[str]) -> str | None:
+    """How to get a package that is not installed, by the project's `requirements`; None if none of them names it."""
+    for line in requirements:
+        if found := re.match(rf"{re.escape(package)}\b.*extra == ['\"]([\w-]+)", line):
+            return f"{package} is not installed; in the repository, pip install '.[{found[1]}]' brings it"
+    return None
+
+
+def _own_requirements() -> list[str]:
+    try:
+        return importlib.metadata.requires(PROJECT_NAME) or []
+    except importlib.metadata.PackageNotFoundError:  # the project runs where it lies, without being installed
+        return []
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Exit with `main`'s code.
 
-    An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
+    An InputError, what the system refuses (a full disk, a folder not to be written), or an optional package that is
+    not installed becomes one line and exit 2;
     Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
     """
     if hasattr(sys.stdout, "reconfigure"):
@@ -122,8 +146,17 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
         code = EXIT_INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
-        code = EXIT_FAULT
+    except Exception as error:
+        code = _report(error)
     sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Say what ended the program: a package that is not installed, or a fault of its own; returns the exit code."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and (remedy := missing_package(missing, _own_requirements())):
+        print(f"error: {remedy}", file=sys.stderr)
+        return EXIT_USAGE
+    traceback.print_exception(error)
+    print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
+    return EXIT_FAULT

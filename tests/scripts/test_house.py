@@ -16,6 +16,8 @@ MOST_LINES = {"file": 400, "class": 200, "function": 60}
 ENTRY_POINTS = {"main", "parse_arguments"}  # every command has its own; a list of flags may be long
 GENERATOR, TESTS = "ecg_generator_with_train_src", "tests"
 TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file that tests them
+    f"{GENERATOR}/batch_render_waveforms.py": "scripts/test_batch_render_waveforms.py",
+    f"{GENERATOR}/build_dataset.py": "scripts/test_build_dataset.py",
     f"{GENERATOR}/common/classes.py": "scoring/test_page_scores.py",
     f"{GENERATOR}/degrade/apply.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/camera_poses.py": "degrade/test_draw_strengths.py",
