@@ -12,6 +12,7 @@ from scipy.interpolate import RectBivariateSpline
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.mended_field import mended
 from experiment.reading.paper_field import PaperField, fit_paper, lattice_px, on_every_pixel
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
@@ -30,7 +31,7 @@ def fit_page(seen: PageProbability) -> PaperField | None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
     if clearness(dark, field) > CLEAR:
-        return field
+        return mended(field, seen.probability[GRID], dark)
     of_majors = fit_major_lines(dark)
     return of_majors if of_majors and clearness(dark, of_majors) > CLEAR else field
 

@@ -11,7 +11,7 @@ whole page, that is added too (feed_profile). A page that was never paper is fla
 perspective of a plane is noise, which is left aside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -50,6 +50,8 @@ class Stiffness:
 BENT = Stiffness(knot_px=160.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
 # Facets of crumpled paper and folds are about 10 mm wide
 CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8), local=4.0)
+# A field that is right but for a millimetre or less
+REFITTED = replace(CRUMPLED, slopes=())
 # The paper is taken to be nearly flat if no bent field fits, as when only major lines are left
 NEARLY_FLAT = Stiffness(knot_px=160.0, bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
 
@@ -101,10 +103,10 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
         return None
     x_px, y_px = lattice_px(grid.shape)
     first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
-    level = grid - cv2.blur(grid, (31, 31))
+    level = level_of(grid)
     for stiffness, sound_mm in ((BENT, BENT_MM), (CRUMPLED, SOUND_MM), (NEARLY_FLAT, np.inf)):
-        splines = _Splines(x_px, y_px, stiffness)
-        fields, weights, residuals = zip(*(_fit_field(level, field, splines) for field in first), strict=True)
+        splines = Splines(x_px, y_px, stiffness)
+        fields, weights, residuals = zip(*(fit_along(level, field, splines) for field in first), strict=True)
         if max(residuals) < sound_mm:
             break
     weight = np.minimum(*weights)
@@ -175,7 +177,7 @@ def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
     return PaperField(u, v, np.ones(u_mm.shape), 0.0)
 
 
-class _Splines:
+class Splines:
     """Least squares fits of tensor products of cubic B-splines on a lattice of points."""
 
     def __init__(self, x_px: np.ndarray, y_px: np.ndarray, stiffness: Stiffness):
@@ -222,35 +224,38 @@ def _basis(at_px: np.ndarray, knot_px: float) -> tuple[np.ndarray, np.ndarray]:
     return spline(at_px), spline.derivative()(at_px) * knot_px
 
 
-def _fit_field(
-    level: np.ndarray, field: np.ndarray, splines: _Splines
-) -> tuple[np.ndarray, np.ndarray, float]:
+def level_of(grid: np.ndarray) -> np.ndarray:
+    """A grid plane (H, W) less its surroundings, so that lines are a wave about zero."""
+    return grid - cv2.blur(grid, (31, 31))
+
+
+def fit_along(level: np.ndarray, field: np.ndarray, splines: Splines) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a first guess of the millimetres across one family of lines on the lattice. Return them, the weights
     there, and the median residual in mm."""
     for smoothing in splines.stiffness.slopes:
-        field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
+        field = field + _from_slopes(lines_ahead(level, field, smoothing), splines)
     for smoothing in splines.stiffness.phases:
-        measured = _demodulate(level, field, smoothing)
+        measured = lines_ahead(level, field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
-        targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
+        targets = [(splines.down, splines.across, ahead, grid_share(measured) ** 2)]
         field = field + splines.values(_reweighted(splines, targets))
     if splines.stiffness.local:
         field = field + _what_is_left(level, field, splines.stiffness.local)
-    measured = _demodulate(level, field, splines.stiffness.phases[-1])
-    size = _size(measured)
+    measured = lines_ahead(level, field, splines.stiffness.phases[-1])
+    size = grid_share(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
 def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
-    measured = _demodulate(level, field, smoothing)
-    power = np.square(_size(measured))
+    measured = lines_ahead(level, field, smoothing)
+    power = np.square(grid_share(measured))
     return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
 
 
-def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
+def lines_ahead(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     height, width = level.shape
     whole = np.floor(field.min())  # single precision is enough for what is above it, at half the time
@@ -267,13 +272,13 @@ def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.nd
     return across - 1j * down
 
 
-def _size(measured: np.ndarray) -> np.ndarray:
+def grid_share(measured: np.ndarray) -> np.ndarray:
     """How much of a grid there is, 0 to 1, compared with most of the page."""
     size = np.abs(measured)
     return np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
 
 
-def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
+def _from_slopes(measured: np.ndarray, splines: Splines) -> np.ndarray:
     """Fit a smooth phase (in cycles, but for a constant) to the slopes of a measured phase."""
     targets = []
     for axis, bases in ((1, (splines.down, splines.across_slope)), (0, (splines.down_slope, splines.across))):
@@ -291,7 +296,7 @@ def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
     return splines.values(_reweighted(splines, targets))
 
 
-def _reweighted(splines: _Splines, targets: list) -> np.ndarray:
+def _reweighted(splines: Splines, targets: list) -> np.ndarray:
     """Fit coefficients robustly: measurements far off the fit are left aside (Tukey's weights)."""
     weights = [np.clip(weight, 0, 1) for *_, weight in targets]
     for _ in range(REWEIGHTINGS):
