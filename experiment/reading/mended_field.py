@@ -13,18 +13,18 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
+from experiment.reading.lattice import lattice_px
 from experiment.reading.paper_field import (
     LOCAL_DOUBT,
     REFITTED,
-    SURE,
     PaperField,
-    Splines,
     fit_along,
     grid_share,
-    lattice_px,
     level_of,
     lines_ahead,
+    splines_of,
 )
+from experiment.reading.spline_fits import SURE
 
 # Standard deviations, in lattice steps, by which the phases of major lines and of all lines are smoothed
 MAJOR_SMOOTHING, SMOOTHING = 4.0, 2.0
@@ -73,7 +73,7 @@ def _without_slips(
         return lattice
     moved_mm = np.where(np.any(slips, axis=0), slip_mm * sure**2 / (sure**2 + SLIP_DOUBT), 0)
     moved = lattice + cv2.GaussianBlur(moved_mm, (0, 0), BORDER)
-    fitted, *_ = fit_along(level, moved, Splines(*lattice_px(level.shape), REFITTED))
+    fitted, *_ = fit_along(level, moved, splines_of(level.shape, REFITTED), REFITTED)
     after_mm, seen_after = _off_mm(level, fitted)
     kept = np.zeros(lattice.shape)
     for slip in slips:
@@ -88,7 +88,7 @@ def _without_slips(
 
 
 def _slip(majors: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many mm the major lines lie ahead of a field, compared with most of the page, and how sure this is, 0 to 1."""
+    """How many mm the major lines lie ahead of a field, compared with most of the page, and how sure that is."""
     measured = lines_ahead(majors, lattice / MAJOR_MM, MAJOR_SMOOTHING)
     ahead = np.angle(measured * np.exp(-1j * np.angle(measured.sum())))
     return ahead / (2 * np.pi) * MAJOR_MM, grid_share(measured)

@@ -4,8 +4,9 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM, PX_PER_MM
+from experiment.reading.lattice import lattice_px
 from experiment.reading.mended_field import mended
-from experiment.reading.paper_field import PaperField, lattice_px
+from experiment.reading.paper_field import PaperField
 
 SHAPE = (800, 1200)
 
