@@ -1,7 +1,6 @@
 """What every command shares: how it ends, how it shows its help, and its common flags."""
 
 import argparse
-import importlib.metadata
 import os
 import re
 import signal
@@ -118,6 +117,8 @@ def missing_package(package: str, requirements: list[str]) -> str | None:
 
 
 def _own_requirements() -> list[str]:
+    import importlib.metadata  # few commands need it, and it loads slowly
+
     try:
         return importlib.metadata.requires(PROJECT_NAME) or []
     except importlib.metadata.PackageNotFoundError:  # the project runs where it lies, without being installed
