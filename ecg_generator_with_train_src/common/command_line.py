@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
 from ecg_generator_with_train_src.common.names import shown
+from ecg_generator_with_train_src.common.packages import package_remedy
 
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # some items were left out, and named
@@ -18,7 +19,6 @@ EXIT_USAGE = 2  # bad usage, or bad input for the whole command
 EXIT_NOT_FINITE = 3  # training ended because its loss or gradients were not finite
 EXIT_FAULT = 70  # a fault of the program itself
 EXIT_INTERRUPTED = 130
-PROJECT_NAME = "kaggle-ecg-analysis"  # as pip knows it
 INSTALLED = "ecg-"  # the names of the commands that pip installs begin with it
 _PROJECT = Path(__file__).resolve().parents[2]
 
@@ -108,23 +108,6 @@ def keep_what_is_done() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def missing_package(package: str, requirements: list[str]) -> str | None:
-    """How to get a package that is not installed, by the project's `requirements`; None if none of them names it."""
-    for line in requirements:
-        if found := re.match(rf"{re.escape(package)}\b.*extra == ['\"]([\w-]+)", line):
-            return f"{package} is not installed; in the repository, pip install '.[{found[1]}]' brings it"
-    return None
-
-
-def _own_requirements() -> list[str]:
-    import importlib.metadata  # few commands need it, and it loads slowly
-
-    try:
-        return importlib.metadata.requires(PROJECT_NAME) or []
-    except importlib.metadata.PackageNotFoundError:  # the project runs where it lies, without being installed
-        return []
-
-
 def run(main: Callable[[], int | None]) -> None:
     """Exit with `main`'s code.
 
@@ -154,8 +137,7 @@ def run(main: Callable[[], int | None]) -> None:
 
 def _report(error: Exception) -> int:
     """Say what ended the program: a package that is not installed, or a fault of its own; returns the exit code."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if missing and (remedy := missing_package(missing, _own_requirements())):
+    if remedy := package_remedy(error):
         print(f"error: {remedy}", file=sys.stderr)
         return EXIT_USAGE
     traceback.print_exception(error)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, make_parser, missing_package, run
+from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, make_parser, run
 
 from conftest import REPOSITORY
 
@@ -20,25 +20,6 @@ def test_help_shows_defaults_that_exist_and_no_absolute_path_of_the_project():
     assert "100% a number (default: 3)\n" in text
     assert "100% a file (default: runs/net)\n" in text
     assert str(REPOSITORY) not in text
-
-
-REQUIREMENTS = [
-    "numpy<3,>=1.26",
-    'pandas<3,>=2.1; extra == "data"',
-    'pandas<3,>=2.1; extra == "train"',
-    'torch_xla<2.10,>=2.5; (platform_system == "Linux") and extra == "train"',
-    "torch<2.10,>=2.5; extra == 'train'",
-]
-
-
-@pytest.mark.parametrize(
-    ("package", "extra"),
-    [("pandas", "data"), ("torch", "train"), ("torch_xla", "train"), ("numpy", None), ("x", None)],
-)
-def test_a_missing_package_is_said_to_come_with_the_first_extra_that_has_it(package, extra):
-    said = missing_package(package, REQUIREMENTS)
-    expected = f"{package} is not installed; in the repository, pip install '.[{extra}]' brings it"
-    assert said == (expected if extra else None)
 
 
 def test_a_missing_module_of_the_program_itself_is_its_fault(capsys):
