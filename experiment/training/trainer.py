@@ -16,16 +16,18 @@ from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend
 from experiment.config import Config
 from experiment.labelling.overlays import side_by_side
+from experiment.network.arithmetic import step_flop
 from experiment.network.checkpoints import TrainingState, from_rank_0, newest_whole
 from experiment.training import supervisor
 from experiment.training.confusion import likeliest
 from experiment.training.crops import Batch
 from experiment.training.loaders import DataSource
 from experiment.training.losses import loss_per_image, weights_for
-from experiment.training.meters import Clock, Meter, clock_time, summary
+from experiment.training.meters import Meter, summary
 from experiment.training.run_folder import RunFolder
 from experiment.training.run_log import RunLog
 from experiment.training.run_state import RunState
+from experiment.training.speed import Clock, StepWork, clock_time, speed_words
 from experiment.training.stop_requests import StopRequests
 
 LR_FACTOR = 0.5  # a retry multiplies the learning rate by this
@@ -53,6 +55,14 @@ class Trainer:
         self.clock = Clock()
         self.stop_requests = StopRequests(backend)
 
+    def work_of_a_step(self) -> StepWork:
+        """What a step costs at the precision as it is; the main rank alone measures the device, since it alone logs."""
+        data, backend = self.config.data, self.backend
+        flop = step_flop(self.config.model, data.batch_size, data.crop_size)
+        return StepWork(
+            data.batch_size * backend.all_devices, flop, backend.peak() if backend.is_main else None
+        )
+
     def begin(self, state: TrainingState | None) -> None:
         """Go on where `state` was saved; without one, save the first weights for a retry to go back to."""
         if self.backend.is_main:
@@ -61,6 +71,7 @@ class Trainer:
             self.state.save(self.folder.checkpoints, ["last"])
         else:
             self.state.load(state)
+        self.work = self.work_of_a_step()
         self.open_log()
 
     def open_log(self) -> None:
@@ -91,7 +102,7 @@ class Trainer:
         left = self.source.steps - state.epoch_step
         loader = self.backend.wrap_loader(self.source.train_batches(epoch, state.epoch_step), left)
         with contextlib.closing(loader) as batches:
-            for batch in batches:
+            for batch in self.clock.watched(batches):
                 self.train_step(batch, state.meter)
                 state.step += 1
                 state.epoch_step += 1
@@ -179,12 +190,12 @@ class Trainer:
         """Print and log the steps since the last report. Raises NotFiniteError after too many bad steps."""
         state = self.state
         result = meter.result(self.backend)  # waits for the device
-        self.clock.waited()
-        self.stop_requests.agree_when_to_look(self.clock.steps_per_s())
+        self.clock.device_is_done()
+        self.stop_requests.agree_when_to_look(self.clock.whole.steps_per_s())
         bad_steps, worst_row = int(state.optimizer.bad_steps), int(state.optimizer.worst_row)
-        images = self.config.data.batch_size * self.backend.all_devices
         line = {"kind": "train", "step": state.step, "epoch": epoch, **result, "lr": state.optimizer.lr}
-        line |= {"bad_steps": bad_steps, "images_per_s": round(images * self.clock.steps_per_s(), 2)}
+        line |= {"bad_steps": bad_steps, **self.work.rates(self.clock.lap())}
+        line["compilations"] = self.backend.compilations()
         if self.backend.is_main:
             print(self.progress(line), flush=True)
             self.log.write(line)
@@ -197,8 +208,8 @@ class Trainer:
         total = epochs * self.source.steps
         left = self.clock.time_left_s(total - step, epochs - epoch + 1)
         bad = f" not finite {line['bad_steps']}" if line["bad_steps"] else ""
-        speed = f"{line['images_per_s']:.1f} images/s ETA {clock_time(left)}"
-        return f"epoch {epoch}/{epochs} step {step}/{total}: {summary(line)} {speed}{bad}"
+        where = f"epoch {epoch}/{epochs} step {step}/{total}"
+        return f"{where}: {summary(line)} {speed_words(line)} ETA {clock_time(left)}{bad}"
 
     def go_back(self, error: NotFiniteError) -> None:
         """Return to the last good checkpoint with half the learning rate, and from the second time on without bf16.
@@ -214,6 +225,7 @@ class Trainer:
         state.optimizer.lr = max(state.optimizer.lr * LR_FACTOR, config.scheduler.min_lr)
         if len(state.retries) == 1:
             state.turn_bf16_off()
+            self.work = self.work_of_a_step()
         where = {"step": state.step, "epoch": state.epoch, "from_step": from_step, "reason": str(error)}
         how = {"lr": state.optimizer.lr, "precision": self.backend.precision}
         state.retries = [*state.retries, {"kind": "retry", **where, **how}]
