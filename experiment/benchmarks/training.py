@@ -12,7 +12,7 @@ from experiment.backend.options import LaunchOptions
 from experiment.backend.prefetch import DEPTH
 from experiment.benchmarks.commands import REPEATS
 from experiment.config import load_config
-from experiment.training.speed import StepWork
+from experiment.training.speed import StepWork, work_of_a_step
 from experiment.training.trainer import Trainer
 
 
@@ -36,7 +36,7 @@ def measure_training(backend, config, num_steps: int) -> int:
         loop_s.append(train_s(trainer, meter, batches) / num_steps)
         step_s.append(train_s(trainer, meter, itertools.repeat(batch, num_steps)) / num_steps)
     if backend.is_main:
-        work, ratio = trainer.work_of_a_step(), float(np.median(np.array(step_s) / np.array(loop_s)))
+        work, ratio = work_of_a_step(config, backend), float(np.median(np.array(step_s) / np.array(loop_s)))
         print(
             f"train: {work.crops / np.median(loop_s):.1f} crops/s with real data, {work.crops / np.median(step_s):.1f} "
             f"on one cached batch of {work.crops} crops of {config.data.crop_size} px: ratio {ratio:.2f}"

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from experiment.backend.backend import Backend
 from experiment.backend.peak import Peak
+from experiment.config import Config
+from experiment.network.arithmetic import step_flop
 
 Item = TypeVar("Item")
 
@@ -51,6 +53,12 @@ class StepWork:
         if self.peak is None:
             return f"{step}; the device's peak is not known"
         return f"{step}; the peak is {self.peak.flop_per_s / 1e12:.2f} TFLOP/s ({self.peak.source})"
+
+
+def work_of_a_step(config: Config, backend: Backend) -> StepWork:
+    """What a step costs at the backend's precision; rank 0 alone measures its device, since it alone logs."""
+    crops, peak = config.data.batch_size, backend.peak() if backend.is_main else None
+    return StepWork(crops * backend.all_devices, step_flop(config.model, crops, config.data.crop_size), peak)
 
 
 class Clock:

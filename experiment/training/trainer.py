@@ -16,7 +16,6 @@ from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend
 from experiment.config import Config
 from experiment.labelling.overlays import side_by_side
-from experiment.network.arithmetic import step_flop
 from experiment.network.checkpoints import TrainingState, from_rank_0, newest_whole
 from experiment.training import supervisor
 from experiment.training.confusion import likeliest
@@ -27,7 +26,7 @@ from experiment.training.meters import Meter, summary
 from experiment.training.run_folder import RunFolder
 from experiment.training.run_log import RunLog
 from experiment.training.run_state import RunState
-from experiment.training.speed import Clock, StepWork, clock_time, speed_words
+from experiment.training.speed import Clock, clock_time, speed_words, work_of_a_step
 from experiment.training.stop_requests import StopRequests
 
 LR_FACTOR = 0.5  # a retry multiplies the learning rate by this
@@ -55,14 +54,6 @@ class Trainer:
         self.clock = Clock()
         self.stop_requests = StopRequests(backend)
 
-    def work_of_a_step(self) -> StepWork:
-        """What a step costs at the precision as it is; the main rank alone measures the device, since it alone logs."""
-        data, backend = self.config.data, self.backend
-        flop = step_flop(self.config.model, data.batch_size, data.crop_size)
-        return StepWork(
-            data.batch_size * backend.all_devices, flop, backend.peak() if backend.is_main else None
-        )
-
     def begin(self, state: TrainingState | None) -> None:
         """Go on where `state` was saved; without one, save the first weights for a retry to go back to."""
         if self.backend.is_main:
@@ -71,7 +62,7 @@ class Trainer:
             self.state.save(self.folder.checkpoints, ["last"])
         else:
             self.state.load(state)
-        self.work = self.work_of_a_step()
+        self.work = work_of_a_step(self.config, self.backend)
         self.open_log()
 
     def open_log(self) -> None:
@@ -194,8 +185,8 @@ class Trainer:
         self.stop_requests.agree_when_to_look(self.clock.whole.steps_per_s())
         bad_steps, worst_row = int(state.optimizer.bad_steps), int(state.optimizer.worst_row)
         line = {"kind": "train", "step": state.step, "epoch": epoch, **result, "lr": state.optimizer.lr}
-        line |= {"bad_steps": bad_steps, **self.work.rates(self.clock.lap())}
-        line["compilations"] = self.backend.compilations()
+        line |= {"bad_steps": bad_steps, "compilations": self.backend.compilations()}
+        line |= self.work.rates(self.clock.lap())
         if self.backend.is_main:
             print(self.progress(line), flush=True)
             self.log.write(line)
@@ -225,7 +216,7 @@ class Trainer:
         state.optimizer.lr = max(state.optimizer.lr * LR_FACTOR, config.scheduler.min_lr)
         if len(state.retries) == 1:
             state.turn_bf16_off()
-            self.work = self.work_of_a_step()
+            self.work = work_of_a_step(self.config, self.backend)
         where = {"step": state.step, "epoch": state.epoch, "from_step": from_step, "reason": str(error)}
         how = {"lr": state.optimizer.lr, "precision": self.backend.precision}
         state.retries = [*state.retries, {"kind": "retry", **where, **how}]
