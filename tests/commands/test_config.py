@@ -11,6 +11,7 @@ from experiment.config import Config, config_file, differing_key, dump_config, l
 from conftest import REPOSITORY
 
 CONFIGS = REPOSITORY / "experiment" / "configs"
+RESOLVED = REPOSITORY / "tests" / "commands" / "resolved_configs"
 MINIMAL = "run: {name: r}\ndata: {root: d}\n"
 
 
@@ -44,6 +45,18 @@ def test_a_shipped_configuration_may_be_given_by_its_name(tmp_path, monkeypatch)
     assert config_file(Path("no_such")) == Path("no_such")
     Path("demo_cpu").write_text(MINIMAL)
     assert config_file(Path("demo_cpu")) == Path("demo_cpu")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_mean_what_they_meant(path):
+    """A default that changes, changes these texts: look at each difference, then write them anew with
+
+    python -c "import sys; from pathlib import Path; from experiment.config import *
+    for path in map(Path, sys.argv[1:]):
+        Path('tests/commands/resolved_configs', path.name).write_text(dump_config(load_config(path)))
+    " experiment/configs/*.yaml
+    """
+    assert dump_config(load_config(path)) == (RESOLVED / path.name).read_text()
 
 
 def test_run_names_of_the_readme():
