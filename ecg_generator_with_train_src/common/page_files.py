@@ -115,8 +115,10 @@ def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
     kind = _kind(path)
     if kind is None and path.suffix.lower() in OTHER_SUFFIXES:
         raise InputError(f"{path}: {path.suffix} files are not read; save it as PNG or PDF ({READ})")
-    if kind in ("PDF", "DICOM"):
-        pages = ((*page, 1) for page in (pdf_pages(path) if kind == "PDF" else dicom_pages.dicom_pages(path)))
+    if kind == "PDF":
+        pages = ((*page, 1) for page in pdf_pages(path))
+    elif kind == "DICOM":
+        pages = dicom_pages.dicom_pages(path, sizes)
     else:
         pages = _picture_pages(path, sizes)
     for ending, image, shrunk in pages:
