@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.bounds import MIB, check_pixels
+from ecg_generator_with_train_src.common.bounds import MIB
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
-    DEEP,
-    LIFT_IT,
     PageSizes,
+    check_weight,
     halved_values,
     halvings_of,
 )
@@ -72,9 +71,9 @@ def _pictures(content, path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.n
 
     several = int(content.get("NumberOfFrames") or 1) > 1
     try:
-        bits = DEEP if int(content.BitsAllocated) > 8 else 1
-        check_pixels(path, content.Columns, content.Rows, sizes.most_pixels / bits, LIFT_IT)
-        halvings = halvings_of((content.Columns, content.Rows), sizes.whole_pixels)
+        size = int(content.Columns), int(content.Rows)
+        check_weight(path, size, max(int(content.BitsAllocated) / 8, 1), sizes)
+        halvings = halvings_of(size, sizes.whole_pixels)
         for number, frame in enumerate(iter_pixels(content), start=1):
             image = halved_values(_rgb(frame, content), halvings)
             yield f"-p{number}" if several else "", image, 2**halvings

@@ -18,8 +18,10 @@ from ecg_generator_with_train_src.common.image_files import opened
 from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
+    HEAVY,
     LIFT_IT,
     PageSizes,
+    check_weight,
     decode_halved,
     halved,
     halvings_of,
@@ -156,6 +158,7 @@ def _picture_pages(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarr
     stated: list[tuple[int, int]] = []
 
     def before_load(image: Image.Image) -> None:
+        check_weight(path, image.size, HEAVY.get(image.format, 1), sizes)
         stated.append(image.size)
         decode_halved(image, halvings_of(image.size, sizes.whole_pixels))
 
