@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.page.records import check_fs, read_record_tabl
 from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 ASSUMED_FS_HZ = 500.0
+MOST_ROWS = 100_000  # of a lead: 50 s at 2000 Hz
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,9 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     if test_csv:
         numbers = numbers_in(table, "number_of_rows", path)
         for page_id, lead, number in zip(table["id"], table["lead"], numbers, strict=True):
+            if not (0 <= number <= MOST_ROWS and number.is_integer()):
+                raise InputError(
+                    f"{path}: {page_id}, {lead}: number_of_rows is {number:g}, not 0 to {MOST_ROWS}"
+                )
             rows[page_id][lead] = int(number)
     return SamplingRates(None, dict(zip(table["id"], rates_hz, strict=True)), dict(rows))

@@ -112,6 +112,12 @@ def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
         ("optimizer.betas=[0.9]", "optimizer.betas.1", "missing"),
         ("model.widths=[8, 2000000]", "model.widths.1", "less than or equal to 1024"),
         ("model.widths=[8, 8, 8, 8, 8, 8, 8, 8, 8]", "model.widths", "at most 8"),
+        ("run.steps_per_epoch=1000000001", "run.steps_per_epoch", "less than or equal to 1000000000"),
+        ("run.epochs=9000000000000000000", "run.epochs", "less than or equal to 1000000000"),
+        ("optimizer.warmup_steps=9000000000", "optimizer.warmup_steps", "less than or equal to 1000000000"),
+        ("optimizer.lr=1e39", "optimizer.lr", "less than or equal to 1000000"),
+        ("loss.class_weight_power=1000", "loss.class_weight_power", "less than or equal to 4"),
+        ("data.crop_size=2", "data.crop_size", "greater than or equal to 16"),
         ("data.num_workers=100000", "data.num_workers", "less than or equal to 256"),
         # contradictions
         (
