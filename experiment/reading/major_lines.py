@@ -14,6 +14,7 @@ from ecg_generator_with_train_src.common.image_files import darkest_channel
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
+from experiment.reading.mended_field import mended
 from experiment.reading.paper_field import PaperField, fit_paper
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
@@ -31,7 +32,7 @@ def fit_page(seen: PageProbability) -> PaperField | None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
     if clearness(dark, field) > CLEAR:
-        return field
+        return mended(field, seen.probability[GRID], dark)
     of_majors = fit_major_lines(dark)
     return of_majors if of_majors and clearness(dark, of_majors) > CLEAR else field
 

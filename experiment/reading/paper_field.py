@@ -11,7 +11,7 @@ whole page, that is added too (feed_profile). A page that was never paper is fla
 perspective of a plane is noise, which is left aside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -48,6 +48,8 @@ class Stiffness:
 BENT = Stiffness(knot_px=160.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
 # Facets of crumpled paper and folds are about 10 mm wide
 CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8), local=4.0)
+# A field that is right but for a millimetre or less
+REFITTED = replace(CRUMPLED, slopes=())
 # The paper is taken to be nearly flat if no bent field fits, as when only major lines are left
 NEARLY_FLAT = Stiffness(knot_px=160.0, bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
 
@@ -99,7 +101,7 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
         return None
     x_px, y_px = lattice_px(grid.shape)
     first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
-    level = grid - cv2.blur(grid, (31, 31))
+    level = level_of(grid)
     for stiffness, sound_mm in ((BENT, BENT_MM), (CRUMPLED, SOUND_MM), (NEARLY_FLAT, np.inf)):
         if fits := _fit_both(level, first, stiffness, sound_mm):
             break
@@ -114,10 +116,10 @@ def _fit_both(
     level: np.ndarray, first: tuple[np.ndarray, np.ndarray], stiffness: Stiffness, sound_mm: float
 ) -> list[tuple[np.ndarray, np.ndarray, float]] | None:
     """The fields of both families of lines; None as soon as one leaves more than is sound."""
-    splines = SplineFits(*lattice_px(level.shape), stiffness.knot_px, stiffness.bending)
+    splines = splines_of(level.shape, stiffness)
     fits = []
     for field in first:
-        fits.append(_fit_field(level, field, splines, stiffness))
+        fits.append(fit_along(level, field, splines, stiffness))
         if fits[-1][-1] >= sound_mm:
             return None
     return fits
@@ -172,42 +174,52 @@ def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
     return PaperField(u, v, np.ones(u_mm.shape), 0.0)
 
 
-def _fit_field(
+def splines_of(shape: tuple[int, int], stiffness: Stiffness) -> SplineFits:
+    """Fits on the lattice of an image (height, width)."""
+    return SplineFits(*lattice_px(shape), stiffness.knot_px, stiffness.bending)
+
+
+def level_of(grid: np.ndarray) -> np.ndarray:
+    """A grid plane (H, W) less its surroundings, so that lines are a wave about zero."""
+    return grid - cv2.blur(grid, (31, 31))
+
+
+def fit_along(
     level: np.ndarray, field: np.ndarray, splines: SplineFits, stiffness: Stiffness
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a first guess of the millimetres across one family of lines on the lattice. Return them, the weights
     there, and the median residual in mm."""
     for smoothing in stiffness.slopes:
-        field = field + _from_slopes(_ahead(level, field, smoothing), splines, stiffness.knot_px)
+        field = field + _from_slopes(lines_ahead(level, field, smoothing), splines, stiffness.knot_px)
     for smoothing in stiffness.phases:
-        measured = _ahead(level, field, smoothing)
+        measured = lines_ahead(level, field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
-        phases = FieldValues(splines.down, splines.across, ahead, _size(measured) ** 2)
+        phases = FieldValues(splines.down, splines.across, ahead, grid_share(measured) ** 2)
         field = field + splines.values(splines.robust([phases]))
     if stiffness.local:
         field = field + _what_is_left(level, field, stiffness.local)
-    measured = _ahead(level, field, stiffness.phases[-1])
-    size = _size(measured)
+    measured = lines_ahead(level, field, stiffness.phases[-1])
+    size = grid_share(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
 def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
-    measured = _ahead(level, field, smoothing)
-    power = np.square(_size(measured))
+    measured = lines_ahead(level, field, smoothing)
+    power = np.square(grid_share(measured))
     return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
 
 
-def _ahead(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
+def lines_ahead(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
     waves = turned_back(level, field)
     real, imaginary = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in (waves.real, waves.imag))
     return real + 1j * imaginary
 
 
-def _size(measured: np.ndarray) -> np.ndarray:
+def grid_share(measured: np.ndarray) -> np.ndarray:
     """How much of a grid there is, 0 to 1, compared with most of the page."""
     size = np.abs(measured)
     return np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
