@@ -58,7 +58,6 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/reading/printed_text.py": "reading/test_calibration.py",
     "experiment/reading/grid_directions.py": "reading/test_rectify.py",
     "experiment/reading/paper_field.py": "reading/test_rectify.py",
-    "experiment/reading/sampling_rates.py": "commands/test_digitize.py",
     "experiment/reading/submission_table.py": "commands/test_digitize.py",
     "experiment/reading/compiled.py": "reading/test_trace_decoding.py",
     "experiment/reading/curve_page.py": "reading/test_read_drawing.py",
