@@ -28,6 +28,7 @@ LIMB_LEADS = {
     "aVL": (1.0, -0.5),
     "aVF": (-0.5, 1.0),
 }
+MOST_MM = 1.5  # higher deviations count as this where copies are sought: spikes often run into other rows
 LEAST_MM = 0.15  # deviations below this are noise
 LEAST_POWER = 6.0  # traces that have less power than this many times the noise say nothing
 
@@ -93,8 +94,10 @@ def limb_misfit(traces: np.ndarray, labels: Sequence[str]) -> float | None:
 def unlikeness(one: np.ndarray, other: np.ndarray) -> float | None:
     """How different two stretches (steps,) are that may show the same moments of the same lead: 0 for copies, 1 for
     leads that have nothing in common. None if too little of one is seen."""
-    lags = [_difference(one[max(lag, 0) :][: len(one) - abs(lag)], other[max(-lag, 0) :][: len(one) - abs(lag)])
-            for lag in range(-LAG_STEPS, LAG_STEPS + 1)]  # fmt: skip
+    lags = [
+        _difference(one[max(lag, 0) :][: len(one) - abs(lag)], other[max(-lag, 0) :][: len(one) - abs(lag)], MOST_MM)
+        for lag in range(-LAG_STEPS, LAG_STEPS + 1)
+    ]  # fmt: skip
     known = [value for value in lags if value is not None]
     return min(known) if known else None
 
@@ -119,14 +122,15 @@ def _liveliest(trace: np.ndarray, length: int) -> slice:
     return slice(int(total.argmax()), int(total.argmax()) + length)
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> float | None:
+def _difference(one: np.ndarray, other: np.ndarray, most_mm: float = np.inf) -> float | None:
     pair = _deviations(np.stack([one, other]))
     if pair is None:
         return None
     floor = pair.size * LEAST_MM**2 / 2
     if np.square(pair).sum() < LEAST_POWER * floor:
         return None
-    return float((np.square(pair[0] - pair[1]).sum() + floor) / (np.square(pair).sum() + floor))
+    apart, heights = (np.clip(values, -most_mm, most_mm) for values in (pair[0] - pair[1], pair))
+    return float((np.square(apart).sum() + floor) / (np.square(heights).sum() + floor))
 
 
 def _deviations(traces: np.ndarray) -> np.ndarray | None:
