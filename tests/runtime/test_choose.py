@@ -1,5 +1,6 @@
 """What runs the networks: OpenVINO where it can, torch where it must, and a line that says which and why."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.network.onnx_note import OnnxNote
+from experiment.network.onnx_note import OnnxNote, onnx_beside
 from experiment.network.shipped import LABELS, shipped
 from experiment.runtime import choose
 from experiment.runtime.choose import openvino_problem, run_networks
@@ -94,3 +95,16 @@ def test_one_line_says_which_runtime_and_why(runtime, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"runtime {runtime} ")
     assert "1 threads; precision fp32" in said
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"Conv", b"Co\xffv"), (b"Conv", b"Cone")])
+def test_a_damaged_onnx_file_is_named_with_what_does_without_it(tmp_path, old, new):
+    weights = Path(shutil.copy(shipped(LABELS), tmp_path / "net.safetensors"))
+    data = onnx_beside(shipped(LABELS)).read_bytes()
+    onnx_beside(weights).write_bytes(data.replace(old, new))
+    with pytest.raises(
+        InputError, match=r"net\.onnx: not an ONNX file of grid_wave_net \(.*\); --runtime torch"
+    ):
+        run_networks(
+            RuntimeOptions("openvino", "cpu"), [weights], lambda runtime: runtime.load(LABELS, weights)
+        )
