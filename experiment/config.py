@@ -19,12 +19,14 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.text_files import LARGEST_NUMBER, parse_yaml, read_text
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+MOST_COUNT = 10**9
+MOST_NUMBER = 1e6  # larger ones overflow in single precision
+Positive = Annotated[float, Field(gt=0, le=MOST_NUMBER)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST_NUMBER)]
 PageWeight = Annotated[float, Field(ge=0, le=10_000)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 CONFIGS = Path(__file__).resolve().with_name("configs")
@@ -63,7 +65,7 @@ class DataConfig(_Section):
     """The dataset and how crops are drawn from it."""
 
     root: str
-    crop_size: Count = 512
+    crop_size: Annotated[int, Field(ge=16)] = 512
     crops_per_page: Count = 8
     augment: bool = True
     profile_weights: dict[str, PageWeight] = {}
@@ -93,7 +95,7 @@ class LossConfig(_Section):
     cross_entropy_weight: NotNegative = 1.0
     dice_weight: NotNegative = 1.0
     class_weights: tuple[NotNegative, ...] | Literal["auto"] = "auto"
-    class_weight_power: NotNegative = 0.25
+    class_weight_power: Annotated[float, Field(ge=0, le=4)] = 0.25
     dice_smooth_px: Positive = 50.0
 
 

@@ -68,6 +68,8 @@ def share_paths(args: argparse.Namespace) -> None:
         for name, value in vars(args).items():
             if isinstance(value, Path):
                 setattr(args, name, value.absolute())
+            elif isinstance(value, list) and value and isinstance(value[0], Path):
+                setattr(args, name, [path.absolute() for path in value])
 
 
 def workers_used(args: argparse.Namespace) -> str:

@@ -41,11 +41,11 @@ def feed_profile(level: np.ndarray, field_mm: np.ndarray) -> np.ndarray:
     lattice. For lines that cross the y axis, give both transposed.
 
     >>> x = np.arange(800.0) + 0.5
-    >>> jump = np.where(x > 400, 0.2, 0.0)  # the scanner skipped 0.2 mm
+    >>> jump = np.where(x > 400, 0.1, 0.0)  # the scanner skipped 0.1 mm
     >>> lines = np.tile(np.cos(2 * np.pi * (x / PX_PER_MM + jump)), (160, 1)).astype(np.float32)
     >>> profile = feed_profile(lines, np.tile((np.arange(100) * 8 + 4) / PX_PER_MM, (20, 1)))
-    >>> round(float(profile[700] - profile[100]), 2)
-    0.2
+    >>> round(float(profile[700] - profile[100]), 1)
+    0.1
     """
     height, width = level.shape
     nearby_mm = field_mm - np.floor(field_mm.min())  # single precision is enough for what is above it

@@ -74,6 +74,7 @@ class Evidence:
         self.start_px, self.length_px = start_px, length_px
         self.traces = row_traces(rows)
         self._changes: dict[tuple, float | None] = {}
+        self._rows_beside: dict[tuple[PrintedName, bool], int | None] = {}
 
     def of(self, layout: Layout, order: LeadOrder) -> float:
         """How much speaks for a layout's block in this order of leads, and less what speaks against it."""
@@ -189,6 +190,11 @@ class Evidence:
 
     def row_beside(self, name: PrintedName, above: bool) -> int | None:
         """The row that a name belongs to if names stand above their rows, or below them."""
+        if (name, above) not in self._rows_beside:
+            self._rows_beside[name, above] = self._row_beside(name, above)
+        return self._rows_beside[name, above]
+
+    def _row_beside(self, name: PrintedName, above: bool) -> int | None:
         zero_y_px = self.rows.zero_y_px
         distance_px = np.diff(zero_y_px).min() if len(zero_y_px) > 1 else 30 * PX_PER_MM
         side = 1 if above else -1

@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
 
+MOST_ROWS = 30_000_000  # of 1000 pages at 500 Hz: all are in the memory at once
 _TYPES = {"id": pa.string(), "value": pa.float64()}
 
 
@@ -27,7 +28,12 @@ def read_submission(path: Path) -> dict[str, np.ndarray]:
     lacks one of the leads, a value that is NaN or infinite, rows that are missing or there twice.
     """
     pages: dict[str, int] = {}
-    parts = [_parse(path, batch, pages) for batch in _batches(path)]
+    parts, rows = [], 0
+    for batch in _batches(path):
+        rows += len(batch)
+        if rows > MOST_ROWS:
+            raise InputError(f"{path}: has more than {MOST_ROWS:,} rows; part it by pages")
+        parts.append(_parse(path, batch, pages))
     if not pages:
         raise InputError(f"{path}: no rows")
     cell, row, value = (np.concatenate(column) for column in zip(*parts, strict=True))
