@@ -19,13 +19,18 @@ from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.text_files import LARGEST_NUMBER, parse_yaml, read_text
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+MOST_COUNT = 10**9
+MOST_NUMBER = 1e6  # larger ones overflow in single precision
+Positive = Annotated[float, Field(gt=0, le=MOST_NUMBER)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST_NUMBER)]
 PageWeight = Annotated[float, Field(ge=0, le=10_000)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 Width = Annotated[int, Field(ge=1, le=1024)]
+
+CONFIGS = Path(__file__).resolve().with_name("configs")
+SHIPPED = "shipped"  # run.initial_weights: those that the package has
 
 MOST_BATCH_PIXELS = 2**26  # of a batch's crops: 256 of 512 pixels
 
@@ -60,7 +65,7 @@ class DataConfig(_Section):
     """The dataset and how crops are drawn from it."""
 
     root: str
-    crop_size: Count = 512
+    crop_size: Annotated[int, Field(ge=16)] = 512
     crops_per_page: Count = 8
     augment: bool = True
     profile_weights: dict[str, PageWeight] = {}
@@ -90,7 +95,7 @@ class LossConfig(_Section):
     cross_entropy_weight: NotNegative = 1.0
     dice_weight: NotNegative = 1.0
     class_weights: tuple[NotNegative, ...] | Literal["auto"] = "auto"
-    class_weight_power: NotNegative = 0.25
+    class_weight_power: Annotated[float, Field(ge=0, le=4)] = 0.25
     dice_smooth_px: Positive = 50.0
 
 
@@ -164,6 +169,12 @@ def _model_contradictions(model: ModelConfig):
     for width in model.widths:
         if width % model.norm_groups:
             yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
+
+
+def config_file(given: Path) -> Path:
+    """A configuration's file, from its path, or from the name of one that the package has, such as demo_cpu."""
+    own = CONFIGS / f"{given}.yaml"
+    return own if own.is_file() and not given.exists() else given
 
 
 def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:

@@ -8,7 +8,6 @@ the same input. The folder of each input that did harm is kept, with what the co
 
 import argparse
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ecg_generator_with_train_src.common.command_line import (
     positive_int,
     run,
 )
+from ecg_generator_with_train_src.common.folder_lock import locked
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,18 +33,19 @@ def main(argv: list[str] | None = None) -> int:
     from experiment.fuzzing.children import Limits
     from experiment.fuzzing.material import make_material
     from experiment.fuzzing.targets import load_commands
+    from experiment.fuzzing.working_folder import CASES, MATERIAL, cleared
 
     started = time.perf_counter()
-    shutil.rmtree(args.output_dir, ignore_errors=True)
-    load_commands()
-    make_material(args.output_dir / "material")
-    numbers = args.only or range(args.inputs)
-    limits = Limits(args.limit_s, args.limit_mib)
-    verdicts = fuzz(numbers, args.seed, args.output_dir, limits, args.num_workers)
+    with locked(args.output_dir):
+        folder = cleared(args.output_dir)
+        load_commands()
+        make_material(folder / MATERIAL)
+        limits = Limits(args.limit_s, args.limit_mib)
+        verdicts = fuzz(args.only or range(args.inputs), args.seed, folder, limits, args.num_workers)
     print("\n".join(harm_table(verdicts)))
     bad = sum(verdict.is_bad for verdict in verdicts)
     seconds = time.perf_counter() - started
-    print(f"tried {len(verdicts)} inputs, {bad} did harm -> {args.output_dir / 'cases'} in {seconds:.0f} s")
+    print(f"tried {len(verdicts)} inputs, {bad} did harm -> {folder / CASES} in {seconds:.0f} s")
     return EXIT_SKIPPED if bad else EXIT_DONE
 
 
@@ -56,7 +57,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--only", type=int, nargs="+", metavar="NUMBER", help="run the inputs of these numbers"
     )
     parser.add_argument(
-        "--output-dir", type=Path, default=Path("data/fuzz"), help="working folder, emptied first"
+        "--output-dir",
+        type=Path,
+        default=Path("data/fuzz"),
+        help="working folder; what an earlier run left is removed",
     )
     parser.add_argument(
         "--limit-s", type=positive_float, default=60.0, help="seconds that a command may take"

@@ -11,8 +11,7 @@ from pathlib import Path
 from ecg_generator_with_train_src.common.errors import InputError
 
 MIB = 2**20
-MOST_TEXT_BYTES = 64 * MIB  # of a table, a configuration, a description: a record at 2000 Hz has 5 million
-MOST_SIGNAL_BYTES = 128 * MIB  # of a table of signals, which may be longer than a record
+MOST_TEXT_BYTES = 64 * MIB  # of a table, a configuration, a description: 10 s at 2000 Hz have 2 million
 MOST_LINE_BYTES = 4 * MIB  # of a line of a list that may be long: a manifest's has 5000
 MOST_PIXELS = 120_000_000  # of a picture
 MOST_SIDE_PX = 50_000

@@ -18,8 +18,10 @@ from ecg_generator_with_train_src.common.image_files import opened
 from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
+    HEAVY,
     LIFT_IT,
     PageSizes,
+    check_weight,
     decode_halved,
     halved,
     halvings_of,
@@ -115,8 +117,10 @@ def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
     kind = _kind(path)
     if kind is None and path.suffix.lower() in OTHER_SUFFIXES:
         raise InputError(f"{path}: {path.suffix} files are not read; save it as PNG or PDF ({READ})")
-    if kind in ("PDF", "DICOM"):
-        pages = ((*page, 1) for page in (pdf_pages(path) if kind == "PDF" else dicom_pages.dicom_pages(path)))
+    if kind == "PDF":
+        pages = ((*page, 1) for page in pdf_pages(path))
+    elif kind == "DICOM":
+        pages = dicom_pages.dicom_pages(path, sizes)
     else:
         pages = _picture_pages(path, sizes)
     for ending, image, shrunk in pages:
@@ -154,6 +158,7 @@ def _picture_pages(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarr
     stated: list[tuple[int, int]] = []
 
     def before_load(image: Image.Image) -> None:
+        check_weight(path, image.size, HEAVY.get(image.format, 1), sizes)
         stated.append(image.size)
         decode_halved(image, halvings_of(image.size, sizes.whole_pixels))
 

@@ -1,15 +1,18 @@
 """Large pictures are halved while they are read: JPEG and JPEG 2000 by their decoders, all others right afterwards."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
+from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, check_pixels
 
 LIFT_IT = "reduce it, or raise --max-megapixels, with which the memory grows that the command needs"
-DEEP = 2  # pixels of more than 8 bits a channel count for so many
+LIFT_IT_FOR_HEAVY = f"such pictures may have 1/{{weight:g}} of --max-megapixels: {LIFT_IT}"
+DEEP = 2  # pixels of 16 bits a channel count for so many
+HEAVY = {"WEBP": 2, "HEIF": 2, "AVIF": 2}  # and those of formats whose decoders hold them several times
 _BY_PALETTE = {
     "1": "L",
     "P": "RGB",
@@ -25,6 +28,13 @@ class PageSizes(NamedTuple):
 
 
 ALL_WHOLE = PageSizes()
+
+
+def check_weight(path: Path, size_px: tuple[int, int], weight: float, sizes: PageSizes) -> None:
+    """Raise InputError, which names the file and the remedy, for a picture of too many pixels, each of which counts for
+    `weight`."""
+    remedy = LIFT_IT_FOR_HEAVY.format(weight=weight) if weight > 1 else LIFT_IT
+    check_pixels(path, *size_px, sizes.most_pixels / weight, remedy)
 
 
 def halvings_of(size: tuple[int, int], whole_pixels: float) -> int:

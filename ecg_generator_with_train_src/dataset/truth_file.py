@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.bounds import regular_file
+from ecg_generator_with_train_src.common.bounds import MIB, regular_file
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import BUILD_IT
 from ecg_generator_with_train_src.page.page import TracePoints
 from ecg_generator_with_train_src.page.records import LEADS
 
 _TYPES = {"lead": np.uint8, "row": np.uint8, "time_s": np.float32, "x_px": np.float32, "y_px": np.float32}
+MOST_BYTES = 64 * MIB  # 12 leads of 10 s at 2000 Hz take 4
 FARTHEST_PX = 1e6
 
 
@@ -27,6 +28,8 @@ def read_truth_file(path: Path) -> TracePoints:
     """The ideal trace. Raises InputError naming the file if it is missing, damaged, or of other arrays."""
     try:
         with np.load(regular_file(path)) as stored:
+            if sum(member.file_size for member in stored.zip.infolist()) > MOST_BYTES:
+                raise InputError(f"{path}: unpacks to more than {MOST_BYTES / MIB:g} MiB; {BUILD_IT}")
             points = TracePoints(
                 **{field.name: np.asarray(stored[field.name]) for field in fields(TracePoints)}
             )

@@ -3,8 +3,11 @@
 import csv
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import MIB
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.text_tables import decode_text
+
+MOST_BYTES = 12 * MIB  # PTB-XL's table of 21,799 recordings has 6
 
 
 def read_id_table(path: Path) -> dict[str, list[str]]:
@@ -12,12 +15,14 @@ def read_id_table(path: Path) -> dict[str, list[str]]:
 
     Raises InputError naming the file if it is missing, empty, no CSV, or has a row longer than its header.
     """
-    lines = decode_text(path).splitlines()
+    lines = decode_text(path, MOST_BYTES).splitlines()
     separator = ";" if ";" in lines[0] else ","
     try:
         rows = list(filter(None, csv.reader(lines, delimiter=separator, skipinitialspace=True)))
     except csv.Error as error:
         raise InputError(f"{path}: not a CSV file ({error})") from error
+    if not rows:
+        raise InputError(f"{path}: the file is empty")
     header, *cells = ([cell.strip() for cell in row] for row in rows)
     if any(len(row) > len(header) for row in cells):
         raise InputError(f"{path}: the rows have more cells than the header")

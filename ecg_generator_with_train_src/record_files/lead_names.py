@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+LONGEST_HEADING = 200  # characters
 UNITS_MV = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "nv": 1e-6}  # millivolts of a unit
 
 _SPELLINGS = {
@@ -54,6 +55,8 @@ def read_column_name(heading: str) -> ColumnName:
     >>> read_column_name("V1 (µV)"), read_column_name("time_ms").unit
     (ColumnName(lead='V1', upside_down=False, unit='uv', is_time=False), 'ms')
     """
+    if len(heading) > LONGEST_HEADING:
+        return ColumnName(None)
     text = heading.strip().strip("\"'").strip().lower()
     unit = _UNIT.search(text)
     name = text[: unit.start()] if unit else text

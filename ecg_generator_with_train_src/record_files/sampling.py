@@ -12,6 +12,7 @@ MIN_FS_HZ, MAX_FS_HZ = 50.0, 2000.0
 # Rates that devices and databases have, the commonest first. 1025 Hz is the competition's.
 DEVICE_FS_HZ = (500, 1000, 250, 100, 256, 512, 1024, 1025, 200, 125, 128, 240, 257, 300, 360, 400, 50)
 USUAL_DURATIONS_S = (10, 30, 60, 20, 15, 12, 8, 5)  # of resting records, the commonest first
+LONGEST_LINE = 1000  # characters in which a rate is looked for
 SAME_FS = 1e-3  # rates that differ by a smaller share are the same
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _FS_WORDS = re.compile(
@@ -65,6 +66,6 @@ def fs_in_words(lines: Iterable[str]) -> float | None:
     >>> fs_in_words(["Name,X", "Sample Rate,512 hertz"]), fs_in_words(["# fs = 1 kHz"]), fs_in_words(["Date,2024"])
     (512.0, 1000.0, None)
     """
-    found = (_FS_WORDS.search(line) for line in lines)
+    found = (_FS_WORDS.search(line[:LONGEST_LINE]) for line in lines)
     numbers = [float(m["hz"].replace(",", ".")) * (1000 if m["kilo"] else 1) for m in found if m]
     return numbers[0] if numbers else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.bounds import MOST_SIGNAL_BYTES, read_input
+from ecg_generator_with_train_src.common.bounds import MOST_TEXT_BYTES, read_input
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.record_files.lead_names import (
     LEADS,
@@ -82,13 +82,13 @@ def read_text_signals(path: Path) -> FileSignals:
     )
 
 
-def decode_text(path: Path) -> str:
+def decode_text(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
     """The text of a file with lines that end in a newline: UTF-8, UTF-16, or Windows' Western European.
 
-    Raises InputError naming the file if there is none, it is empty, or holds bytes that are no text.
+    Raises InputError naming the file if there is none, it is empty or too large, or holds bytes that are no text.
     """
     try:
-        data = read_input(path, MOST_SIGNAL_BYTES)
+        data = read_input(path, most_bytes)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):

@@ -20,6 +20,7 @@ from experiment.fuzzing.mutate_bytes import BYTE_MUTATIONS
 from experiment.fuzzing.mutate_places import PLACE_MUTATIONS
 from experiment.fuzzing.mutate_trees import ABSOLUTE_PRECIOUS
 from experiment.fuzzing.targets import MUTATIONS, TARGETS, Target
+from experiment.fuzzing.working_folder import CASES, MATERIAL
 
 PLACE_SHARE, BYTES_SHARE = 0.12, 0.25  # the others are damaged as befits their kind
 HASHED_BYTES = 10**6  # of larger files, size and time tell whether they changed
@@ -194,7 +195,7 @@ def run_inputs(
     try:
         while True:
             while len(running) < at_once and (number := next(waiting, None)) is not None:
-                case = Case(folder / "cases" / str(number), folder / "material/work", number, seed)
+                case = Case(folder / CASES / str(number), folder / MATERIAL / "work", number, seed)
                 running.append((case, case.start(limits)))
             if not running:
                 return
@@ -225,7 +226,7 @@ def fuzz(numbers: range | list[int], seed: int, folder: Path, limits: Limits, at
 def describe(verdict: Judged, folder: Path) -> str:
     """One line on an input that did harm."""
     damaged, ended = verdict.damaged, verdict.ended
-    said = (folder / "cases" / str(damaged.number) / "a/b" / STDERR).read_text(errors="replace").strip()
+    said = (folder / CASES / str(damaged.number) / "a/b" / STDERR).read_text(errors="replace").strip()
     problems = [
         *(["over time"] * ended.over_time),
         *(["over memory"] * ended.over_memory),

@@ -83,9 +83,11 @@ def write_weights(path: Path, state: TrainingState, config: Config) -> None:
 
 def weights_file(tensors: Tensors, header: dict[str, str]) -> bytes:
     """A safetensors file. The same tensors and header give the same bytes: safetensors itself shuffles the header."""
-    data = save(tensors, metadata=header)
+    data = save(tensors, metadata=header or None)
     end = 8 + int.from_bytes(data[:8], "little")
-    described = json.loads(data[8:end]) | {"__metadata__": dict(sorted(header.items()))}
+    described = json.loads(data[8:end])
+    if header:
+        described["__metadata__"] = dict(sorted(header.items()))
     text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
     return len(text).to_bytes(8, "little") + text + data[end:]

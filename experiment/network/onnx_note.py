@@ -7,12 +7,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecg_generator_with_train_src.common.bounds import MIB, read_input
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import sha256_of_file
 
+MOST_BYTES = 1024 * MIB
 _WORDS = "Made from weights with the SHA-256 {sha256}. Sides of images are multiples of {multiple}."
 _PATTERN = re.compile(
-    re.escape(_WORDS).replace(r"\{sha256\}", "([0-9a-f]{64})").replace(r"\{multiple\}", "([0-9]+)").encode()
+    re.escape(_WORDS)
+    .replace(r"\{sha256\}", "([0-9a-f]{64})")
+    .replace(r"\{multiple\}", "([1-9][0-9]{0,3})")
+    .encode()
 )
 
 
@@ -35,7 +40,7 @@ def onnx_beside(weights: Path) -> Path:
 
 def read_note(path: Path) -> OnnxNote:
     """The note of an ONNX file. Raises InputError if it has none."""
-    if (found := _PATTERN.search(path.read_bytes())) is None:
+    if (found := _PATTERN.search(read_input(path, MOST_BYTES))) is None:
         raise InputError(f"{path}: was not written by export_weights.py")
     return OnnxNote(found[1].decode(), int(found[2]))
 

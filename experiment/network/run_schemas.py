@@ -80,6 +80,14 @@ class RunRecord(_Noted):
             raise ValueError("an epoch has ended, but best_epochs are missing")
         return self
 
+    @model_validator(mode="after")
+    def _epoch_is_not_longer_than_it_is(self) -> "RunRecord":
+        if self.epoch_step > self.epoch_steps:
+            raise ValueError(
+                f"epoch_step {self.epoch_step} is beyond the {self.epoch_steps} steps of an epoch"
+            )
+        return self
+
 
 class WeightsHeader(BaseModel):
     """The header of a weights file, whose values are text."""

@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.page.records import check_fs, read_record_tabl
 from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 ASSUMED_FS_HZ = 500.0
+MOST_ROWS = 100_000  # of a lead: 50 s at 2000 Hz
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class SamplingRates:
         if page_id in table.fs_hz:
             return table.fs_hz[page_id], str(table.path)
         return ASSUMED_FS_HZ, "assumed"
+
+    def doubts(self, name: str, origin: dict) -> tuple[str, ...]:
+        """A warning, if the rate that a page's `origin` notes is not from the table where there is one, or assumed."""
+        if origin["fs_from"] != "assumed" and (not self.by_id or origin["fs_from"] == "table"):
+            return ()
+        told = "is not in the given table; " if self.by_id else "no train.csv tells its sampling rate; "
+        return (f"warning: {name}: {told}{origin['fs_hz']:g} Hz ({origin['fs_from']})",)
 
 
 def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | None) -> SamplingRates:
@@ -53,5 +61,9 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     if test_csv:
         numbers = numbers_in(table, "number_of_rows", path)
         for page_id, lead, number in zip(table["id"], table["lead"], numbers, strict=True):
+            if not (0 <= number <= MOST_ROWS and number.is_integer()):
+                raise InputError(
+                    f"{path}: {page_id}, {lead}: number_of_rows is {number:g}, not 0 to {MOST_ROWS}"
+                )
             rows[page_id][lead] = int(number)
     return SamplingRates(None, dict(zip(table["id"], rates_hz, strict=True)), dict(rows))

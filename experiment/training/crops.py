@@ -6,6 +6,7 @@ devices that share them.
 """
 
 import fnmatch
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,7 @@ from experiment.training.augmentation import Page, augment, draw_scale, resize_p
 from experiment.training.pages import Pages
 
 Batch = dict[str, torch.Tensor]
+LEAST_IN_ROUND, MOST_IN_ROUND = 0.01, 10**7  # pages, by their weights
 WINDOW_DRAWS = 4  # how often a window is drawn until one shows enough paper
 
 
@@ -107,14 +109,12 @@ class VisitSampler(Sampler):
         return (self.steps - self.first_step) * self.per_rank
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        per_step = self.per_rank * self.world_size
-        order = page_order(
-            self.weights, self.steps * per_step, np.random.default_rng([self.seed, self.epoch])
-        )
-        for step in range(self.first_step, self.steps):
-            start = step * per_step + self.rank * self.per_rank
-            for visit in range(start, start + self.per_rank):
-                yield self.epoch, visit, int(order[visit])
+        per_step, first = self.per_rank * self.world_size, self.rank * self.per_rank
+        order = page_order(self.weights, np.random.default_rng([self.seed, self.epoch]))
+        visits = itertools.islice(enumerate(order), self.first_step * per_step, self.steps * per_step)
+        for visit, page in visits:
+            if first <= visit % per_step < first + self.per_rank:
+                yield self.epoch, visit, page
 
 
 def page_weights(samples: list[Sample], profile_weights: dict[str, float]) -> np.ndarray:
@@ -134,18 +134,20 @@ def page_weights(samples: list[Sample], profile_weights: dict[str, float]) -> np
             )
         weight_of |= dict.fromkeys(fitting, weight)
     weights = np.array([weight_of[sample.profile] for sample in samples])
-    if not weights.any():
+    if weights.sum() < LEAST_IN_ROUND:
         raise InputError("data.profile_weights: leaves no training page; give a profile a weight above 0")
+    if weights.sum() > MOST_IN_ROUND:
+        raise InputError(
+            f"data.profile_weights: a round over all pages has {weights.sum():.0f}; give smaller weights"
+        )
     return weights
 
 
-def page_order(weights: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
-    """At least `visits` page numbers, in shuffled rounds; a page of weight 2.3 comes two or three times in each."""
-    rounds: list[np.ndarray] = []
-    while sum(map(len, rounds)) < visits:
+def page_order(weights: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Page numbers without end, in shuffled rounds; a page of weight 2.3 comes two or three times in each."""
+    while True:
         times = np.floor(weights + rng.random(len(weights))).astype(int)
-        rounds.append(rng.permutation(np.repeat(np.arange(len(weights)), times)))
-    return np.concatenate(rounds)
+        yield from rng.permutation(np.repeat(np.arange(len(weights)), times)).tolist()
 
 
 def steps_per_epoch(config: Config, num_pages: int, all_devices: int) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes
 from ecg_generator_with_train_src.page.print_crops import (
     PrintCrop,
@@ -17,6 +18,7 @@ from ecg_generator_with_train_src.page.print_crops import (
     draw_print_crop,
 )
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
+from experiment.network.checkpoints import read_safetensors
 from experiment.network.print_net import PrintNet, load_print_net
 from experiment.network.scales import STRIDE
 
@@ -155,18 +157,25 @@ def _save(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: P
 
 
 def _resume(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: Path) -> int:
-    """Load the state of an earlier run, if there is one; returns the steps that it has made."""
+    """Load the state of an earlier run, if there is one; returns the steps that it has made.
+
+    Raises InputError naming the file if it is damaged or of another network.
+    """
     if not path.is_file():
         return 0
-    tensors = load_file(path)
-    for prefix, network in (("model.", model), ("mean.", mean)):
-        network.load_state_dict(
-            {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-        )
-    state = optimizer.state_dict()
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, number, what = name.split(".")
-            state["state"].setdefault(int(number), {})[what] = tensor
-    optimizer.load_state_dict(state)
-    return int(tensors["step"])
+    tensors, _ = read_safetensors(path)
+    try:
+        for prefix, network in (("model.", model), ("mean.", mean)):
+            network.load_state_dict(
+                {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            )
+        state = optimizer.state_dict()
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, what = name.split(".")
+                state["state"].setdefault(int(number), {})[what] = tensor
+        optimizer.load_state_dict(state)
+        return int(tensors["step"])
+    except (LookupError, ValueError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: no state of this training ({why}); remove it to start anew") from error

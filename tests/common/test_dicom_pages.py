@@ -1,16 +1,19 @@
 """Pages in DICOM files."""
 
+import os
 import sys
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.page_files import read_pages
+from ecg_generator_with_train_src.common.page_files import read_pages, sized_pages
+from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 
+from helpers import linux_only
 from pdf_files import write_pdf
 
 CAPTURE, PDF, ECG = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("7", "104.1", "9.1.1"))
@@ -100,3 +103,37 @@ def test_without_pydicom_the_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r'x\.dcm: .* pip install "pydicom>=3,<4"'):
         list(read_pages(path))
     assert pydicom.__version__ >= "3"
+
+
+@linux_only
+def test_what_follows_the_picture_is_not_read(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", CAPTURE, **picture(np.zeros((2, 4, 3), np.uint8), "RGB"))
+    os.truncate(path, 500 * 2**20)  # zeros, each eight of which would be an element
+    ((_, image),) = read_pages(path)
+    assert image.shape == (2, 4, 3)
+    os.truncate(path, 3 * 10**9)
+    with pytest.raises(InputError, match=r"a\.dcm: has more than 512 MiB; save its picture as PNG"):
+        list(read_pages(path))
+
+
+def test_a_picture_that_is_said_to_be_very_large_is_refused_before_it_is_unpacked(tmp_path):
+    values = picture(np.zeros((1, 2, 3), np.uint8), "RGB") | {"Rows": 60_000, "Columns": 50_000}
+    path = write_dicom(tmp_path / "a.dcm", CAPTURE, **values)
+    with pytest.raises(InputError, match="50000x60000 pixels are 3000 megapixels, more than 120; "):
+        list(read_pages(path))
+
+
+def test_a_large_picture_is_halved(tmp_path):
+    values = np.repeat(np.uint8([[[10] * 3, [30] * 3], [[20] * 3, [40] * 3]]), 2, axis=1)
+    path = write_dicom(tmp_path / "a.dcm", CAPTURE, **picture(values, "RGB"))
+    ((_, image, shrunk),) = sized_pages(path, PageSizes(whole_pixels=4))
+    assert (shrunk, image.tolist()) == (2, [[[15] * 3, [35] * 3]])
+
+
+def test_a_file_that_is_deflated_as_a_whole_is_refused(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", CAPTURE, **picture(np.zeros((1, 2, 3), np.uint8), "RGB"))
+    content = pydicom.dcmread(path)
+    content.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    content.save_as(path)
+    with pytest.raises(InputError, match=r"a\.dcm: is packed as a whole \(deflated\)"):
+        list(read_pages(path))

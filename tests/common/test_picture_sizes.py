@@ -83,3 +83,25 @@ def test_a_hundred_bytes_that_state_a_hundred_megapixels_are_not_unpacked(tmp_pa
         InputError, match=r"20000x20000 pixels are 400 megapixels, more than 120; .*--max-megapixels"
     ):
         list(readable_pages(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "deep", "weight"),
+    [
+        ("a.png", False, 1),
+        ("a.tif", False, 1),
+        ("a.webp", False, 2),
+        ("a.avif", False, 2),
+        ("b.tif", True, 2),
+    ],
+)
+def test_pixels_that_take_more_memory_count_for_more(tmp_path, name, deep, weight):
+    path = tmp_path / name
+    if deep:
+        cv2.imwrite(str(path), np.full((10, 20, 3), 999, np.uint16))
+    else:
+        Image.new("RGB", (20, 10), "white").save(path)
+    assert [page.image.shape for page in readable_pages(path, PageSizes(200 * weight))] == [(10, 20, 3)]
+    with pytest.raises(InputError, match=r"20x10 pixels .*--max-megapixels") as caught:
+        list(readable_pages(path, PageSizes(200 * weight - 1)))
+    assert ("such pictures may have 1/2 of --max-megapixels" in str(caught.value)) == (weight == 2)

@@ -80,3 +80,11 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path, data, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.npz: not found; build the dataset"):
         read_truth_file(tmp_path / "none.npz")
+
+
+def test_a_small_file_that_unpacks_to_very_much_is_refused(tmp_path):
+    path = tmp_path / "truth.npz"
+    np.savez_compressed(path, lead=np.zeros(65 * 2**20, np.uint8))
+    assert path.stat().st_size < 10**6
+    with pytest.raises(InputError, match=r"truth\.npz: unpacks to more than 64 MiB; build the dataset"):
+        read_truth_file(path)

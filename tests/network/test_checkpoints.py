@@ -104,6 +104,7 @@ def test_a_damaged_or_foreign_weights_file_is_named(folder):
         ("step", None, "step: Input should be a valid integer"),
         ("step", 2**63, "step: Input should be less than 9223372036854775808"),
         ("epoch_steps", 0, "epoch_steps: Input should be greater than or equal to 1"),
+        ("epoch_step", 5, "file: Value error, epoch_step 5 is beyond the 4 steps of an epoch"),
         ("lr", float("nan"), "lr: Input should be a finite number"),
         ("scheduler", {"best": "x"}, "scheduler.best: Input should be a valid number"),
         ("best_epochs", {}, "file: Value error, an epoch has ended, but best_epochs are missing"),

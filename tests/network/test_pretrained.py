@@ -8,7 +8,7 @@ import yaml
 
 from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.records import read_signal_mv
-from experiment.network.checkpoints import load_model
+from experiment.network.checkpoints import load_model, read_safetensors, weights_file
 from experiment.network.loaders import LOADERS
 from experiment.network.model import count_parameters
 from experiment.network.onnx_note import onnx_beside, onnx_problem
@@ -28,6 +28,11 @@ def test_they_are_small_and_described():
     assert json.loads(SHIPPED.with_name("metrics.json").read_text())["pages"] > 0
     card = SHIPPED.with_name("README.md").read_text()
     assert f"{count_parameters(model):,} parameters" in card and "CC BY 4.0" in card
+
+
+def test_written_again_each_is_the_same_file():
+    for weights in map(shipped, LOADERS):
+        assert weights_file(*read_safetensors(weights)) == weights.read_bytes(), weights
 
 
 def test_each_network_stands_beside_its_weights_as_onnx():

@@ -20,6 +20,7 @@ def test_columns_have_the_headers_names(tmp_path):
     ("content", "said"),
     [
         (b"", "the file is empty"),
+        ("\u2028\n".encode(), "the file is empty"),
         (b"id,fs\na,1,2\n", "the rows have more cells than the header"),
         (bytes(range(256)), "not a CSV file"),
         (None, "no such file"),
@@ -37,3 +38,10 @@ def test_what_is_no_table_is_refused(tmp_path, content, said):
 def test_a_cell_that_is_no_number_is_named(tmp_path):
     with pytest.raises(InputError, match=r"t\.csv: row 2: fs is not a number"):
         numbers_in({"fs": ["1", ""]}, "fs", tmp_path / "t.csv")
+
+
+def test_a_table_of_very_many_rows_is_refused_unparsed(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"id,fs\n" + b"a,\n" * (6 * 2**20))
+    with pytest.raises(InputError, match=r"table\.csv: has more than 12 MiB"):
+        read_id_table(path)

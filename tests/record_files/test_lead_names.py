@@ -2,7 +2,12 @@
 
 import pytest
 
-from ecg_generator_with_train_src.record_files.lead_names import LEADS, plain_unit, read_column_name
+from ecg_generator_with_train_src.record_files.lead_names import (
+    LEADS,
+    ColumnName,
+    plain_unit,
+    read_column_name,
+)
 
 PATTERNS = (
     "{}",
@@ -64,3 +69,7 @@ def test_times_are_told_by_their_heading(heading, unit):
 
 def test_a_unit_is_plain_without_brackets_and_micro_signs():
     assert [plain_unit(word) for word in ("mV", "(µV)", "[μV] ", "V")] == ["mv", "uv", "uv", "v"]
+
+
+def test_a_heading_of_a_million_characters_is_no_name():
+    assert read_column_name("_" * 10**6) == read_column_name("I" + " " * 300) == ColumnName(None)

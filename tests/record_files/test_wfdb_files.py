@@ -1,5 +1,6 @@
 """WFDB records that wfdb itself writes, and what is left of them when a file is damaged."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,46 @@ def test_what_is_damaged_missing_or_elsewhere_is_named(tmp_path):
     assert "a.dat: differs from the checksums in its header; copy the record again" in refusal_of(path)
     path.unlink()
     assert "a.hea: no such file" in refusal_of(path)
+
+
+def with_changes(path: Path, old: str, new: str) -> Path:
+    """The header with each `old` replaced."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "asked"),
+    [
+        (".dat 16 ", ".dat 16x1000000000 ", "43,200,000,000,000"),  # samples of each signal in a frame
+        (".dat 16 ", ".dat 16:1000000000 ", "12,000,043,200"),  # frames by which it comes late
+        ("a 12 360 3600", "a 12 360 360000000", "4,320,000,000"),
+    ],
+)
+def test_a_header_that_asks_for_more_samples_than_any_ecg_has_is_refused(tmp_path, old, new, asked):
+    path = with_changes(write(tmp_path), old, new)
+    assert refusal_of(path) == (
+        f"{path}: asks for {asked} samples at once, more than 30,000,000; mend it, or cut the record into shorter ones"
+    )
+
+
+def test_of_a_very_long_record_the_beginning_is_read(tmp_path):
+    path = with_changes(write(tmp_path), "a 12 360 3600", "a 12 360 360000000")
+    assert read_wfdb_signals(path, 0.0, 5.0).signals["V6"].shape == (5 * FS_HZ,)
+
+
+def test_a_segment_that_asks_for_too_much_is_named(tmp_path):
+    segment = with_changes(write(tmp_path), ".dat 16 ", ".dat 16:1000000000 ")
+    path = tmp_path / "whole.hea"
+    path.write_text("whole/2 12 360 7200\na 3600\n~ 3600\n")
+    assert refusal_of(path).startswith(f"{segment}: asks for 12,000,")
+
+
+def test_a_header_of_a_billion_signals_or_of_gigabytes_is_refused_unread(tmp_path):
+    path = with_changes(write(tmp_path), "a 12 360", "# a record\n a 1000000000 360")
+    assert refusal_of(path) == f"{path}: says that it has more than 1000 signals; mend its first line"
+    os.truncate(path, 3 * 10**9)
+    assert refusal_of(path) == f"{path}: has more than 1 MiB, more than any such file needs"
+    assert wfdb_files(path) == [path]

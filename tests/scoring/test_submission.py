@@ -93,3 +93,15 @@ def test_a_damaged_parquet_is_named_wherever_its_damage_lies(tmp_path):
             InputError, match=r"s\.parquet: no submission, which has the columns id and value \("
         ):
             read_submission(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_more_rows_than_fit_the_memory_are_refused(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(submission, "MOST_ROWS", 23)
+    path = tmp_path / f"s.{suffix}"
+    for rows in (1, 2):
+        submission.write_submission(path, {"7": dict.fromkeys(LEADS, np.zeros(rows))})
+        if rows == 1:
+            assert list(read_submission(path)) == ["7"]
+    with pytest.raises(InputError, match=f"s.{suffix}: has more than 23 rows; part it by pages"):
+        read_submission(path)

@@ -1,5 +1,8 @@
 """Random crops: what they show, where they lie, and how often each page is visited."""
 
+import itertools
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from ecg_generator_with_train_src.common.classes import IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import cut, read_classes, read_rgb
 from ecg_generator_with_train_src.dataset.format import read_manifest
-from experiment.training.crops import page_order, page_weights, random_corner
+from experiment.training.crops import VisitSampler, page_order, page_weights, random_corner
 from experiment.training.loaders import DataSource
 
 from small_runs import config_for
@@ -39,6 +42,10 @@ def _contains(page, mask, image, label) -> bool:
     )
 
 
+def first_of(numbers: Iterator, count: int) -> list:
+    return list(itertools.islice(numbers, count))
+
+
 def test_the_mask_of_a_crop_is_where_its_coverage_is_half(tiny_dataset):
     for augment in (False, True):
         batch = next(DataSource(config_for(tiny_dataset, crop_size=128, augment=augment)).train_batches(1))
@@ -53,11 +60,11 @@ def test_pages_come_as_often_as_their_profile_weighs(tiny_dataset):
     weights = page_weights(samples, {"real-0004": 2.5})
     assert weights.tolist() == [2.5 if number == 1 else 1.0 for number in range(len(samples))]
     rounds = 200
-    order = page_order(weights, rounds * round(weights.sum()), np.random.default_rng(0))
-    share = np.mean(order == 1) * weights.sum()
+    order = first_of(page_order(weights, np.random.default_rng(0)), rounds * round(weights.sum()))
+    share = np.mean(np.array(order) == 1) * weights.sum()
     assert share == pytest.approx(2.5, rel=0.1)
     without = page_weights(samples, {"real-0004": 0.0})
-    assert len(set(page_order(without, 100, np.random.default_rng(0)))) == len(samples) - 1
+    assert len(set(first_of(page_order(without, np.random.default_rng(0)), 100))) == len(samples) - 1
     photo = samples[2].model_copy(update={"profile": "real-0005"})
     by_pattern = page_weights(
         [*samples[:2], photo, *samples[3:]], {"real-0004": 7.0, "real-*": 3.0}
@@ -65,8 +72,25 @@ def test_pages_come_as_often_as_their_profile_weighs(tiny_dataset):
     assert by_pattern.tolist() == [1.0, 7.0, 3.0, *[1.0] * (len(samples) - 3)]
     with pytest.raises(InputError, match=r"profile_weights\.cleam: no training page .* known here: clean"):
         page_weights(samples, {"cleam": 2.0})
-    with pytest.raises(InputError, match="leaves no training page"):
-        page_weights(samples, {"clean": 0.0, "real-0004": 0.0})
+    for weight in (0.0, 1e-300):
+        with pytest.raises(InputError, match="leaves no training page"):
+            page_weights(samples, {"clean": weight, "real-0004": weight})
+    with pytest.raises(InputError, match="a round over all pages has 1000000000"):
+        page_weights(samples, {"real-0004": 1e10})
+
+
+def test_an_epoch_of_very_many_steps_begins_at_once(tiny_dataset):
+    config = config_for(tiny_dataset)
+    config = config.model_copy(update={"run": config.run.model_copy(update={"steps_per_epoch": 10**9})})
+    sampler = VisitSampler(np.ones(3), config, rank=1, world_size=2, devices=1)
+    visits = first_of(iter(sampler), 2 * sampler.per_rank)
+    assert [visit for _, visit, _ in visits] == [
+        number
+        for step in (0, 1)
+        for number in range((2 * step + 1) * sampler.per_rank, (2 * step + 2) * sampler.per_rank)
+    ]
+    sampler.first_step = 1
+    assert first_of(iter(sampler), sampler.per_rank) == visits[sampler.per_rank :]
 
 
 def test_windows_reach_every_edge_and_stay_inside():

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.print_crops import HEIGHT_PX, WIDTH_PX, PrintCrop, print_material
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.print_net import PrintNet
@@ -89,3 +90,16 @@ def test_a_training_that_was_broken_off_goes_on(tmp_path, material, capsys, monk
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["step 1/2", "step 2/2", "step 3/3"]
     assert not torch.equal(half_way["head.weight"], load_file(output)["head.weight"])
+
+
+def test_a_state_that_is_damaged_or_of_something_else_is_named(tmp_path, material):
+    output, state = tmp_path / "w.safetensors", tmp_path / "w_state.safetensors"
+    state.write_bytes(b"half of a state")
+    with pytest.raises(InputError, match=f"{state}: truncated or not a safetensors file"):
+        train_print_net(material, PrintTraining(output, 1, batch_size=1))
+    save_file({"mean.head.weight": torch.zeros(3)}, state)
+    with pytest.raises(
+        InputError, match=rf"{state}: no state of this training \(.*; remove it to start anew"
+    ):
+        train_print_net(material, PrintTraining(output, 1, batch_size=1))
+    assert not output.exists()
