@@ -29,6 +29,9 @@ Count = Annotated[int, Field(ge=1, le=MOST_COUNT)]
 CountOrZero = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
+CONFIGS = Path(__file__).resolve().with_name("configs")
+SHIPPED = "shipped"  # run.initial_weights: those that the package has
+
 MOST_BATCH_PIXELS = 2**26  # of a batch's crops: 256 of 512 pixels
 
 MOST_SECTIONS = 2  # before the last part of a key: data.profile_weights.clean
@@ -166,6 +169,12 @@ def _model_contradictions(model: ModelConfig):
     for width in model.widths:
         if width % model.norm_groups:
             yield f"model.widths: {width} is not a multiple of model.norm_groups ({model.norm_groups})"
+
+
+def config_file(given: Path) -> Path:
+    """A configuration's file, from its path, or from the name of one that the package has, such as demo_cpu."""
+    own = CONFIGS / f"{given}.yaml"
+    return own if own.is_file() and not given.exists() else given
 
 
 def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:

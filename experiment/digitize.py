@@ -9,15 +9,18 @@ curves are read from these. A page is sure, to check, or unread: then it has no 
 
 import argparse
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.command_line import (
+    add_dask_scheduler,
     add_num_workers,
     available_cores,
     keep_what_is_done,
     make_parser,
     positive_float,
     run,
+    share_paths,
 )
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
@@ -31,9 +34,10 @@ from experiment.labelling.network_flags import (
 )
 from experiment.labelling.origin import run_origin
 from experiment.labelling.result_names import PageFile, named_files
-from experiment.labelling.see_page import PageSeer, seers_weights
+from experiment.labelling.see_page import PageSeer, SeerRecipe, seers_weights
 from experiment.network.shipped import PRINT, shipped
 from experiment.reading.corrections import Correction, check_pages, read_corrections
+from experiment.reading.digitize_on_cluster import digitize_on_cluster
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.sampling_rates import SamplingRates, read_rates
@@ -62,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
     threads = max(available_cores() // NETWORK_SHARE, 1) if work.num_workers > 1 else None
     options, weights = runtime_options(arguments, threads), seers_weights(checkpoint)
     keep_what_is_done()
+    if work.dask_scheduler:
+        print(f"the networks run on the workers of {work.dask_scheduler}, each in one thread", flush=True)
+        recipe = SeerRecipe(replace(options, num_threads=1), checkpoint, arguments.px_per_mm)
+        return digitize_on_cluster(recipe, work, files, rates)
     return run_networks(options, weights, see_and_read, checkpoint, arguments.px_per_mm, work, files, rates)
 
 
@@ -97,6 +105,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 also if a page is to be checked")
     add_num_workers(parser)
+    add_dask_scheduler(parser)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--fs-hz", type=positive_float, help="sampling rate of the signals that are written")
     rate.add_argument("--train-csv", type=Path, help="table id, fs: sampling rates in Hz")
@@ -111,6 +120,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         raise InputError("--submission needs the packages pandas and pyarrow: pip install pandas pyarrow")
     if arguments.submission and arguments.gaps == "empty":
         raise InputError("--submission needs every value: leave out --gaps empty")
+    share_paths(arguments)
     check_formats(arguments.format)
     if arguments.submission and "csv" not in arguments.format:
         raise InputError("--submission is made from the CSVs: add csv to --format")
@@ -131,6 +141,7 @@ def _work(
         output_dir=arguments.output_dir,
         known=known,
         num_workers=workers,
+        dask_scheduler=arguments.dask_scheduler,
         submission=arguments.submission,
         corrections=corrections,
         strict=arguments.strict,

@@ -1,5 +1,5 @@
 """python experiment/export_weights.py --checkpoint runs/pretrained_run/checkpoints/best.safetensors \\
-    --output runs/pretrained/grid_wave_net.safetensors
+    --output experiment/pretrained/grid_wave_net.safetensors
 python experiment/export_weights.py --onnx
 
 Store a trained network for others: its weights in half precision, as predict.py and digitize.py read them, with its

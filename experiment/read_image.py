@@ -34,7 +34,7 @@ from experiment.reading.output_files import picture, reading_summary, signals_cs
 from experiment.reading.read_drawing import read_any_page, with_drawing
 from experiment.reading.read_page import PageReading, further_leads
 from experiment.reading.sampling_rates import ASSUMED_FS_HZ
-from experiment.runtime.choose import runtime_here
+from experiment.runtime.choose import one_blas_thread, runtime_here
 from experiment.runtime.network import RuntimeOptions
 
 NOTHING_KNOWN = ReadingOptions()
@@ -111,9 +111,10 @@ class PageReader:
         check_fs(fs_hz, "fs_hz")
         pixels = _rgb(image) if isinstance(image, np.ndarray) else read_single_page(Path(image))
         try:
-            seen = self._see(pixels)
-            seen = seen if isinstance(image, np.ndarray) else with_drawing(seen, Path(image))
-            page = read_any_page(seen, fs_hz, known)
+            with one_blas_thread():
+                seen = self._see(pixels)
+                seen = seen if isinstance(image, np.ndarray) else with_drawing(seen, Path(image))
+                page = read_any_page(seen, fs_hz, known)
         except InputError as error:
             return EcgReading("unread", (str(error),), fs_hz, None, {}, None)
         verdict = page.verdict

@@ -16,13 +16,18 @@ def main(argv: list[str] | None = None) -> int:
     # These modules import torch, which the supervisor does without.
     from experiment.backend.launch import asked_kind, launch, tpu_device_files
     from experiment.backend.options import DEVICE_CHOICES, LaunchOptions
-    from experiment.config import load_config
+    from experiment.config import config_file, load_config
     from experiment.training.held_devices import refuse_held_devices
     from experiment.training.run import run_training
     from experiment.training.run_folder import RESUME_CHOICES
 
     parser = make_parser(__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="YAML file with the settings, or the name of a shipped one, such as demo_cpu",
+    )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings that override those of the file"
     )
@@ -44,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         help="auto resumes an earlier run of this name; none moves it aside and starts afresh",
     )
     arguments = parser.parse_intermixed_args(argv)
-    config = load_config(arguments.config, arguments.overrides)
+    config = load_config(config_file(arguments.config), arguments.overrides)
     options = LaunchOptions(
         device=arguments.device,
         precision=config.precision,
@@ -60,7 +65,3 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     supervisor.run_supervised(main)
-elif (
-    __name__ == "__mp_main__"
-):  # this is a rank or the parent of loader workers, before it does anything else
-    supervisor.follow_parent()

@@ -7,7 +7,8 @@ until there are --num-records.
 `degrade`: pages per second and core of every degradation profile, reading and encoding included.
 `train`: what the input costs the training loop, and how far a step is from the device's peak.
 `predict`: what a scanned page and a 12-megapixel photo cost compared with the network alone, and memory.
-`read`: what reading the signals of a page costs compared with predict.py on the same pages, and memory.
+`read`: where the time of reading the signals of a page goes, stage by stage, what it costs compared with predict.py on
+the same pages, and memory.
 `ladder`: where the reading of pages with known signals loses, step by step and page by page.
 """
 
@@ -80,6 +81,8 @@ def add_read(commands: argparse._SubParsersAction) -> None:
     add_records(read)
     read.add_argument("--num-pages", type=positive_int, default=12, help="pages of each layout")
     add_network(read)
+    images = "pictures whose stages are timed, of one page each; if not given, a scan and photos are drawn"
+    read.add_argument("--images", type=Path, nargs="+", default=[], help=images)
     layouts = "layouts of the pages; some, such as 12x1, need full records"
     read.add_argument("--layouts", nargs="+", metavar="LAYOUT", default=[COMPETITION], help=layouts)
     read.set_defaults(run=run_read)
@@ -131,9 +134,10 @@ def run_predict(args: argparse.Namespace) -> None:
 
 def run_read(args: argparse.Namespace) -> None:
     """Run `read`."""
-    from experiment.benchmarks.network import NetworkRun, benchmark_read
+    from experiment.benchmarks.network import NetworkRun, benchmark_read, benchmark_stages
 
     run = NetworkRun(args.csv_root, args.num_pages, args.checkpoint, args.device)
+    benchmark_stages(run, args.images)
     benchmark_read(run, args.layouts)
 
 

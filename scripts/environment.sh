@@ -1,4 +1,4 @@
-# read_demo.sh, demo.sh, test.sh, finetune.sh and train_pretrained.sh source this file. It sets $PYTHON to a Python
+# read_demo.sh, demo.sh, test.sh, finetune.sh, train_from_seeds.sh and train_pretrained.sh source this file. It sets $PYTHON to a Python
 # that has every package of requirements.txt; if $NEEDS is `read`, of requirements-read.txt, which is a tenth of that.
 # An active environment that has torch is used: it keeps its torch, and missing packages are installed into it.
 # Otherwise .venv is made beside this file's folder. The first time, about 4 GB are downloaded, mostly torch; for
@@ -20,8 +20,7 @@ find_python() {
 }
 
 requirements_without_torch() {
-    cat "$root/requirements-read.txt"
-    grep -v '^torch\|^-r' "$root/requirements.txt"
+    cat "$root"/requirements-{read,data,train}.txt "$root/requirements.txt" | grep -v '^torch\|^-r'
 }
 
 install_once() { # install_once STAMP PIP-ARGUMENTS...: install unless the lists are the same as the last time
@@ -40,7 +39,7 @@ if supported python && python -c 'import torch' 2>/dev/null; then
     PYTHON=$(command -v python)
     echo "using the active environment: $PYTHON (has torch)"
     prefix=$("$PYTHON" -c 'import sys; print(sys.prefix)')
-    everything=(-r <(requirements_without_torch))
+    everything=(-r /dev/stdin)
 else
     if [ ! -x "$root/.venv/bin/python" ]; then
         system_python=$(find_python)
@@ -54,5 +53,5 @@ fi
 if [ "${NEEDS:-all}" = read ]; then
     install_once "$prefix/.kaggle-ecg-read" -e .
 else
-    install_once "$prefix/.kaggle-ecg-requirements" "${everything[@]}"
+    install_once "$prefix/.kaggle-ecg-requirements" "${everything[@]}" < <(requirements_without_torch)
 fi

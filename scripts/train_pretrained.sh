@@ -18,7 +18,7 @@ render() { # render CSV-FOLDER FLAGS...: draw pages of all records of a folder
         --image-dir "$data/wave_images" --mask-dir "$data/wave_masks" "${@:2}"
 }
 
-"$PYTHON" scripts/import_ptbxl.py --ptbxl-root "$ptbxl_root" --ids runs/pretrained/record_ids.txt --output-root "$data/csv"
+"$PYTHON" scripts/import_ptbxl.py --ptbxl-root "$ptbxl_root" --ids experiment/pretrained/record_ids.txt --output-root "$data/csv"
 
 echo "== the competition's page of every record, and a page of another clinic in one of the layouts"
 render "$data/csv" --calibration-pulse left none
@@ -28,7 +28,7 @@ while read -r record; do
     mkdir -p "$subset"
     ln -sf "$(realpath "$data/csv/$record.csv")" "$subset/"
     number=$((number + 1))
-done <runs/pretrained/record_ids.txt
+done <experiment/pretrained/record_ids.txt
 for layout in "${layouts[@]}"; do
     render "$data/csv_$layout" --layouts "$layout" --style varied --dpi 150 200 200 200 250 \
         --paper-size letter a4 --calibration-pulse left right none --separators yes no \
@@ -45,7 +45,7 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=5000
 "$PYTHON" experiment/train_tpu.py --config experiment/configs/pretrained.yaml
 
 "$PYTHON" experiment/export_weights.py --checkpoint "$run/checkpoints/best.safetensors" \
-    --output runs/pretrained/grid_wave_net.safetensors --onnx
+    --output experiment/pretrained/grid_wave_net.safetensors --onnx
 "$PYTHON" experiment/predict.py --images "$data/dataset/val/images" --truth-root "$data/dataset" \
-    --checkpoint runs/pretrained/grid_wave_net.safetensors --output-dir "$run/predictions"
-cp "$run/predictions/metrics.json" runs/pretrained/metrics.json
+    --checkpoint experiment/pretrained/grid_wave_net.safetensors --output-dir "$run/predictions"
+cp "$run/predictions/metrics.json" experiment/pretrained/metrics.json

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import traceback
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError, describe_os_error
 from ecg_generator_with_train_src.common.names import shown
+from ecg_generator_with_train_src.common.packages import package_remedy
 
 EXIT_DONE = 0
 EXIT_SKIPPED = 1  # some items were left out, and named
@@ -17,6 +19,7 @@ EXIT_USAGE = 2  # bad usage, or bad input for the whole command
 EXIT_NOT_FINITE = 3  # training ended because its loss or gradients were not finite
 EXIT_FAULT = 70  # a fault of the program itself
 EXIT_INTERRUPTED = 130
+INSTALLED = "ecg-"  # the names of the commands that pip installs begin with it
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +27,11 @@ def make_parser(docstring: str) -> argparse.ArgumentParser:
     """Parser whose description is a script's docstring, first line (the command) included.
 
     The help of a flag ends with its default, unless that is None. Paths inside the project are shown relative to it.
+    A command that pip installed is called by its own name.
     """
+    typed = Path(sys.argv[0])
+    if typed.name.startswith(INSTALLED):
+        docstring = re.sub(r"^python \S+\.py", typed.name, docstring)
     return argparse.ArgumentParser(description=docstring, formatter_class=_HelpFormatter)
 
 
@@ -61,6 +68,8 @@ def share_paths(args: argparse.Namespace) -> None:
         for name, value in vars(args).items():
             if isinstance(value, Path):
                 setattr(args, name, value.absolute())
+            elif isinstance(value, list) and value and isinstance(value[0], Path):
+                setattr(args, name, [path.absolute() for path in value])
 
 
 def workers_used(args: argparse.Namespace) -> str:
@@ -104,7 +113,8 @@ def keep_what_is_done() -> None:
 def run(main: Callable[[], int | None]) -> None:
     """Exit with `main`'s code.
 
-    An InputError, or what the system refuses (a full disk, a folder not to be written), becomes one line and exit 2;
+    An InputError, what the system refuses (a full disk, a folder not to be written), or an optional package that is
+    not installed becomes one line and exit 2;
     Ctrl-C one line and exit 130; any other exception is a fault of the program: its stack trace and exit 70.
     """
     if hasattr(sys.stdout, "reconfigure"):
@@ -122,8 +132,16 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; run the same command again to go on", file=sys.stderr)
         code = EXIT_INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
-        code = EXIT_FAULT
+    except Exception as error:
+        code = _report(error)
     sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Say what ended the program: a package that is not installed, or a fault of its own; returns the exit code."""
+    if remedy := package_remedy(error):
+        print(f"error: {remedy}", file=sys.stderr)
+        return EXIT_USAGE
+    traceback.print_exception(error)
+    print("error: a fault of this program; please report it with the lines above", file=sys.stderr)
+    return EXIT_FAULT

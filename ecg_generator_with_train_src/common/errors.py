@@ -5,6 +5,8 @@ import traceback
 
 from pydantic import ValidationError
 
+from ecg_generator_with_train_src.common.packages import package_remedy
+
 
 class InputError(Exception):
     """Bad input or usage that the user can mend; the message is one line that names the file and the remedy.
@@ -20,7 +22,9 @@ FAULT = "a fault of this program, please report it"
 
 
 def item_fault(error: Exception, why: str = FAULT) -> InputError:
-    """An unforeseen exception as one line, its stack trace kept for the log."""
+    """An unforeseen exception as one line, its stack trace kept for the log; a package that is missing is no fault."""
+    if remedy := package_remedy(error):
+        return InputError(remedy)
     what = " ".join(f"{type(error).__name__}: {error}".split())
     fault = InputError(f"{why} ({what})")
     fault.trace = "".join(traceback.format_exception(error))

@@ -161,6 +161,12 @@ def paper_colour(image: np.ndarray) -> np.ndarray:
     return np.median(image[::8, ::8].reshape(-1, 3), axis=0).astype(np.uint8)
 
 
+def darkest_channel(image: np.ndarray) -> np.ndarray:
+    """The least of each pixel's colours in an image (H, W, 3) uint8, in which coloured lines are darkest: (H, W)."""
+    red, green, blue = cv2.split(image)
+    return cv2.min(cv2.min(red, green), blue)
+
+
 def shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     """The image (H, W, …) at a scale of 1 or less, with sides of at least one pixel."""
     if scale >= 1:

@@ -18,6 +18,10 @@ from ecg_generator_with_train_src.page.grid import draw_grid_mask
 from ecg_generator_with_train_src.page.layouts import PageSetup
 from ecg_generator_with_train_src.page.measure_grid import measure_grid
 
+# the default page's
+_EXPORT = Path(__file__).resolve().parents[1] / "export"
+CLEAN_GRID, COMPLETE_MASK = _EXPORT / "clean_ecg_grid.png", _EXPORT / "complete_mask.png"
+
 MEASURED_PITCH_TOLERANCE = 2e-4
 MIN_MASK_AGREEMENT = 0.5  # below it, the mask shows another grid, is inverted or empty
 _EXPORT_IT = "export it with python -m ecg_generator_with_train_src.export_clean_grid"

@@ -18,6 +18,7 @@ import torch
 from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.backend.options import DeviceChoice
+from experiment.backend.peak import Peak
 from experiment.backend.prefetch import prefetched
 
 
@@ -105,6 +106,10 @@ class Backend:
     def compilations(self) -> int:
         """Programs compiled so far in this process; 0 where nothing is counted."""
         return 0
+
+    def peak(self) -> Peak | None:
+        """The most operations a second of one device in this rank's precision; None where it is not known."""
+        return None
 
     def fallbacks(self) -> list[str]:
         """Operations that were not run on the device because it lacks them."""

@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 from experiment.backend.backend import Backend, end_rank, resolve_precision, run_rank
 from experiment.backend.options import DeviceChoice, LaunchOptions
+from experiment.backend.peak import Peak, measured_peak
 
 _PROCESS_GROUPS = {"cpu": "gloo", "cuda": "nccl"}
 
@@ -88,10 +89,25 @@ class TorchBackend(Backend):
 
     def sync(self) -> None:
         """Wait until the device has done everything, and for all ranks."""
-        if self._module is not None:
-            self._module.synchronize()
+        self._wait()
         if self.world_size > 1:
             dist.barrier()
+
+    def compilations(self) -> int:
+        """Graphs that torch.compile has compiled so far in this process; 0 without --compile."""
+        if not self._compile:
+            return 0
+        from torch._dynamo.utils import counters  # slow to import, and only torch.compile needs it
+
+        return counters["stats"]["unique_graphs"]
+
+    def peak(self) -> Peak:
+        """The speed of matrix products on this device."""
+        return measured_peak(self.device, self.precision, self._wait)
+
+    def _wait(self) -> None:
+        if self._module is not None:
+            self._module.synchronize()
 
     def _moved(self, model: torch.nn.Module) -> torch.nn.Module:
         model = model.to(self.device, memory_format=torch.channels_last)

@@ -25,6 +25,7 @@ from ecg_generator_with_train_src.common.command_line import EXIT_FAULT
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.backend.backend import Backend, end_rank, resolve_precision, run_rank
 from experiment.backend.options import DeviceChoice, LaunchOptions
+from experiment.backend.peak import Peak, tpu_peak
 
 _cache_lock = threading.Lock()
 # torch_xla counts the reading of a number among the operations that the device lacks.
@@ -84,6 +85,14 @@ def _cores_per_chip() -> int:
         Exception
     ):  # asking the metadata server may raise anything, and only a printed number depends on it
         return 1
+
+
+def _accelerator_type() -> str:
+    """Such as `v3-8`; empty if the machine does not say."""
+    try:
+        return tpu.get_tpu_env()["ACCELERATOR_TYPE"] or ""
+    except Exception:  # as above: a share of the peak is left out of the log
+        return ""
 
 
 def launch_ranks(
@@ -184,6 +193,10 @@ class XlaBackend(Backend):
     def compilations(self) -> int:
         """Programs compiled so far in this process."""
         return met.counter_value("UncachedCompile") or 0
+
+    def peak(self) -> Peak | None:
+        """Google's figure for this TPU; None on XLA:CPU, or if the machine does not say which TPU it has."""
+        return tpu_peak(_accelerator_type()) if self.kind == "tpu" else None
 
     def fallbacks(self) -> list[str]:
         """Operations that were run on the CPU because torch_xla has no program for them."""

@@ -32,8 +32,9 @@ from experiment.labelling.page_probability import PageProbability, input_of_upri
 from experiment.labelling.predictor import resized
 from experiment.network.scales import scale_for_network
 from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
+from experiment.reading.lattice import lattice_px
 from experiment.reading.major_lines import fit_page
-from experiment.reading.paper_field import PaperField, lattice_px
+from experiment.reading.paper_field import PaperField
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify

@@ -11,12 +11,14 @@ from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
+from experiment.benchmarks.stages import print_stages
 from experiment.labelling.network_flags import checkpoint_of, load_predictor
 from experiment.labelling.predictor import page_scale, tile_starts
 from experiment.runtime.choose import run_networks
 from experiment.runtime.network import RuntimeOptions
 
 PHOTO_SIZE_PX = (4000, 3000)
+PHOTOS = (12, 37)  # megapixels of usual phones
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,28 @@ def benchmark_predict(run: NetworkRun) -> None:
                 f"{kind} {image.shape[1]}x{image.shape[0]}: {page_s:.2f} s a page, {page_s / network_s:.2f} of the "
                 f"network alone ({network_s:.2f} s), peak memory {peak_mib:.0f} MiB"
             )
+
+
+def benchmark_stages(run: NetworkRun, images: list[Path]) -> None:
+    """Say where the time goes on some pictures, or on a drawn scan and photos of 12 and 37 megapixels."""
+    with tempfile.TemporaryDirectory() as folder:
+        print_stages(images or drawn_pictures(Path(folder), run), run.checkpoint, run.device)
+
+
+def drawn_pictures(work: Path, run: NetworkRun) -> list[Path]:
+    """A page as a scan, and as photos of PHOTOS megapixels, in files of these names."""
+    copy_records(run.csv_root, work / "records1", 1)
+    render_pages(work, 1, 1)
+    made = []
+    for profile, megapixels in (("scan_bw", None), *(("photo_print", size) for size in PHOTOS)):
+        build_pages(work, 1, 1, profile)
+        image = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
+        if megapixels:
+            larger = (megapixels * 1e6 / (image.shape[0] * image.shape[1])) ** 0.5
+            image = cv2.resize(image, None, fx=larger, fy=larger, interpolation=cv2.INTER_CUBIC)
+        made.append(work / f"{profile}{f'_{megapixels}_mp' if megapixels else ''}.jpg")
+        made[-1].write_bytes(image_files.encode_jpeg(image, 92))
+    return made
 
 
 def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:

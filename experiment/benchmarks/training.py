@@ -5,15 +5,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ecg_generator_with_train_src.dataset.format import read_dataset_info
 from experiment.backend.launch import launch
 from experiment.backend.options import LaunchOptions
 from experiment.backend.prefetch import DEPTH
-from experiment.benchmarks.commands import REPEATS, median_s
+from experiment.benchmarks.commands import REPEATS
 from experiment.config import load_config
+from experiment.training.speed import StepWork, work_of_a_step
 from experiment.training.trainer import Trainer
 
 
@@ -37,14 +36,12 @@ def measure_training(backend, config, num_steps: int) -> int:
         loop_s.append(train_s(trainer, meter, batches) / num_steps)
         step_s.append(train_s(trainer, meter, itertools.repeat(batch, num_steps)) / num_steps)
     if backend.is_main:
-        images = config.data.batch_size * backend.all_devices
-        ratio = float(np.median(np.array(step_s) / np.array(loop_s)))
+        work, ratio = work_of_a_step(config, backend), float(np.median(np.array(step_s) / np.array(loop_s)))
         print(
-            f"train: {images / np.median(loop_s):.1f} images/s with real data, {images / np.median(step_s):.1f} on one "
-            f"cached batch of {images} crops of {config.data.crop_size} px: ratio {ratio:.2f}"
+            f"train: {work.crops / np.median(loop_s):.1f} crops/s with real data, {work.crops / np.median(step_s):.1f} "
+            f"on one cached batch of {work.crops} crops of {config.data.crop_size} px: ratio {ratio:.2f}"
         )
-        if backend.device.type in ("cpu", "cuda"):
-            report_matrix_work(trainer, meter, batch, float(np.median(step_s)))
+        report_matrix_work(work, float(np.median(step_s)))
     return 0
 
 
@@ -58,21 +55,8 @@ def train_s(trainer, meter, batches) -> float:
     return time.perf_counter() - start_s
 
 
-def report_matrix_work(trainer, meter, batch, step_s: float) -> None:
-    """Print the step's time relative to that of its convolutions at the speed of one large matrix product."""
-    with FlopCounterMode(display=False) as counter:
-        trainer.train_step(batch, meter)
-    device, size = trainer.backend.device, 1024 if trainer.backend.kind == "cpu" else 8192
-    dtype = torch.bfloat16 if trainer.backend.precision == "bf16" else torch.float32
-    matrix = torch.ones(size, size, device=device, dtype=dtype)
-
-    def multiply() -> None:
-        torch.mm(matrix, matrix)
-        trainer.backend.sync()
-
-    multiply()
-    peak = 2 * size**3 / median_s(multiply)
-    print(
-        f"a step takes {step_s * 1e3:.1f} ms, {step_s * peak / counter.get_total_flops():.1f} times its "
-        f"{counter.get_total_flops() / 1e9:.1f} GFLOP at the {peak / 1e12:.2f} TFLOP/s of a {size}x{size} product"
-    )
+def report_matrix_work(work: StepWork, step_s: float) -> None:
+    """Print the step's time, and where the peak is known that time relative to its convolutions at the peak."""
+    print(work.describe())
+    times = f", {step_s * work.peak.flop_per_s / work.flop:.1f} times that at the peak" if work.peak else ""
+    print(f"a step takes {step_s * 1e3:.1f} ms{times}")

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import fft
+
+from ecg_generator_with_train_src.common.image_files import darkest_channel
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
 MAX_SIDE_PX = 2400  # larger images are reduced first: lines stay some 8 px apart
@@ -94,7 +97,7 @@ def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
 
 def _flat_darkness(image: np.ndarray) -> np.ndarray:
     """Darkness (H, W) float32 relative to the surroundings, in the channel in which coloured lines are darkest."""
-    value = image.min(axis=2).astype(np.float32)
+    value = darkest_channel(image).astype(np.float32)
     side = max(max(value.shape) // 30, 3)
     around = cv2.blur(cv2.blur(value, (side, side)), (side, side))
     return 1 - value / np.maximum(around, 8)
@@ -119,8 +122,8 @@ def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
     low, high = np.percentile(patch[::2, ::2], [5, 92])
     patch = np.clip(patch, low, high)
     window = np.hanning(side).astype(np.float32)
-    spectrum = np.fft.fft2((patch - patch.mean()) * window[:, None] * window)
-    height = np.fft.fftshift(np.abs(spectrum)).astype(np.float32)
+    spectrum = fft.fft2((patch - patch.mean()) * window[:, None] * window)
+    height = fft.fftshift(np.abs(spectrum))
     radius, angle = np.arange(1, side // 2), np.deg2rad(np.arange(180))[:, None]
     column = (side // 2 + radius * np.cos(angle)).astype(np.float32)
     row = (side // 2 + radius * np.sin(angle)).astype(np.float32)

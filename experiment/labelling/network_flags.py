@@ -13,7 +13,7 @@ from ecg_generator_with_train_src.common.page_files import files_of_folder
 from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.options import DEVICE_CHOICES
 from experiment.labelling.predictor import Predictor
-from experiment.network.shipped import FOLDER_NAME, LABELS, shipped
+from experiment.network.shipped import LABELS, shipped
 from experiment.runtime.network import RUNTIMES, Runtime, RuntimeOptions
 
 DEFAULT_TILE, MOST_TILE = 512, 4096
@@ -36,7 +36,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         type=Path,
-        help=f"weights that train_tpu.py wrote; if not given, the shipped ones, {FOLDER_NAME}/{LABELS}.safetensors",
+        help=f"weights that train_tpu.py wrote; if not given, the shipped {LABELS}.safetensors",
     )
     parser.add_argument(
         "--px-per-mm",

@@ -11,6 +11,7 @@ put to the vote, for each cue fails on some page:
 """
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from experiment.reading.rows import Rows, find_rows
 COARSE_PX = 4  # pieces of trace are found at a quarter of the scale
 TRACE_MM = 25.0  # the least length of a piece of trace in which beats are looked for
 TEXT_HEIGHT_MM, TEXT_WIDTH_MM = 7.0, 40.0  # the largest pieces of text
+LEAST_TEXT_MM = 0.7  # lower pieces are no text
 MARGIN_MM = 110.0  # how far from the rows text is looked for
 DARK = 0.35  # a pixel is ink if it is darker than the paper by this share
 T_WAVE_MM = (4.5, 8.0)  # distance of the T wave from the QRS: 180 to 320 ms at 25 mm/s
@@ -98,9 +100,10 @@ def votes(image: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     }
     if rows := find_rows(probability[WAVEFORM], ROWS):
         print_ink = _ink(image) & ~found
-        said |= _at_ends(print_ink, _ends(rows))
+        printed = _pieces_of_print(print_ink)
+        said |= _at_ends(print_ink, printed, _ends(rows))
         said["free paper"] = _free_above(probability[GRID], rows)
-        said["text"] = _text_above(print_ink, rows)
+        said["text"] = _text_above(printed, rows)
     return said
 
 
@@ -118,11 +121,25 @@ def _ends(rows: Rows) -> list[tuple[float, float, float]]:
     return ends
 
 
-def _at_ends(ink: np.ndarray, ends: list[tuple[float, float, float]]) -> dict[str, float]:
-    """What pulses and names at the rows' ends say, from ink (H, W) that is no trace."""
+class _Print(NamedTuple):
+    """Pieces of ink that is no trace: centres (n, 2), widths and heights in pixels, and areas in square pixels."""
+
+    centre_px: np.ndarray
+    width_px: np.ndarray
+    height_px: np.ndarray
+    area_px2: np.ndarray
+
+
+def _pieces_of_print(ink: np.ndarray) -> _Print:
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
+    return _Print(centres[1:], *boxes[1:, 2:].T)
+
+
+def _at_ends(ink: np.ndarray, printed: _Print, ends: list[tuple[float, float, float]]) -> dict[str, float]:
+    """What pulses and names at the rows' ends say, from ink (H, W) that is no trace, and its pieces."""
     flanks = {(side, up): 0.0 for side in (-1, 1) for up in (True, False)}
     names = {-1: 0.0, 1: 0.0}
-    pieces, boxes = _texts(ink)
+    pieces, areas_mm2 = _texts(printed)
     for column, height, side in ends:
         beyond = sorted((column - side * PX_PER_MM, column + side * PULSE_REACH_MM * PX_PER_MM))
         for up in (True, False):
@@ -130,7 +147,7 @@ def _at_ends(ink: np.ndarray, ends: list[tuple[float, float, float]]) -> dict[st
         x, y = pieces.T
         inside = abs(x - column - side * (PULSE_REACH_MM - NAME_MM) / 2 * PX_PER_MM)
         near = inside < (PULSE_REACH_MM + NAME_MM) / 2 * PX_PER_MM
-        names[side] += float(boxes[near & (abs(y - height) < NAME_MM * PX_PER_MM)].sum())
+        names[side] += float(areas_mm2[near & (abs(y - height) < NAME_MM * PX_PER_MM)].sum())
     up, down = (flanks[-1, above] + flanks[1, above] for above in (True, False))
     left, right = (flanks[side, True] + flanks[side, False] for side in (-1, 1))
     return {
@@ -155,13 +172,12 @@ def _flanks(ink: np.ndarray, columns: list[float], height: float, up: bool) -> f
     return float((ink[top:bottom, left:right].mean(axis=0) > FLANK_INK).sum())
 
 
-def _texts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (n, 2) in pixels and areas (n,) in mm² of pieces of ink as large as a lead's name."""
-    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
-    height, area = boxes[:, cv2.CC_STAT_HEIGHT] / PX_PER_MM, boxes[:, cv2.CC_STAT_AREA] / PX_PER_MM**2
-    is_text = (height > 0.7) & (height < NAME_HEIGHT_MM)
-    is_text &= boxes[:, cv2.CC_STAT_WIDTH] < 2 * NAME_HEIGHT_MM * PX_PER_MM
-    return centres[is_text], area[is_text]
+def _texts(printed: _Print) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (n, 2) in pixels and areas (n,) in mm² of pieces as large as a lead's name."""
+    height_mm = printed.height_px / PX_PER_MM
+    is_text = (height_mm > LEAST_TEXT_MM) & (height_mm < NAME_HEIGHT_MM)
+    is_text &= printed.width_px < 2 * NAME_HEIGHT_MM * PX_PER_MM
+    return printed.centre_px[is_text], printed.area_px2[is_text] / PX_PER_MM**2
 
 
 def _free_above(grid: np.ndarray, rows: Rows) -> float:
@@ -192,14 +208,13 @@ def _deflected_up(pieces: np.ndarray, boxes: np.ndarray, is_trace: np.ndarray) -
     return _balance(up, down, HALF_PROOF_PX * PX_PER_MM)
 
 
-def _text_above(ink: np.ndarray, rows: Rows) -> float:
-    """How much more text, of ink (H, W) that is no trace, stands above the rows than below them, -1 to 1."""
+def _text_above(printed: _Print, rows: Rows) -> float:
+    """How much more text stands above the rows than below them, -1 to 1."""
     columns = np.flatnonzero(np.isfinite(rows.centre_px).any(axis=1))
     top, bottom = rows.zero_y_px[[0, -1]]
-    _, _, boxes, centres = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
-    x, y = centres[1:].T
-    width, height, area = (boxes[1:, side] / PX_PER_MM for side in (2, 3, 4))
-    is_text = (height < TEXT_HEIGHT_MM) & (height > 0.7) & (width < TEXT_WIDTH_MM)
+    x, y = printed.centre_px.T
+    width, height, area = (side / PX_PER_MM for side in printed[1:])
+    is_text = (height < TEXT_HEIGHT_MM) & (height > LEAST_TEXT_MM) & (width < TEXT_WIDTH_MM)
     is_text &= (x > columns[0]) & (x < columns[-1])
     reach = MARGIN_MM * PX_PER_MM
     above, below = (

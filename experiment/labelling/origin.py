@@ -10,8 +10,8 @@ from ecg_generator_with_train_src.common.files import sha256_of_file
 # Flags that change nothing in the results of a page, or of which each page notes what they mean for it
 # fmt: off
 _NOT_OF_PAGES = {
-    "images", "output_dir", "overwrite", "max_megapixels", "device", "runtime", "num_workers", "strict", "submission",
-    "checkpoint", "truth_root", "corrections", "fs_hz", "train_csv", "test_csv",
+    "images", "output_dir", "overwrite", "max_megapixels", "device", "runtime", "num_workers", "dask_scheduler",
+    "strict", "submission", "checkpoint", "truth_root", "corrections", "fs_hz", "train_csv", "test_csv",
 }
 _OF_PAGES = (
     "program", "options", "weights_sha256", "print_weights_sha256", "image_sha256", "truth_sha256",

@@ -1,7 +1,7 @@
 """The kinds of network that read a page, each by the function that reads its weights. A new one is an entry here.
 
-A kind's shipped weights are runs/pretrained/<kind>.safetensors. A network has an attribute `multiple`: what the sides
-of its images are multiples of.
+A kind's shipped weights are experiment/pretrained/<kind>.safetensors. A network has an attribute `multiple`: what the
+sides of its images are multiples of.
 """
 
 from collections.abc import Callable

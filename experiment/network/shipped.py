@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-FOLDER_NAME = "runs/pretrained"
-FOLDER = Path(__file__).resolve().parents[2] / FOLDER_NAME
+FOLDER = Path(__file__).resolve().parents[1] / "pretrained"  # in the package, so that wheels have it
 LABELS, PRINT = "grid_wave_net", "print_net"  # the networks that label a page and read its print
 
 

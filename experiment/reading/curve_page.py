@@ -24,10 +24,12 @@ from experiment.reading.drawn_traces import (
     quarter_turns,
     ruled_paper,
 )
-from experiment.reading.paper_field import STEP_PX, SURE, PaperField, fit_paper
+from experiment.reading.lattice import STEP_PX
+from experiment.reading.paper_field import PaperField, fit_paper
 from experiment.reading.printed_text import PrintedText, mapped_text
 from experiment.reading.read_page import MAX_RESIDUAL_MM
 from experiment.reading.rectify import MAP_STEP_PX, RectifiedPage
+from experiment.reading.spline_fits import SURE
 
 PEN_PX, SUBPIXEL_BITS = 2, 4  # lines are drawn this wide, in sixteenths of a pixel, to find the layout
 DARK = 255.0

@@ -1,10 +1,14 @@
-"""Pages read one after the other: the network sees them here, worker processes read what it has seen."""
+"""Pages read and written, one after the other, and the files that tell of all of them.
+
+The network sees the pages in this process, and worker processes read what it has seen; on a cluster, see
+digitize_on_cluster.py.
+"""
 
 import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +60,7 @@ class DigitizeOptions:
     output_dir: Path
     known: ReadingOptions  # what is known of all pages beforehand
     num_workers: int
+    dask_scheduler: str | None = None  # of the cluster that reads the pages instead of this machine's workers
     submission: Path | None = None  # the competition's table to write
     corrections: dict[str, Correction] = field(default_factory=dict)  # what is told of single pages
     strict: bool = False  # whether a page to check counts as one that was not read
@@ -76,6 +81,7 @@ class SeenPage:
     origin: dict  # where its results are from, its sampling rate too
     seen: PageProbability | InputError | None
     earlier: dict | None = None
+    notes: tuple[str, ...] = ()  # lines to print of it
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,15 @@ class Readings:
 
     def __init__(self, options: DigitizeOptions):
         self.options = options
-        self.pages: dict[str, dict] = {}
+        self.pages: dict[str, dict] = {}  # what the JSON of each page says, by its name
         self.kept = 0
         self.gallery = Gallery(options.output_dir / PICTURE_FOLDER)
         self.report = SkipReport(options.output_dir / "skipped.tsv")
 
     def add(self, page: SeenPage, outcome: PageOutcome | InputError) -> None:
         """Note one page, and say so if it could not be read, or its files not be written."""
+        for note in page.notes:
+            tqdm.write(note, file=sys.stderr)
         if isinstance(outcome, InputError):
             unread = {**page.origin, "status": "unread", "reasons": [str(outcome)]}
             outcome = PageOutcome(unread, outcome.trace)
@@ -129,22 +137,39 @@ class Readings:
         return EXIT_SKIPPED if doubtful else EXIT_DONE
 
 
+# Each page with what became of it, as they come; what else is to be reported goes to the readings
+Outcomes = Callable[[Readings], Iterator[tuple[SeenPage, PageOutcome | InputError]]]
+
+
 def digitize_pages(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
     """Read all pages of some files and write what was found; returns the exit code. What was read before is kept.
 
     Raises InputError if another run is at work in the output folder.
     """
+
+    def outcomes(readings: Readings) -> Iterator[tuple[SeenPage, PageOutcome | InputError]]:
+        work = functools.partial(read_and_write, options=options)
+        pages = seen_pages(see, files, rates, options, readings.report.add)
+        return run_batch(work, pages, num_workers=options.num_workers, description="digitize")
+
+    return write_readings(outcomes, options, files, rates)
+
+
+def write_readings(
+    outcomes: Outcomes, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates
+) -> int:
+    """Write all that tells of the pages together; returns the exit code. Raises InputError as digitize_pages does."""
     with locked(options.output_dir):
-        return _digitize_into(see, options, files, rates)
+        return _digitize_into(outcomes, options, files, rates)
 
 
-def _digitize_into(see: See, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates) -> int:
+def _digitize_into(
+    outcomes: Outcomes, options: DigitizeOptions, files: list[PageFile], rates: SamplingRates
+) -> int:
     clear_temporaries(options.output_dir, files)
     readings, started = Readings(options), time.perf_counter()
-    work = functools.partial(read_and_write, options=options)
-    pages = seen_pages(see, files, rates, readings)
     try:
-        for page, outcome in run_batch(work, pages, num_workers=options.num_workers, description="digitize"):
+        for page, outcome in outcomes(readings):
             readings.add(page, outcome)
     finally:  # Ctrl-C leaves what is done
         readings.write()
@@ -181,43 +206,55 @@ def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float)
     number = len(readings.pages)
     made = " and ".join(map(str, filter(None, (options.output_dir, options.submission))))
     before = f", {readings.kept} of them by an earlier run" if readings.kept else ""
+    who = f"cluster {options.dask_scheduler}" if options.dask_scheduler else f"{options.num_workers} workers"
     print(
         f"read {sure + check} of {number} pages ({sure} sure, {check} to check, {unread} unread){before} -> {made} "
-        f"in {seconds:.1f} s ({seconds / max(number - readings.kept, 1):.2f} s a page, {options.num_workers} workers)"
+        f"in {seconds:.1f} s ({seconds / max(number - readings.kept, 1):.2f} s a page, {who})"
     )
 
 
 def seen_pages(
-    see: See, files: list[PageFile], rates: SamplingRates, readings: Readings
+    see: See,
+    files: Iterable[PageFile],
+    rates: SamplingRates,
+    options: DigitizeOptions,
+    report: Callable[[str, str], None],
 ) -> Iterator[SeenPage]:
-    """The pages of all files as the network sees them, or as an earlier run read them."""
+    """The pages of all files as the network sees them, or as an earlier run read them.
+
+    A file of which a page cannot be told from an earlier one is named to `report`, and why.
+    """
     met: set[str] = set()
     for file in files:
-        for page in _pages_of(see, file, rates, readings.options):
+        for page in _pages_of(see, file, rates, options):
             if page.name in met:
-                readings.report.add(
-                    str(file.path), f"another page is called {page.name} as well; rename a file"
-                )
+                report(str(file.path), f"another page is called {page.name} as well; rename a file")
             else:
                 met.add(page.name)
                 yield page
 
 
 def _parts(
-    file: PageFile, name: str, origin: dict, seen: PageProbability | InputError, options: DigitizeOptions
+    file: PageFile,
+    name: str,
+    origin: dict,
+    seen: PageProbability | InputError,
+    options: DigitizeOptions,
+    notes: tuple[str, ...],
 ) -> Iterator[SeenPage]:
     """What was seen as one page, or as two if it shows two ECGs; a submission wants one page an image."""
     parts = (seen,) if isinstance(seen, InputError) or options.submission else ecgs_on(seen)
     if len(parts) == 1:
-        yield SeenPage(file.path, name, origin, seen)
+        yield SeenPage(file.path, name, origin, seen, notes=notes)
         return
-    tqdm.write(f"{name} shows two ECGs: they are read as {name}-a and {name}-b", file=sys.stderr)
+    notes = (*notes, f"{name} shows two ECGs: they are read as {name}-a and {name}-b")
     for ending, part in zip(ENDINGS, parts, strict=True):
         own = dict(origin)
         if name + ending in options.corrections:
             own["correction"] = options.corrections[name + ending].as_told()
         earlier = _earlier(name + ending, own, options)
-        yield SeenPage(file.path, name + ending, own, None if earlier else part, earlier)
+        yield SeenPage(file.path, name + ending, own, None if earlier else part, earlier, notes)
+        notes = ()
 
 
 def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeOptions) -> Iterator[SeenPage]:
@@ -232,8 +269,6 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             origin = _origin(file, name, rates, options, image_sha256)
             origin |= {"shrunk": shrunk} if shrunk > 1 else {}
             earlier = _earlier(name, origin, options)
-            if not earlier:
-                _warn_of_rate(name, origin, rates)
             told = options.corrections.get(name, NO_CORRECTION)
             look = functools.partial(
                 _seen, see, path=file.path, number=number, rotation_deg=told.rotation_deg
@@ -241,13 +276,20 @@ def _pages_of(see: See, file: PageFile, rates: SamplingRates, options: DigitizeO
             if earlier:
                 yield SeenPage(file.path, name, origin, None, earlier)
             else:
-                yield from _parts(file, name, origin, outcome_of(look, image), options)
+                notes = rates.doubts(name, origin)
+                yield from _parts(file, name, origin, outcome_of(look, image), options, notes)
     except InputError as error:  # what cannot be opened is tried again by the next run
-        origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
-        if isinstance(origin, InputError):  # the table of rates beside it is damaged
-            origin = {**options.origin, "image_sha256": None, "fs_hz": ASSUMED_FS_HZ, "fs_from": "assumed"}
-        _warn_of_rate(file.name, origin, rates)
-        yield SeenPage(file.path, file.name, origin, error)
+        yield unopened_page(file, rates, options, error)
+
+
+def unopened_page(
+    file: PageFile, rates: SamplingRates, options: DigitizeOptions, error: InputError
+) -> SeenPage:
+    """What is told of a file that could not be opened."""
+    origin = outcome_of(lambda name: _origin(file, name, rates, options, None), file.name)
+    if isinstance(origin, InputError):  # the table of rates beside it is damaged
+        origin = {**options.origin, "image_sha256": None, "fs_hz": ASSUMED_FS_HZ, "fs_from": "assumed"}
+    return SeenPage(file.path, file.name, origin, error, notes=rates.doubts(file.name, origin))
 
 
 def _seen(
@@ -266,13 +308,6 @@ def _origin(
     if name in options.corrections:
         origin["correction"] = options.corrections[name].as_told()
     return origin
-
-
-def _warn_of_rate(name: str, origin: dict, rates: SamplingRates) -> None:
-    if origin["fs_from"] == "assumed" or (rates.by_id and origin["fs_from"] != "table"):
-        told = "is not in the given table; " if rates.by_id else "no train.csv tells its sampling rate; "
-        rate = f"{origin['fs_hz']:g} Hz ({origin['fs_from']})"
-        tqdm.write(f"warning: {name}: {told}{rate}", file=sys.stderr)
 
 
 def _earlier(name: str, origin: dict, options: DigitizeOptions) -> dict | None:

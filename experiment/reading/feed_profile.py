@@ -11,10 +11,12 @@ so it is fitted and left aside.
 
 import math
 
+import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.reading.lattice import on_every_pixel
 
 RASTER_MM = 1 / (math.ceil(PX_PER_MM) - PX_PER_MM)  # lines PX_PER_MM apart fall on whole pixels this often
 RASTER_WAVES = 3  # so many harmonics describe the rounding to whole pixels
@@ -35,18 +37,23 @@ REWEIGHTINGS = 4
 def feed_profile(level: np.ndarray, field_mm: np.ndarray) -> np.ndarray:
     """The displacement in mm of grid lines that cross the x axis, in each column of pixels (W,).
 
-    `level` (H, W) is the grid plane less its local mean, and `field_mm` (H, W) the millimetres across the lines. For
-    lines that cross the y axis, give both transposed.
+    `level` (H, W) float32 is the grid plane less its local mean, and `field_mm` the millimetres across the lines on its
+    lattice. For lines that cross the y axis, give both transposed.
 
     >>> x = np.arange(800.0) + 0.5
-    >>> jump = np.where(x > 400, 0.3, 0.0)  # the scanner skipped 0.3 mm
+    >>> jump = np.where(x > 400, 0.1, 0.0)  # the scanner skipped 0.1 mm
     >>> lines = np.tile(np.cos(2 * np.pi * (x / PX_PER_MM + jump)), (160, 1)).astype(np.float32)
-    >>> profile = feed_profile(lines, np.tile(x / PX_PER_MM, (160, 1)))
-    >>> round(float(profile[700] - profile[100]), 2)
-    0.3
+    >>> profile = feed_profile(lines, np.tile((np.arange(100) * 8 + 4) / PX_PER_MM, (20, 1)))
+    >>> round(float(profile[700] - profile[100]), 1)
+    0.1
     """
-    waves, place_mm = _bands(level * np.exp(-2j * np.pi * field_mm)), _bands(field_mm).real
-    place_mm /= _bands(np.ones_like(field_mm)).real
+    height, width = level.shape
+    nearby_mm = field_mm - np.floor(field_mm.min())  # single precision is enough for what is above it
+    dense_mm = on_every_pixel(nearby_mm.astype(np.float32))[:height, :width]
+    turn = 2 * np.pi * (dense_mm - np.floor(dense_mm))
+    across, down = map(_bands, cv2.polarToCart(level, turn))
+    waves, place_mm = across - 1j * down, _bands(dense_mm)
+    place_mm /= _bands(np.ones_like(dense_mm))
     size = np.abs(waves)
     size = np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
     weight = np.square(size) * (size > GRIDDED)
@@ -57,10 +64,9 @@ def feed_profile(level: np.ndarray, field_mm: np.ndarray) -> np.ndarray:
 
 
 def _bands(plane: np.ndarray) -> np.ndarray:
-    """Sums of a plane (H, W) over each band of rows, averaged along it: (BANDS, W) complex."""
-    sums = np.stack([band.sum(axis=0) for band in np.array_split(plane, BANDS)])
-    real, imaginary = (gaussian_filter1d(part, SMOOTHING_PX, axis=1) for part in (sums.real, sums.imag))
-    return real + 1j * imaginary
+    """Sums of a plane (H, W) over each band of rows, averaged along it: (BANDS, W)."""
+    sums = np.stack([band.sum(axis=0, dtype=np.float64) for band in np.array_split(plane, BANDS)])
+    return gaussian_filter1d(sums, SMOOTHING_PX, axis=1)
 
 
 def _raster_wave(place_mm: np.ndarray, ahead_mm: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 
 TILE_PX = 256  # tiles in which the direction of the grid is first looked for
+REACH = 80  # waves a tile up to which their spectra are kept: more than there are of the closest lines sought
 MAX_TURN_DEG = 44.0
 PITCH_TOLERANCE = 0.35  # in logs: how far the pitch may be from the one that the network's scale implies
 TILT_DEG, TILT_LOGS = 20.0, 0.5  # how far a tile's lines may be from the page's direction and pitch
@@ -56,8 +57,9 @@ def _perspective_slopes(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) ->
 
 
 def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (tiles, 2) in canvas pixels, and power spectra (tiles, TILE_PX, TILE_PX) with 0 in the middle."""
+    """Centres (tiles, 2) in canvas pixels, and power spectra (tiles, 2·REACH, 2·REACH) with 0 in the middle."""
     window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX)).astype(np.float32)
+    kept = np.ix_(*[np.arange(-REACH, REACH)] * 2)
     padded = np.pad(grid, [(0, max(TILE_PX - size, 0)) for size in grid.shape])
     corners = [
         (top, left)
@@ -67,8 +69,8 @@ def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spectra = []
     for top, left in corners:
         tile = padded[top : top + TILE_PX, left : left + TILE_PX]
-        power = np.abs(fft.fftshift(fft.fft2((tile - tile.mean()) * window))) ** 2
-        spectra.append(cv2.GaussianBlur(power, (0, 0), 1.0))
+        spectrum = fft.fft2((tile - tile.mean()) * window)[kept]
+        spectra.append(cv2.GaussianBlur(np.abs(spectrum) ** 2, (0, 0), 1.0))
     return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
 
 
@@ -102,5 +104,5 @@ def _local_wave_vectors(spectra: np.ndarray, waves: np.ndarray) -> tuple[np.ndar
 
 
 def _at(power: np.ndarray, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
-    index = [(f * TILE_PX + TILE_PX // 2).astype(np.float32) for f in (f_x, f_y)]
+    index = [(f * TILE_PX + REACH).astype(np.float32) for f in (f_x, f_y)]
     return cv2.remap(power, *index, cv2.INTER_LINEAR)

@@ -10,12 +10,14 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.common.image_files import darkest_channel
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
-from experiment.reading.paper_field import PaperField, fit_paper, lattice_px, on_every_pixel
+from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
+from experiment.reading.mended_field import mended
+from experiment.reading.paper_field import PaperField, fit_paper
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
-EVERY_ROW = 3  # rows that are looked at for that
 INK, NEAR_INK_PX = 0.15, 5  # what is dark this near to more ink than this is none of the grid
 PAPER_PX = 41  # width of the surroundings with which darkness is compared
 FULL_CONTRAST = 128.0  # grey levels of a line that is as dark as lines get
@@ -30,7 +32,7 @@ def fit_page(seen: PageProbability) -> PaperField | None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
     if clearness(dark, field) > CLEAR:
-        return field
+        return mended(field, seen.probability[GRID], dark)
     of_majors = fit_major_lines(dark)
     return of_majors if of_majors and clearness(dark, of_majors) > CLEAR else field
 
@@ -61,20 +63,15 @@ def fit_major_lines(dark: np.ndarray) -> PaperField | None:
 
 def clearness(dark: np.ndarray, field: PaperField) -> float:
     """How much of the dark lines (H, W) of an image a field explains as major lines, 0 to 1, along the worse axis."""
-    height, width = dark.shape
     x_px, y_px = lattice_px(dark.shape)
-    level = (dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX)))[::EVERY_ROW]
-    shares = []
-    for along in (field.u, field.v):
-        place_mm = on_every_pixel(along(y_px, x_px))[:height:EVERY_ROW, :width]
-        turn = ((place_mm / MAJOR_MM % 1) * (2 * np.pi)).astype(np.float32)
-        shares.append(np.abs((level * np.exp(1j * turn)).sum()))
-    return float(min(shares) / max(np.abs(level).sum(), 1e-9))
+    level = dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX))
+    waves = [turned_back(level, along(y_px, x_px) / MAJOR_MM).sum() for along in (field.u, field.v)]
+    return float(min(map(abs, waves)) * STEP_PX**2 / max(np.abs(level).sum(), 1e-9))
 
 
 def _dark_lines(image: np.ndarray, ink: np.ndarray) -> np.ndarray:
     """How much darker than the paper around it each pixel of an image (H, W, 3) is, 0 to 1; 0 near ink (H, W)."""
-    grey = image.min(axis=2).astype(np.float32)
+    grey = darkest_channel(image).astype(np.float32)
     inked = cv2.dilate((ink > INK).astype(np.uint8), np.ones((NEAR_INK_PX, NEAR_INK_PX)))
     free = 1 - inked.astype(np.float32)
     around = (PAPER_PX, PAPER_PX)

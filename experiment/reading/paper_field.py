@@ -11,23 +11,21 @@ whole page, that is added too (feed_profile). A page that was never paper is fla
 perspective of a plane is noise, which is left aside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from scipy.interpolate import BSpline, RectBivariateSpline
-from scipy.linalg import solve
+from scipy.interpolate import RectBivariateSpline
 
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
+from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
+from experiment.reading.spline_fits import SURE, FieldValues, SplineFits
 
-STEP_PX = 8  # phases are measured this densely
-SURE = 0.3  # a grid is certain where the measured field has at least this size
 SOUND_MM = 0.08  # a field fits if its residual is below this
 BENT_MM = 0.027  # smooth paper has residuals below this; crumpled paper has 0.03 to 0.06 with the knots of smooth paper
 LOCAL_DOUBT = 0.1  # the power of the measured field at which half of what the fit leaves is believed
 FLAT_MM = 0.025  # 95 % of a fit to flat paper lie within this of the plane (1 ms at 25 mm/s)
-REWEIGHTINGS = 4
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
 MIN_SIDE_PX = 64  # a smaller image shows too few lines
 CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
@@ -50,6 +48,8 @@ class Stiffness:
 BENT = Stiffness(knot_px=160.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8))
 # Facets of crumpled paper and folds are about 10 mm wide
 CRUMPLED = Stiffness(knot_px=80.0, bending=0.003, slopes=(0.8, 0.8, 2.5), phases=(2.5, 0.8), local=4.0)
+# A field that is right but for a millimetre or less
+REFITTED = replace(CRUMPLED, slopes=())
 # The paper is taken to be nearly flat if no bent field fits, as when only major lines are left
 NEARLY_FLAT = Stiffness(knot_px=160.0, bending=30.0, slopes=(5.0, 5.0), phases=(5.0, 2.5))
 
@@ -101,29 +101,28 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
         return None
     x_px, y_px = lattice_px(grid.shape)
     first = flat_sheet(grid, *np.meshgrid(x_px, y_px))
-    level = grid - cv2.blur(grid, (31, 31))
+    level = level_of(grid)
     for stiffness, sound_mm in ((BENT, BENT_MM), (CRUMPLED, SOUND_MM), (NEARLY_FLAT, np.inf)):
-        splines = _Splines(x_px, y_px, stiffness)
-        fields, weights, residuals = zip(*(_fit_field(level, field, splines) for field in first), strict=True)
-        if max(residuals) < sound_mm:
+        if fits := _fit_both(level, first, stiffness, sound_mm):
             break
+    fields, weights, residuals = zip(*fits, strict=True)
     weight = np.minimum(*weights)
     fields = _if_flat(np.stack(fields), weight) or _with_feed(level, *fields)
     u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
     return PaperField(u, v, weight, float(max(residuals)))
 
 
-def lattice_px(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Canvas x (columns,) and y (rows,) of the points of an image (height, width) at which fields are kept."""
-    height, width = shape
-    return tuple(STEP_PX * (np.arange(-(-size // STEP_PX)) + 0.5) for size in (width, height))
-
-
-def on_every_pixel(field: np.ndarray) -> np.ndarray:
-    """A field on the lattice (rows, columns) at every pixel."""
-    return cv2.resize(
-        field, (field.shape[1] * STEP_PX, field.shape[0] * STEP_PX), interpolation=cv2.INTER_LINEAR
-    )
+def _fit_both(
+    level: np.ndarray, first: tuple[np.ndarray, np.ndarray], stiffness: Stiffness, sound_mm: float
+) -> list[tuple[np.ndarray, np.ndarray, float]] | None:
+    """The fields of both families of lines; None as soon as one leaves more than is sound."""
+    splines = splines_of(level.shape, stiffness)
+    fits = []
+    for field in first:
+        fits.append(fit_along(level, field, splines, stiffness))
+        if fits[-1][-1] >= sound_mm:
+            return None
+    return fits
 
 
 def _if_flat(fields: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -152,7 +151,7 @@ def _with_feed(level: np.ndarray, across: np.ndarray, down: np.ndarray) -> tuple
     """Both fields (rows, columns) with what a scanner's feed did along either axis of the image."""
     height, width = level.shape
     profile_x, profile_y = (
-        feed_profile(plane, on_every_pixel(field)[: plane.shape[0], : plane.shape[1]])
+        feed_profile(np.ascontiguousarray(plane), field)
         for plane, field in ((level, across), (level.T, down.T))
     )
     x_px, y_px = lattice_px(level.shape)
@@ -175,107 +174,60 @@ def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
     return PaperField(u, v, np.ones(u_mm.shape), 0.0)
 
 
-class _Splines:
-    """Least squares fits of tensor products of cubic B-splines on a lattice of points."""
-
-    def __init__(self, x_px: np.ndarray, y_px: np.ndarray, stiffness: Stiffness):
-        self.stiffness = stiffness
-        self.x_px, self.y_px = x_px, y_px
-        self.across, self.across_slope = _basis(x_px, stiffness.knot_px)
-        self.down, self.down_slope = _basis(y_px, stiffness.knot_px)
-        self.shape = len(self.down.T), len(self.across.T)
-        bend_x, bend_y = (np.diff(np.eye(size), 2, axis=0) for size in self.shape[::-1])
-        along_rows = np.kron(np.eye(self.shape[0]), bend_x.T @ bend_x)
-        down_columns = np.kron(bend_y.T @ bend_y, np.eye(self.shape[1]))
-        self.bending = stiffness.bending * (along_rows + down_columns)
-
-    def fit(self, targets: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Fit coefficients to measurements; each kind gives (basis down, basis across, values, weights)."""
-        size = self.shape[0] * self.shape[1]
-        normal, right, total = np.zeros((size, size)), np.zeros(size), 0.0
-        for down, across, values, weights in targets:
-            # the sum over points of weight * (down ⊗ across)(down ⊗ across)', one direction after the other
-            pairs = np.einsum("xk,xl->xkl", across, across).reshape(len(across), -1)
-            rows = weights @ pairs
-            block = np.einsum("yi,yj,yk->ijk", down, down, rows, optimize=True)
-            n_y, n_x = self.shape
-            normal += block.reshape(n_y, n_y, n_x, n_x).transpose(0, 2, 1, 3).reshape(size, size)
-            right += (down.T @ (weights * values) @ across).ravel()
-            total += weights.sum()
-        normal += total / size * self.bending + 1e-9 * total * np.eye(size)
-        return solve(normal, right, assume_a="pos").reshape(self.shape)
-
-    def values(self, coefficients: np.ndarray) -> np.ndarray:
-        """The field (rows, columns) on the lattice."""
-        return self.down @ coefficients @ self.across.T
+def splines_of(shape: tuple[int, int], stiffness: Stiffness) -> SplineFits:
+    """Fits on the lattice of an image (height, width)."""
+    return SplineFits(*lattice_px(shape), stiffness.knot_px, stiffness.bending)
 
 
-def _basis(at_px: np.ndarray, knot_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values, and slopes per knot, (points, splines) of cubic B-splines over the span of the points."""
-    length = at_px[-1] + STEP_PX / 2
-    pieces = max(round(length / knot_px), 2)
-    knots = np.linspace(0, length, pieces + 1)
-    knots = np.concatenate(
-        [knots[0] + (knots[1] - knots[0]) * np.arange(-3, 0), knots, length * (1 + np.arange(1, 4) / pieces)]
-    )
-    spline = BSpline(knots, np.eye(pieces + 3), 3)
-    return spline(at_px), spline.derivative()(at_px) * knot_px
+def level_of(grid: np.ndarray) -> np.ndarray:
+    """A grid plane (H, W) less its surroundings, so that lines are a wave about zero."""
+    return grid - cv2.blur(grid, (31, 31))
 
 
-def _fit_field(
-    level: np.ndarray, field: np.ndarray, splines: _Splines
+def fit_along(
+    level: np.ndarray, field: np.ndarray, splines: SplineFits, stiffness: Stiffness
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a first guess of the millimetres across one family of lines on the lattice. Return them, the weights
     there, and the median residual in mm."""
-    for smoothing in splines.stiffness.slopes:
-        field = field + _from_slopes(_demodulate(level, field, smoothing), splines)
-    for smoothing in splines.stiffness.phases:
-        measured = _demodulate(level, field, smoothing)
+    for smoothing in stiffness.slopes:
+        field = field + _from_slopes(lines_ahead(level, field, smoothing), splines, stiffness.knot_px)
+    for smoothing in stiffness.phases:
+        measured = lines_ahead(level, field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
-        targets = [(splines.down, splines.across, ahead, _size(measured) ** 2)]
-        field = field + splines.values(_reweighted(splines, targets))
-    if splines.stiffness.local:
-        field = field + _what_is_left(level, field, splines.stiffness.local)
-    measured = _demodulate(level, field, splines.stiffness.phases[-1])
-    size = _size(measured)
+        phases = FieldValues(splines.down, splines.across, ahead, grid_share(measured) ** 2)
+        field = field + splines.values(splines.robust([phases]))
+    if stiffness.local:
+        field = field + _what_is_left(level, field, stiffness.local)
+    measured = lines_ahead(level, field, stiffness.phases[-1])
+    size = grid_share(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
 def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
-    measured = _demodulate(level, field, smoothing)
-    power = np.square(_size(measured))
+    measured = lines_ahead(level, field, smoothing)
+    power = np.square(grid_share(measured))
     return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
 
 
-def _demodulate(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
+def lines_ahead(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
     """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
-    height, width = level.shape
-    whole = np.floor(field.min())  # single precision is enough for what is above it, at half the time
-    turn = on_every_pixel((field - whole).astype(np.float32))
-    turn -= np.floor(turn)
-    turn *= 2 * np.pi
-    padded = np.zeros(turn.shape, np.float32)
-    padded[:height, :width] = level
-    parts = [
-        cv2.resize(part, field.shape[::-1], interpolation=cv2.INTER_AREA)
-        for part in cv2.polarToCart(padded, turn)
-    ]
-    across, down = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in parts)
-    return across - 1j * down
+    waves = turned_back(level, field)
+    real, imaginary = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in (waves.real, waves.imag))
+    return real + 1j * imaginary
 
 
-def _size(measured: np.ndarray) -> np.ndarray:
+def grid_share(measured: np.ndarray) -> np.ndarray:
     """How much of a grid there is, 0 to 1, compared with most of the page."""
     size = np.abs(measured)
     return np.clip(size / max(np.percentile(size, 80), 1e-9), 0, 1)
 
 
-def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
+def _from_slopes(measured: np.ndarray, splines: SplineFits, knot_px: float) -> np.ndarray:
     """Fit a smooth phase (in cycles, but for a constant) to the slopes of a measured phase."""
-    targets = []
+    slopes = []
     for axis, bases in ((1, (splines.down, splines.across_slope)), (0, (splines.down_slope, splines.across))):
         moved = np.moveaxis(measured, axis, 0)
         turn = moved[1:] * moved[:-1].conj()
@@ -284,22 +236,6 @@ def _from_slopes(measured: np.ndarray, splines: _Splines) -> np.ndarray:
         both[:-1] += turn
         both = np.moveaxis(both, 0, axis)
         weight = np.sqrt(np.abs(both))
-        slope = (
-            np.angle(both) / (2 * np.pi * STEP_PX) * splines.stiffness.knot_px
-        )  # cycles per knot, like the bases
-        targets.append((*bases, slope, weight / np.percentile(weight, 80)))
-    return splines.values(_reweighted(splines, targets))
-
-
-def _reweighted(splines: _Splines, targets: list) -> np.ndarray:
-    """Fit coefficients robustly: measurements far off the fit are left aside (Tukey's weights)."""
-    weights = [np.clip(weight, 0, 1) for *_, weight in targets]
-    for _ in range(REWEIGHTINGS):
-        fitted = [(*target[:3], weight) for target, weight in zip(targets, weights, strict=True)]
-        coefficients = splines.fit(fitted)
-        for k, (down, across, values, weight) in enumerate(targets):
-            off = np.abs(values - down @ coefficients @ across.T)
-            sure = weight > SURE
-            scale = 4 * 1.48 * np.median(off[sure]) + 1e-6 if sure.any() else np.inf
-            weights[k] = np.clip(weight, 0, 1) * np.square(np.clip(1 - np.square(off / scale), 0, 1))
-    return coefficients
+        slope = np.angle(both) / (2 * np.pi * STEP_PX) * knot_px  # cycles per knot, like the bases
+        slopes.append(FieldValues(*bases, slope, np.clip(weight / np.percentile(weight, 80), 0, 1)))
+    return splines.values(splines.robust(slopes))

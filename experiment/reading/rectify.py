@@ -8,7 +8,9 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from experiment.reading.paper_field import MIN_GRID_SHARE, STEP_PX, SURE, PaperField
+from experiment.reading.lattice import STEP_PX
+from experiment.reading.paper_field import MIN_GRID_SHARE, PaperField
+from experiment.reading.spline_fits import SURE
 
 MARGIN_MM = 2.0  # margin of the rectified page around the part that has a grid
 INKED = 0.5  # a pixel with more coverage than this belongs to a trace
@@ -108,7 +110,7 @@ def _dense(to_image: np.ndarray) -> np.ndarray:
 
 def _darkness(image: np.ndarray) -> np.ndarray:
     """How much darker than its surroundings each pixel is, in grey levels."""
-    grey = image.mean(axis=2, dtype=np.float32)
+    grey = cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3))
     small = cv2.resize(grey, None, fx=1 / STEP_PX, fy=1 / STEP_PX, interpolation=cv2.INTER_AREA)
     paper = cv2.resize(
         cv2.medianBlur(small.astype(np.uint8), 9), grey.shape[::-1], interpolation=cv2.INTER_LINEAR

@@ -10,12 +10,14 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rows import Rows
 
 STEP_PX = 4  # half a millimetre: 20 ms at 25 mm/s
 MOST_MISSING = 0.6  # stretches of which more shows no ink are not compared
+LEAST_STEPS = 4  # fewer that are seen of both are not compared
 LAG_STEPS = 2  # rows that show the same moment may stand this far beside each other
 LEAD_MM = 60.0  # length of a stretch in which at least one beat stands, and seldom more than one lead
 BEAT_MM = 25.0  # length of the stretch, about a beat's, that is looked for in another
@@ -28,6 +30,7 @@ LIMB_LEADS = {
     "aVL": (1.0, -0.5),
     "aVF": (-0.5, 1.0),
 }
+MOST_MM = 1.5  # higher deviations count as this where copies are sought: spikes often run into other rows
 LEAST_MM = 0.15  # deviations below this are noise
 LEAST_POWER = 6.0  # traces that have less power than this many times the noise say nothing
 
@@ -93,10 +96,16 @@ def limb_misfit(traces: np.ndarray, labels: Sequence[str]) -> float | None:
 def unlikeness(one: np.ndarray, other: np.ndarray) -> float | None:
     """How different two stretches (steps,) are that may show the same moments of the same lead: 0 for copies, 1 for
     leads that have nothing in common. None if too little of one is seen."""
-    lags = [_difference(one[max(lag, 0) :][: len(one) - abs(lag)], other[max(-lag, 0) :][: len(one) - abs(lag)])
-            for lag in range(-LAG_STEPS, LAG_STEPS + 1)]  # fmt: skip
-    known = [value for value in lags if value is not None]
-    return min(known) if known else None
+    lags = range(-LAG_STEPS, LAG_STEPS + 1)
+    found = [
+        _least_difference(
+            one[None, max(lag, 0) : len(one) + min(lag, 0)],
+            other[None, max(-lag, 0) : len(one) - max(lag, 0)],
+            MOST_MM,
+        )
+        for lag in lags
+    ]
+    return min((value for value in found if value is not None), default=None)
 
 
 def change(before: np.ndarray, after: np.ndarray) -> float | None:
@@ -107,9 +116,7 @@ def change(before: np.ndarray, after: np.ndarray) -> float | None:
     if length < 4:
         return None
     beat = after[_liveliest(after, length)]
-    found = [_difference(before[at : at + length], beat) for at in range(len(before) - length + 1)]
-    known = [value for value in found if value is not None]
-    return min(known) if known else None
+    return _least_difference(sliding_window_view(before, length), np.broadcast_to(beat, (1, length)))
 
 
 def _liveliest(trace: np.ndarray, length: int) -> slice:
@@ -119,19 +126,38 @@ def _liveliest(trace: np.ndarray, length: int) -> slice:
     return slice(int(total.argmax()), int(total.argmax()) + length)
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> float | None:
-    pair = _deviations(np.stack([one, other]))
-    if pair is None:
-        return None
-    floor = pair.size * LEAST_MM**2 / 2
-    if np.square(pair).sum() < LEAST_POWER * floor:
-        return None
-    return float((np.square(pair[0] - pair[1]).sum() + floor) / (np.square(pair).sum() + floor))
+def _least_difference(some: np.ndarray, others: np.ndarray, most_mm: float = np.inf) -> float | None:
+    """How different those stretches (n, steps) are from the others (n or 1, steps), one by one, that differ least; None
+    if none of them can be compared. Deviations above `most_mm` count as this."""
+    seen = np.isfinite(some) & np.isfinite(others)
+    number = seen.sum(axis=1)
+    enough = (seen.mean(axis=1) >= 1 - MOST_MISSING) & (number >= LEAST_STEPS)
+    seen, number = seen[enough], number[enough]
+    pairs = [
+        _less_median(np.broadcast_to(each, enough.shape + each.shape[1:])[enough], seen)
+        for each in (some, others)
+    ]
+    floor = number * LEAST_MM**2
+    alive = _power(pairs, np.inf) >= LEAST_POWER * floor
+    power, apart = _power(pairs, most_mm), _power([pairs[0] - pairs[1]], most_mm)
+    return float(((apart + floor) / (power + floor))[alive].min()) if alive.any() else None
+
+
+def _power(traces: list[np.ndarray], most_mm: float) -> np.ndarray:
+    return sum(np.square(np.clip(each, -most_mm, most_mm)).sum(axis=1) for each in traces)
+
+
+def _less_median(traces: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The traces (n, steps) less their medians where they are seen, and 0 elsewhere."""
+    number, each = seen.sum(axis=1), np.arange(len(traces))
+    ordered = np.sort(np.where(seen, traces, np.inf), axis=1)
+    median = (ordered[each, (number - 1) // 2] + ordered[each, number // 2]) / 2
+    return np.where(seen, traces - median[:, None], 0.0)
 
 
 def _deviations(traces: np.ndarray) -> np.ndarray | None:
     """The traces (n, steps) where all are seen, each less its median; None if that is too little."""
     seen = np.isfinite(traces).all(axis=0)
-    if seen.mean() < 1 - MOST_MISSING or seen.sum() < 4:
+    if seen.mean() < 1 - MOST_MISSING or seen.sum() < LEAST_STEPS:
         return None
     return traces[:, seen] - np.median(traces[:, seen], axis=1, keepdims=True)

@@ -31,6 +31,13 @@ class SamplingRates:
             return table.fs_hz[page_id], str(table.path)
         return ASSUMED_FS_HZ, "assumed"
 
+    def doubts(self, name: str, origin: dict) -> tuple[str, ...]:
+        """A warning, if the rate that a page's `origin` notes is not from the table where there is one, or assumed."""
+        if origin["fs_from"] != "assumed" and (not self.by_id or origin["fs_from"] == "table"):
+            return ()
+        told = "is not in the given table; " if self.by_id else "no train.csv tells its sampling rate; "
+        return (f"warning: {name}: {told}{origin['fs_hz']:g} Hz ({origin['fs_from']})",)
+
 
 def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | None) -> SamplingRates:
     """The rate of all pages, or those that a table tells, whichever is given.

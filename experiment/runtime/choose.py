@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import onnx_problem
 from experiment.runtime.network import Runtime, RuntimeOptions
@@ -24,13 +26,19 @@ def run_networks(
     Prints which runtime it is, and why. Function and arguments may be sent to other processes by pickle. Raises
     InputError if what is asked for is not there.
     """
-    if problem := openvino_problem(options, weights):
-        return _by_torch(options, problem, function, arguments)
-    from experiment.runtime.openvino_cpu import OpenVinoCpu
+    with one_blas_thread():
+        if problem := openvino_problem(options, weights):
+            return _by_torch(options, problem, function, arguments)
+        from experiment.runtime.openvino_cpu import OpenVinoCpu
 
-    runtime = OpenVinoCpu(options.precision, options.num_threads)
-    print(runtime.description, flush=True)
-    return function(runtime, *arguments)
+        runtime = OpenVinoCpu(options.precision, options.num_threads)
+        print(runtime.description, flush=True)
+        return function(runtime, *arguments)
+
+
+def one_blas_thread() -> threadpool_limits:
+    """Meanwhile OpenBLAS has one thread: several that wait for small products take most of a busy machine."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def runtime_here(options: RuntimeOptions, weights: list[Path]) -> Runtime:

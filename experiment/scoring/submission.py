@@ -43,15 +43,19 @@ def read_submission(path: Path) -> dict[str, np.ndarray]:
 def write_submission(path: Path, pages: dict[str, dict[str, np.ndarray]]) -> None:
     """Write each page's leads (rows,) in mV, as Parquet if the name ends in .parquet, else as CSV. The file is written
     as a whole or not at all."""
-    cells = [(page, lead, signal_mv) for page, leads in pages.items() for lead, signal_mv in leads.items()]
-    ids = [f"{page}_{row}_{lead}" for page, lead, signal_mv in cells for row in range(len(signal_mv))]
-    values = np.concatenate([signal_mv for *_, signal_mv in cells])
-    table = pa.table({"id": pa.array(ids, pa.string()), "value": pa.array(values, pa.float64())})
-    with atomic_path(path) as temporary:
-        if path.suffix == ".parquet":
-            pa.parquet.write_table(table, temporary, write_page_checksum=True)
-        else:
-            pa.csv.write_csv(table, temporary, pa.csv.WriteOptions(quoting_style="none"))
+    schema = pa.schema(_TYPES)
+    with atomic_path(path) as temporary, _writer(path.suffix, temporary, schema) as writer:
+        for page, leads in pages.items():  # page by page: the ids of a thousand pages are a gigabyte
+            ids = [
+                f"{page}_{row}_{lead}" for lead, signal_mv in leads.items() for row in range(len(signal_mv))
+            ]
+            writer.write_table(pa.table([ids, np.concatenate(list(leads.values()))], schema))
+
+
+def _writer(suffix: str, path: Path, schema: pa.Schema) -> pa.parquet.ParquetWriter | pa.csv.CSVWriter:
+    if suffix == ".parquet":
+        return pa.parquet.ParquetWriter(path, schema, write_page_checksum=True)
+    return pa.csv.CSVWriter(path, schema, write_options=pa.csv.WriteOptions(quoting_style="none"))
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -1,6 +1,5 @@
-"""What a run measures of itself: losses and scores over some steps, the speed, and how both are printed."""
+"""What a run measures of itself: losses and scores over some steps, and how they are printed."""
 
-import time
 from typing import Any
 
 import torch
@@ -47,53 +46,7 @@ class Meter:
         self.matrix = torch.tensor(sums["matrix"], dtype=torch.int64, device=device)
 
 
-class Clock:
-    """Training speed. Validation is left out, and so is every step in which something was compiled."""
-
-    def __init__(self):
-        self.steps, self.seconds = 0, 0.0
-        self.validation_s = 0.0
-        self._since: float | None = None
-        self._warm = False
-        self._compilations = 0
-
-    def count_step(self, backend: Backend) -> None:
-        """Note that one more step was handed to the device."""
-        if not self._warm or backend.compilations() != self._compilations:
-            backend.sync()
-            self._warm, self._compilations = True, backend.compilations()
-        elif self._since is not None:
-            self.steps += 1
-            self.seconds += time.perf_counter() - self._since
-        self._since = time.perf_counter()
-
-    def waited(self) -> None:
-        """Note that the device, which may lag behind, has finished the steps counted so far."""
-        if self._since is not None:
-            self.seconds += time.perf_counter() - self._since
-            self._since = time.perf_counter()
-
-    def pause(self) -> None:
-        """Note that what follows is not training."""
-        self._since = None
-
-    def steps_per_s(self) -> float:
-        """Mean speed so far; 0 before the second step."""
-        return self.steps / self.seconds if self.seconds else 0.0
-
-    def time_left_s(self, steps: int, validations: int) -> float:
-        """Estimated time for this many steps and validations."""
-        return steps / (self.steps_per_s() or float("inf")) + validations * self.validation_s
-
-
 def summary(line: dict[str, Any]) -> str:
     """Loss, Dice and learning rate of a line of the log, as they are printed."""
     dice = " ".join(f"{name} {value:.4f}" for name, value in line["dice"].items())
     return f"loss {line['loss']:.4f} dice {dice} lr {line['lr']:.2g}"
-
-
-def clock_time(seconds: float) -> str:
-    """A duration as m:ss, or as h:mm:ss from an hour on."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours = minutes // 60
-    return f"{hours}:{minutes % 60:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

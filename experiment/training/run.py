@@ -56,8 +56,10 @@ def _train_on(
         print(f"network: {parameters:,} parameters, widths {list(config.model.widths)}")
         print(trainer.source.describe(), flush=True)
     trainer.begin(state)
-    if backend.is_main and state is not None:
-        print(_going_on(trainer), flush=True)
+    if backend.is_main:
+        print(trainer.work.describe(), flush=True)
+        if state is not None:
+            print(_going_on(trainer), flush=True)
     return _train_to_the_end(trainer)
 
 
@@ -88,10 +90,10 @@ def _train_to_the_end(trainer: Trainer) -> int:
 
 def _trained(trainer: Trainer, seconds: float) -> str:
     state = trainer.state
-    images = trainer.clock.steps_per_s() * trainer.config.data.batch_size * trainer.backend.all_devices
+    crops = trainer.clock.whole.steps_per_s() * trainer.work.crops
     best = state.best_epochs["best"]
     return (
-        f"trained {state.epoch} epochs ({state.step} steps) in {seconds:.0f} s, {images:.1f} images/s; "
+        f"trained {state.epoch} epochs ({state.step} steps) in {seconds:.0f} s, {crops:.1f} crops/s; "
         f"best epoch {best['epoch']}: mean Dice {best['mean_dice']:.4f}; "
         f"weights in {trainer.folder.checkpoints}/best.safetensors"
     )

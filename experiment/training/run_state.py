@@ -9,9 +9,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend
-from experiment.config import Config
+from experiment.config import SHIPPED, Config
 from experiment.network.checkpoints import START_AFRESH, TrainingState, load_model, save_checkpoint
 from experiment.network.model import GridWaveNet
+from experiment.network.shipped import LABELS, shipped
 from experiment.scoring.dice import mean_foreground_dice
 from experiment.training.meters import Meter
 from experiment.training.optimizer import GuardedAdamW
@@ -134,7 +135,8 @@ def first_network(config: Config, info: DatasetInfo) -> GridWaveNet:
     """
     if config.run.initial_weights is None:
         return GridWaveNet(config.model, info.image_mean, info.image_std)
-    model, _ = load_model(Path(config.run.initial_weights))
+    given = config.run.initial_weights
+    model, _ = load_model(shipped(LABELS) if given == SHIPPED else Path(given))
     if model.config != config.model:
         raise InputError(
             f"{config.run.initial_weights}: is a network of model.widths {list(model.config.widths)} and "

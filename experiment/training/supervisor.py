@@ -79,7 +79,8 @@ def resume_command() -> str:
         elif word.startswith("--resume="):
             del words[number]
     variables = [f"{name}={os.environ[name]}" for name in ("PJRT_DEVICE",) if name in os.environ]
-    starter = "torchrun … " if "WORLD_SIZE" in os.environ else "python "
+    installed = Path(words[0]).name.startswith(command_line.INSTALLED)
+    starter = "torchrun … " if "WORLD_SIZE" in os.environ else "" if installed else "python "
     return " ".join([*variables, starter + shlex.join(words)])
 
 
@@ -356,5 +357,6 @@ def _prctl(option: int, value: int) -> None:
         _LIBC.prctl(option, value, 0, 0, 0)
 
 
-if _IS_FORKSERVER:  # the import of this module is the only code of ours that Python runs there
+# There the import of this module is the first code of ours that Python runs.
+if _IS_SPAWNED or _IS_FORKSERVER:
     follow_parent()

@@ -22,10 +22,11 @@ from experiment.training.confusion import likeliest
 from experiment.training.crops import Batch
 from experiment.training.loaders import DataSource
 from experiment.training.losses import loss_per_image, weights_for
-from experiment.training.meters import Clock, Meter, clock_time, summary
+from experiment.training.meters import Meter, summary
 from experiment.training.run_folder import RunFolder
 from experiment.training.run_log import RunLog
 from experiment.training.run_state import RunState
+from experiment.training.speed import Clock, clock_time, speed_words, work_of_a_step
 from experiment.training.stop_requests import StopRequests
 
 LR_FACTOR = 0.5  # a retry multiplies the learning rate by this
@@ -61,6 +62,7 @@ class Trainer:
             self.state.save(self.folder.checkpoints, ["last"])
         else:
             self.state.load(state)
+        self.work = work_of_a_step(self.config, self.backend)
         self.open_log()
 
     def open_log(self) -> None:
@@ -91,7 +93,7 @@ class Trainer:
         left = self.source.steps - state.epoch_step
         loader = self.backend.wrap_loader(self.source.train_batches(epoch, state.epoch_step), left)
         with contextlib.closing(loader) as batches:
-            for batch in batches:
+            for batch in self.clock.watched(batches):
                 self.train_step(batch, state.meter)
                 state.step += 1
                 state.epoch_step += 1
@@ -179,12 +181,12 @@ class Trainer:
         """Print and log the steps since the last report. Raises NotFiniteError after too many bad steps."""
         state = self.state
         result = meter.result(self.backend)  # waits for the device
-        self.clock.waited()
-        self.stop_requests.agree_when_to_look(self.clock.steps_per_s())
+        self.clock.device_is_done()
+        self.stop_requests.agree_when_to_look(self.clock.whole.steps_per_s())
         bad_steps, worst_row = int(state.optimizer.bad_steps), int(state.optimizer.worst_row)
-        images = self.config.data.batch_size * self.backend.all_devices
         line = {"kind": "train", "step": state.step, "epoch": epoch, **result, "lr": state.optimizer.lr}
-        line |= {"bad_steps": bad_steps, "images_per_s": round(images * self.clock.steps_per_s(), 2)}
+        line |= {"bad_steps": bad_steps, "compilations": self.backend.compilations()}
+        line |= self.work.rates(self.clock.lap())
         if self.backend.is_main:
             print(self.progress(line), flush=True)
             self.log.write(line)
@@ -197,8 +199,8 @@ class Trainer:
         total = epochs * self.source.steps
         left = self.clock.time_left_s(total - step, epochs - epoch + 1)
         bad = f" not finite {line['bad_steps']}" if line["bad_steps"] else ""
-        speed = f"{line['images_per_s']:.1f} images/s ETA {clock_time(left)}"
-        return f"epoch {epoch}/{epochs} step {step}/{total}: {summary(line)} {speed}{bad}"
+        where = f"epoch {epoch}/{epochs} step {step}/{total}"
+        return f"{where}: {summary(line)} {speed_words(line)} ETA {clock_time(left)}{bad}"
 
     def go_back(self, error: NotFiniteError) -> None:
         """Return to the last good checkpoint with half the learning rate, and from the second time on without bf16.
@@ -214,6 +216,7 @@ class Trainer:
         state.optimizer.lr = max(state.optimizer.lr * LR_FACTOR, config.scheduler.min_lr)
         if len(state.retries) == 1:
             state.turn_bf16_off()
+            self.work = work_of_a_step(self.config, self.backend)
         where = {"step": state.step, "epoch": state.epoch, "from_step": from_step, "reason": str(error)}
         how = {"lr": state.optimizer.lr, "precision": self.backend.precision}
         state.retries = [*state.retries, {"kind": "retry", **where, **how}]

@@ -90,3 +90,13 @@ def test_a_missing_tpu_is_an_error(tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("PJRT_DEVICE", "ROCM")
     with pytest.raises(InputError, match="PJRT_DEVICE=ROCM: only TPU and CPU"):
         train_tpu.main(arguments(tiny_dataset, tmp_path))
+
+
+@pytest.mark.parametrize(("own", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_that_wait_leave_the_processor_to_others_unless_told(own, used):
+    code = "import os, sys; import experiment; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | own
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=variables, cwd=REPOSITORY
+    )
+    assert done.stdout == f"False {used}\n"

@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from experiment.backend.launch import launch
+from experiment.backend.launch import choose, launch
 from experiment.backend.options import LaunchOptions
+from experiment.backend.plain_torch import TorchBackend
 
 from conftest import REPOSITORY
 from small_runs import arguments, assert_same_metrics, environment, run_programs, said_by, train_on_cpu
@@ -50,3 +51,12 @@ def test_gloo_ranks_start_alike_and_exchange():
 def test_cuda_learns_two_images_by_heart(tiny_dataset):
     (said,) = said_by(run_programs("cuda", f"fit={tiny_dataset}"))
     assert min(said["dice"].values()) > 0.9  # half covered pixels, of which the network is told the coverage
+
+
+def test_what_torch_compile_compiles_is_counted():
+    backend = TorchBackend(choose("cpu"), LaunchOptions("cpu", compile=True))
+    before = backend.compilations()
+    add_one = torch.compile(lambda x: x + 1, backend="eager")
+    for _ in range(2):
+        add_one(torch.ones(2))
+    assert backend.compilations() == before + 1

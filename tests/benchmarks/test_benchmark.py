@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
+
 from ecg_generator_with_train_src.degrade.profiles import PROFILE_NAMES
+from experiment.benchmarks.stages import DECODE, FILES, SEE, STAGES
 from experiment.config import check_config
 from experiment.network.checkpoints import TrainingState, write_weights
 from experiment.network.model import GridWaveNet
 
-from conftest import run_script
+from conftest import REPOSITORY, run_script
 
 
 def test_render_prints_a_line_a_step_and_a_line_a_worker_count(sample_records):
@@ -41,11 +44,11 @@ def test_train_prints_the_loop_beside_the_step(tiny_dataset):
     )
     assert result.returncode == 0, result.stderr
     assert re.search(
-        r"^train: [\d.]+ images/s with real data, [\d.]+ on one cached batch of 4 crops of 64 px: ratio [\d.]+$",
+        r"^train: [\d.]+ crops/s with real data, [\d.]+ on one cached batch of 4 crops of 64 px: ratio [\d.]+$",
         result.stdout,
         re.MULTILINE,
     )
-    assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times its [\d.]+ GFLOP", result.stdout, re.MULTILINE)
+    assert re.search(r"^a step takes [\d.]+ ms, [\d.]+ times that at the peak$", result.stdout, re.MULTILINE)
 
 
 def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_path):
@@ -69,12 +72,16 @@ def test_predict_prints_a_line_for_scans_and_one_for_photos(sample_records, tmp_
     assert lines == ["scan 2200x1700", "photo 4000x3000"]
 
 
-def test_read_prints_a_line_a_layout(sample_records):
+def test_read_prints_a_line_a_stage_and_a_line_a_layout(sample_records):
     result = run_script(
         "scripts/benchmark.py",
         *("read", "--csv-root", sample_records, "--num-pages", 1, "--device", "cpu"),
-        *("--layouts", "3x4+II", "3x4"),
+        *("--layouts", "3x4+II", "3x4", "--images", REPOSITORY / "image_data" / "sample_page.jpg"),
     )
     assert result.returncode == 0, result.stderr
+    _, table = result.stdout.split("stages of sample_page.jpg")
+    stages = re.findall(r"^  (\S.*?)  +([\d.]+) s +[\d.]+ s$", table, re.MULTILINE)
+    assert [name for name, _ in stages] == [DECODE, *STAGES, SEE, FILES, "all"]
+    assert sum(float(spent) for _, spent in stages[:-1]) == pytest.approx(float(stages[-1][1]), abs=0.06)
     lines = re.findall(r"^(\S+): [\d.]+ s a page, [\d.]+ of predict.py's ", result.stdout, re.MULTILINE)
     assert lines == ["3x4+II", "3x4"]

@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.config import Config, differing_key, dump_config, load_config
+from experiment.config import Config, config_file, differing_key, dump_config, load_config
 
 from conftest import REPOSITORY
 
 CONFIGS = REPOSITORY / "experiment" / "configs"
+RESOLVED = REPOSITORY / "tests" / "commands" / "resolved_configs"
 MINIMAL = "run: {name: r}\ndata: {root: d}\n"
 
 
@@ -36,6 +37,26 @@ def test_shipped_configurations_state_every_key(name):
     for section, values in yaml.safe_load(text).items():
         if isinstance(values, dict):
             assert values.keys() == type(getattr(config, section)).model_fields.keys(), section
+
+
+def test_a_shipped_configuration_may_be_given_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_file(Path("demo_cpu")) == CONFIGS / "demo_cpu.yaml"
+    assert config_file(Path("no_such")) == Path("no_such")
+    Path("demo_cpu").write_text(MINIMAL)
+    assert config_file(Path("demo_cpu")) == Path("demo_cpu")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_mean_what_they_meant(path):
+    """A default that changes, changes these texts: look at each difference, then write them anew with
+
+    python -c "import sys; from pathlib import Path; from experiment.config import *
+    for path in map(Path, sys.argv[1:]):
+        Path('tests/commands/resolved_configs', path.name).write_text(dump_config(load_config(path)))
+    " experiment/configs/*.yaml
+    """
+    assert dump_config(load_config(path)) == (RESOLVED / path.name).read_text()
 
 
 def test_run_names_of_the_readme():

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.command_line import make_parser
+import pytest
+
+from ecg_generator_with_train_src.common.command_line import EXIT_FAULT, make_parser, run
 
 from conftest import REPOSITORY
 
@@ -18,3 +20,13 @@ def test_help_shows_defaults_that_exist_and_no_absolute_path_of_the_project():
     assert "100% a number (default: 3)\n" in text
     assert "100% a file (default: runs/net)\n" in text
     assert str(REPOSITORY) not in text
+
+
+def test_a_missing_module_of_the_program_itself_is_its_fault(capsys):
+    def main():
+        import ecg_generator_with_train_src.no_such_module  # noqa: F401
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == EXIT_FAULT
+    assert "ModuleNotFoundError" in capsys.readouterr().err

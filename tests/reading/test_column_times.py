@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from experiment.reading.column_times import GOING_ON, ColumnTimes, beats_apart_mm, column_times
+from experiment.reading.column_times import (
+    GOING_ON,
+    HIGH,
+    LEAST_APART_MM,
+    ColumnTimes,
+    _beats,
+    beats_apart_mm,
+    column_times,
+)
 from experiment.reading.row_traces import STEP_PX
 
 LENGTH_PX = 250 * PX_PER_MM
@@ -57,3 +67,17 @@ def test_the_distance_of_beats(distance_mm):
     rows = rows_with_beats(np.arange(7.0, 250, distance_mm))
     assert beats_apart_mm(rows, 0.0, LENGTH_PX) == pytest.approx(distance_mm, abs=0.3)
     assert beats_apart_mm(rows_with_beats(np.array([50.0])), 0.0, LENGTH_PX) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_beats_are_the_peaks_that_scipy_finds(seed):
+    activity = gaussian_filter1d(np.abs(np.random.default_rng(seed).normal(size=1500)), 2)
+    apart = round(LEAST_APART_MM * PX_PER_MM / STEP_PX)
+    expected, _ = find_peaks(activity, height=HIGH * activity.max(), distance=apart)
+    assert len(expected) > 10
+    np.testing.assert_array_equal(_beats(activity), expected)
+
+
+@pytest.mark.parametrize("activity", [np.zeros(50), np.ones(50), np.zeros(1), np.zeros(0)])
+def test_where_nothing_moves_there_are_no_beats(activity):
+    assert len(_beats(activity)) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import OnnxNote, onnx_beside
@@ -95,6 +96,15 @@ def test_one_line_says_which_runtime_and_why(runtime, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"runtime {runtime} ")
     assert "1 threads; precision fp32" in said
+
+
+def test_what_runs_beside_the_networks_has_one_blas_thread():
+    def threads(_) -> int:
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        assert run_networks(RuntimeOptions(device="cpu"), [shipped(LABELS)], threads) == 1
+        assert threads(None) == 2
 
 
 @pytest.mark.parametrize(("old", "new"), [(b"Conv", b"Co\xffv"), (b"Conv", b"Cone")])

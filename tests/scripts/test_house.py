@@ -16,6 +16,8 @@ MOST_LINES = {"file": 400, "class": 200, "function": 60}
 ENTRY_POINTS = {"main", "parse_arguments"}  # every command has its own; a list of flags may be long
 GENERATOR, TESTS = "ecg_generator_with_train_src", "tests"
 TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file that tests them
+    f"{GENERATOR}/batch_render_waveforms.py": "scripts/test_batch_render_waveforms.py",
+    f"{GENERATOR}/build_dataset.py": "scripts/test_build_dataset.py",
     f"{GENERATOR}/common/classes.py": "scoring/test_page_scores.py",
     f"{GENERATOR}/degrade/apply.py": "degrade/test_draw_strengths.py",
     f"{GENERATOR}/degrade/camera_poses.py": "degrade/test_draw_strengths.py",
@@ -30,6 +32,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/benchmarks/commands.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/network.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/pages.py": "benchmarks/test_benchmark.py",
+    "experiment/benchmarks/stages.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/training.py": "benchmarks/test_benchmark.py",
     "experiment/fuzzing/material.py": "scripts/test_fuzz.py",
     "experiment/labelling/network_flags.py": "commands/test_predict.py",
@@ -55,7 +58,6 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/reading/printed_text.py": "reading/test_calibration.py",
     "experiment/reading/grid_directions.py": "reading/test_rectify.py",
     "experiment/reading/paper_field.py": "reading/test_rectify.py",
-    "experiment/reading/sampling_rates.py": "commands/test_digitize.py",
     "experiment/reading/submission_table.py": "commands/test_digitize.py",
     "experiment/reading/compiled.py": "reading/test_trace_decoding.py",
     "experiment/reading/curve_page.py": "reading/test_read_drawing.py",

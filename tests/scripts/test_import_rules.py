@@ -128,7 +128,7 @@ def test_predicting_does_not_load_the_training():
 
 
 COMMANDS = sorted(path.stem for path in (REPOSITORY / "experiment").glob("*.py") if path.stem != "__init__")
-NO_COMMANDS = {"config", "read_image"}
+NO_COMMANDS = {"config", "console", "read_image"}
 
 
 def test_no_command_imports_another():

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from conftest import REPOSITORY
 LANGUAGES = ("README.md", "README.zh-CN.md")
 BUILT = ("CONTRIBUTING.md", "CONTRIBUTING.zh-CN.md")
 PAIRS = (LANGUAGES, BUILT)
-DOCUMENTS = (*LANGUAGES, *BUILT, "RESULTS.md", "runs/README.md", "runs/pretrained/README.md")
+DOCUMENTS = (*LANGUAGES, *BUILT, "RESULTS.md", "runs/README.md", "experiment/pretrained/README.md")
 MAX_WORDS, MAX_WORDS_A_SENTENCE = 2500, 25
 
 # What a user has or a command makes: these are named, and are not in the repository.
@@ -79,8 +80,14 @@ def tree() -> frozenset[str]:
     """The paths of all files and folders of the repository, caches apart."""
     tops = [path for path in REPOSITORY.iterdir() if not path.name.startswith(".") or path.name == ".ci"]
     skipped = {"__pycache__", *MADE}
-    paths = [path for top in tops if top.name not in skipped for path in (top, *top.rglob("*"))]
+    paths = [path for top in tops if top.name not in skipped for path in (top, *below(top))]
     return frozenset(path.relative_to(REPOSITORY).as_posix() for path in paths)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All files and folders below a folder; links are followed."""
+    for root, folders, files in os.walk(folder, followlinks=True):
+        yield from (Path(root, name) for name in (*folders, *files))
 
 
 @functools.cache
@@ -161,7 +168,7 @@ def test_the_settings_that_are_given_exist():
     for words, settings in given:
         if settings:
             load_config(REPOSITORY / words[words.index("--config") + 1], settings)
-    assert sum(map(len, (settings for _, settings in given))) > 4
+    assert sum(map(len, (settings for _, settings in given))) > 1
 
 
 # paths and links

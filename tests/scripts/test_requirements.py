@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from conftest import REPOSITORY
 
 OWN = ("ecg_generator_with_train_src", "experiment")
+LISTS = ("requirements-read.txt", "requirements-data.txt", "requirements-train.txt")
 LOADED_LATE = {"openvino"}  # by name, in experiment/runtime/openvino_cpu.py
 
 
@@ -43,15 +44,20 @@ def imported_at_once(module: str) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def test_the_long_list_holds_the_short_one_and_repeats_nothing():
-    assert "-r requirements-read.txt\n" in (REPOSITORY / "requirements.txt").read_text()
-    assert set(packages_of("requirements-read.txt")).isdisjoint(packages_of("requirements.txt"))
+def test_no_package_stands_in_two_lists_and_the_long_one_holds_the_others():
+    for name in LISTS:
+        assert f"-r {name}\n" in (REPOSITORY / "requirements.txt").read_text()
+    named = [package for name in (*LISTS, "requirements.txt") for package in dict.fromkeys(packages_of(name))]
+    assert len(named) == len(set(named)) > 25
 
 
-def test_the_package_asks_for_the_short_list():
+def test_what_pip_installs_comes_from_the_lists():
     text = (REPOSITORY / "pyproject.toml").read_text()
-    assert 'dynamic = ["dependencies"]' in text
-    assert 'dependencies = { file = ["requirements-read.txt"] }' in text
+    assert 'dynamic = ["dependencies", "optional-dependencies"]' in text
+    given = dict(re.findall(r"^(\w+) = \{ file = \[(.*)\] \}$", text, re.MULTILINE))
+    read, data, train = (f'"{name}"' for name in LISTS)
+    assert given == {"dependencies": read, "data": data, "train": f"{data}, {train}"}
+    assert "dependencies = [" not in text.replace("dynamic = [", "")
 
 
 def test_the_short_list_is_what_reading_loads():

@@ -6,7 +6,7 @@ import torch
 from experiment.backend.launch import choose
 from experiment.backend.options import LaunchOptions
 from experiment.backend.plain_torch import TorchBackend
-from experiment.training.meters import Clock, Meter, clock_time, summary
+from experiment.training.meters import Meter, summary
 
 
 @pytest.fixture
@@ -36,17 +36,6 @@ def test_a_meter_goes_on_with_the_sums_of_another(backend):
     assert other.result(backend) == meter.result(backend)
 
 
-def test_a_clock_without_steps_has_no_speed():
-    clock = Clock()
-    assert clock.steps_per_s() == 0 and clock.time_left_s(10, 0) == 0
-
-
 def test_lines_are_printed_for_people():
     line = {"loss": 0.5, "dice": {"grid": 0.25}, "lr": 3e-3}
     assert summary(line) == "loss 0.5000 dice grid 0.2500 lr 0.003"
-    assert [clock_time(seconds) for seconds in (0, 61.4, 3600, 7325)] == [
-        "0:00",
-        "1:01",
-        "1:00:00",
-        "2:02:05",
-    ]

@@ -28,7 +28,7 @@ def test_log_and_pictures_are_cut_and_retries_put_in(tiny_dataset, tmp_path):
 
 
 SHARES = {"background": 0.9, "grid": 0.5, "waveform": 0.25}
-TRAIN = {"kind": "train", "step": 1, "loss": 2.0, "lr": 1e-3, "images_per_s": 9.0}
+TRAIN = {"kind": "train", "step": 1, "loss": 2.0, "lr": 1e-3, "crops_per_s": 9.0}
 VAL = {"kind": "val", "step": 1, "loss": 2.0, "dice": SHARES}
 
 

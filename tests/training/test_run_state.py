@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from ecg_generator_with_train_src.common.errors import InputError
+from experiment.config import config_file, load_config
 from experiment.network.checkpoints import load_model, load_training_state
+from experiment.network.shipped import LABELS, shipped
+from experiment.training.run_state import first_network
 
 from small_runs import metrics_of, train_on_cpu
 
@@ -41,6 +44,14 @@ def test_both_bests_are_what_they_say(finished):
     assert record["best_epochs"]["best_loss"]["loss"] == min(line["loss"] for line in vals)
     for name, best in record["best_epochs"].items():
         assert json.loads((finished / f"checkpoints/{name}.json").read_text())["epoch"] == best["epoch"]
+
+
+def test_a_run_may_start_from_the_shipped_weights():
+    config = load_config(config_file(Path("finetune")))
+    assert config.run.initial_weights == "shipped"
+    weights = first_network(config, info=None).state_dict()  # the data tell nothing that the weights do not
+    for name, before in load_model(shipped(LABELS))[0].state_dict().items():
+        torch.testing.assert_close(weights[name], before, rtol=0, atol=0)
 
 
 def test_a_run_starts_from_given_weights(tiny_dataset, finished, tmp_path):

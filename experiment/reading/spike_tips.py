@@ -1,0 +1,69 @@
+"""The tips of tall spikes, which a network may miss though they are plain to see.
+
+Far from the rest of its trace, a thick upright stroke looks like a separator. So where tall ink ends, but the image
+goes on as dark as ink, above or below, with no other ink beside it, the stroke is followed as far as it is dark.
+"""
+
+import cv2
+import numpy as np
+
+from experiment.reading.find_layout import FoundLayout
+from experiment.reading.rectify import INKED, RectifiedPage
+
+TALL_PX = 9  # only runs of ink of this height or more may go on
+AS_DARK = 0.9  # a tip is at least this share as dark as the ink around it; grid lines are half as dark
+AROUND_PX = 161  # width of the surroundings in which ink is about equally dark
+LEAST_DARKNESS = 20.0  # grey levels; ink that is lighter tells nothing
+ALONE_PX = 5  # a tip has no other ink within so many columns
+LONGEST_PX = 160  # 20 mm
+SHORTEST_PX = 5  # shorter tips are blur
+FURNITURE_PX = 6  # within so many columns of a lead's start there are separators and pulses
+BARE, FULL = 0.1, 0.95  # share of the ink's darkness at which a pixel is taken to be bare, and covered
+
+
+def with_tips(page: RectifiedPage, found: FoundLayout) -> np.ndarray:
+    """The ink (H, W) of a page of this layout, 0 to 1, with the tips of spikes that the network did not see."""
+    inked = page.ink > INKED
+    if not inked.any():
+        return page.ink
+    share = _share_of_ink(page, inked)
+    beside = cv2.dilate(inked.astype(np.uint8), np.ones((1, 2 * ALONE_PX + 1))) > 0
+    dark = (share > AS_DARK) & ~beside
+    for place in found.placements:
+        start = round(place.x0_px)
+        dark[:, max(start - FURNITURE_PX, 0) : max(start + FURNITURE_PX + 1, 0)] = False
+    tall = cv2.morphologyEx(inked.astype(np.uint8), cv2.MORPH_OPEN, np.ones((TALL_PX, 1))) > 0
+    tips = _long(_going_on(tall, dark) | _going_on(tall[::-1], dark[::-1])[::-1])
+    near = cv2.dilate(tips.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
+    coverage = np.clip((share - BARE) / (FULL - BARE), 0, 1)
+    return np.where(near, np.maximum(page.ink, coverage), page.ink)
+
+
+def _share_of_ink(page: RectifiedPage, inked: np.ndarray) -> np.ndarray:
+    """How dark each pixel is, compared with the ink around it."""
+    window = (AROUND_PX, AROUND_PX)
+    number = cv2.blur(inked.astype(np.float32), window)
+    darkness = cv2.blur(page.darkness * inked, window) / np.maximum(number, 1e-6)
+    darkness = np.where(number > 1e-4, darkness, page.darkness_of_ink)
+    return page.darkness / np.maximum(darkness, LEAST_DARKNESS)
+
+
+def _going_on(tall: np.ndarray, dark: np.ndarray) -> np.ndarray:
+    """Which dark pixels (H, W) a tall run of ink goes on into downwards, moving at most a column aside in each row."""
+    reached = np.zeros(dark.shape, bool)
+    left = np.zeros(
+        dark.shape[1] + 2, int
+    )  # how far a stroke that comes from above may still go in each column
+    for row in range(len(dark)):
+        from_above = np.maximum(np.maximum(left[:-2], left[1:-1]), left[2:])
+        reached[row] = dark[row] & (from_above > 0)
+        left[1:-1] = np.where(tall[row], LONGEST_PX, np.where(reached[row], from_above - 1, 0))
+    return reached
+
+
+def _long(tips: np.ndarray) -> np.ndarray:
+    """The tips that are not too short to tell."""
+    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(tips.astype(np.uint8), connectivity=8)
+    long = boxes[:, cv2.CC_STAT_HEIGHT] >= SHORTEST_PX
+    long[0] = False
+    return long[pieces]

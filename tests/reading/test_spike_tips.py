@@ -1,0 +1,66 @@
+"""The tips of spikes that a network did not see are taken from the picture, and nothing else is."""
+
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.page.geometry import Placement
+from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
+from experiment.reading.find_layout import FoundLayout
+from experiment.reading.rectify import RectifiedPage
+from experiment.reading.spike_tips import with_tips
+
+SHAPE = (300, 400)
+SEEN, DRAWN = slice(100, 201), slice(60, 201)  # rows of a spike, as the network sees it, and as it is drawn
+BLACK = 150.0
+
+
+def page(ink: np.ndarray, darkness: np.ndarray) -> RectifiedPage:
+    white = np.full((*SHAPE, 3), 255, np.uint8)
+    return RectifiedPage(ink, np.zeros(SHAPE, np.float32), darkness, white, 0, 0, np.zeros((20, 26, 2)))
+
+
+def spike(column: int = 200, tip: float = BLACK) -> RectifiedPage:
+    """A level trace with a spike, the tip of which is so dark."""
+    ink, darkness = np.zeros((2, *SHAPE), np.float32)
+    for rows, columns in ((slice(199, 202), slice(50, 350)), (SEEN, slice(column - 1, column + 2))):
+        ink[rows, columns], darkness[rows, columns] = 1, BLACK
+    darkness[DRAWN.start : SEEN.start, column - 1 : column + 2] = tip
+    return page(ink, darkness)
+
+
+def layout(start_px: float = 50.0) -> FoundLayout:
+    place = Placement("II", "II", 0, 0, 0.0, 10.0, start_px, 200.0, 196.85, 78.74)
+    return FoundLayout(DEFAULT_SETUP, (place,), np.array([200.0]), start_px, 350.0, 0.0, ())
+
+
+def tip_of(ink: np.ndarray) -> int:
+    return int(np.flatnonzero((ink > 0.5).any(axis=1))[0])
+
+
+def test_a_spike_goes_on_as_far_as_it_is_dark():
+    ink = with_tips(spike(), layout())
+    assert tip_of(ink) == DRAWN.start
+    assert (ink[DRAWN, 199:202] == 1).all()
+    np.testing.assert_array_equal(ink[SEEN.start :], spike().ink[SEEN.start :])
+
+
+def test_a_spike_goes_on_downwards_too():
+    upside_down = page(spike().ink[::-1].copy(), spike().darkness[::-1].copy())
+    np.testing.assert_array_equal(with_tips(upside_down, layout()), with_tips(spike(), layout())[::-1])
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [(spike(tip=BLACK / 2), layout()), (spike(), layout(start_px=200.0))],
+    ids=["a grid line", "a separator at a lead's start"],
+)
+def test_what_else_may_be_dark_there_is_no_tip(seen: RectifiedPage, found: FoundLayout):
+    np.testing.assert_array_equal(with_tips(seen, found), seen.ink)
+
+
+def test_the_gap_between_two_strokes_is_no_tip():
+    seen = spike()
+    seen.ink[SEEN.start : 160, 199:202] = 0  # the network sees the lower part
+    seen.ink[90:160, 204:207] = 1  # and a stroke beside the upper one
+    ink = with_tips(seen, layout())
+    assert (ink[120:155, 199:202] == 0).all()
