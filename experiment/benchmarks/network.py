@@ -9,6 +9,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.command_line import available_cores
+from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
 from experiment.benchmarks.stages import print_stages
@@ -62,19 +63,26 @@ def benchmark_stages(run: NetworkRun, images: list[Path]) -> None:
 
 
 def drawn_pictures(work: Path, run: NetworkRun) -> list[Path]:
-    """A page as a scan, and as photos of PHOTOS megapixels, in files of these names."""
+    """Files of a drawn page: a scan, and photos of PHOTOS megapixels."""
     copy_records(run.csv_root, work / "records1", 1)
     render_pages(work, 1, 1)
-    made = []
-    for profile, megapixels in (("scan_bw", None), *(("photo_print", size) for size in PHOTOS)):
-        build_pages(work, 1, 1, profile)
-        image = image_files.read_rgb(next((work / "dataset1").glob("*/images/*.png")))
-        if megapixels:
-            larger = (megapixels * 1e6 / (image.shape[0] * image.shape[1])) ** 0.5
-            image = cv2.resize(image, None, fx=larger, fy=larger, interpolation=cv2.INTER_CUBIC)
-        made.append(work / f"{profile}{f'_{megapixels}_mp' if megapixels else ''}.jpg")
-        made[-1].write_bytes(image_files.encode_jpeg(image, 92))
-    return made
+    pictures = {"scan": _drawn(work, "scan_bw")}
+    photo = _drawn(work, "photo_print")
+    for megapixels in PHOTOS:
+        larger = (megapixels * 1e6 / (photo.shape[0] * photo.shape[1])) ** 0.5
+        pictures[f"photo of {megapixels} MP"] = cv2.resize(
+            photo, None, fx=larger, fy=larger, interpolation=cv2.INTER_CUBIC
+        )
+    paths = [work / f"{name}.jpg" for name in pictures]
+    for path, image in zip(paths, pictures.values(), strict=True):
+        path.write_bytes(image_files.encode_jpeg(image, 92))
+    return paths
+
+
+def _drawn(work: Path, profile: str) -> np.ndarray:
+    """The page of a work folder's only record, degraded."""
+    build_pages(work, 1, 1, profile)
+    return image_files.read_rgb(work / "dataset1" / read_manifest(work / "dataset1")[0].image)
 
 
 def benchmark_read(run: NetworkRun, layouts: list[str]) -> None:
