@@ -224,7 +224,7 @@ def _span(
     page: RectifiedPage, rows: Rows, bars: np.ndarray, known: ReadingOptions
 ) -> tuple[float, float, float]:
     """Canvas x where the rows start and where they are seen to end, and their length in pixels."""
-    seen_start_px, end_px = _extent(page.ink, rows.zero_y_px)
+    seen_start_px, end_px, latest_px = _extent(page.ink, rows.zero_y_px)
     lengths_px = _lengths(seen_start_px, end_px, page.ink.shape[1])
     if known.time_zero_px is not None:
         return known.time_zero_px, end_px, lengths_px[0]
@@ -233,7 +233,7 @@ def _span(
         start_px = _between_bars(bars, columns, seen_start_px, end_px, length_px)
         if start_px is not None:
             return _on_line(page, start_px), end_px, length_px
-    start_px = _without_bars(page, rows.zero_y_px, seen_start_px, end_px, lengths_px[0])
+    start_px = _without_bars(page, rows.zero_y_px, (seen_start_px, end_px, latest_px), lengths_px[0])
     return _on_line(page, start_px), end_px, lengths_px[0]
 
 
@@ -254,8 +254,8 @@ def _lengths(start_px: float, end_px: float, width_px: int) -> list[float]:
     return [seen_mm * PX_PER_MM, ROW_LENGTH_MM * PX_PER_MM]
 
 
-def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
-    """Canvas x where most rows' ink starts and ends."""
+def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float, float]:
+    """Canvas x where most rows' ink starts and ends, and where the last row's ends."""
     ends = []
     bounds = np.concatenate([[-np.inf], (zero_y_px[1:] + zero_y_px[:-1]) / 2, [np.inf]])
     bounds = np.clip(np.nan_to_num(bounds, neginf=0, posinf=len(ink)), 0, len(ink)).astype(int)
@@ -266,9 +266,11 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
     starts, stops = np.array(ends).T
     if np.isnan(starts).all():
         raise InputError("no row shows a trace that goes on: where the rows start is not seen")
-    return float(np.nanmedian(starts)) + 1.0, float(
-        np.nanmedian(stops)
-    ) - 1.0  # less the round end of the pen
+    pen_px = 1.0  # its round end
+    return tuple(
+        float(px)
+        for px in (np.nanmedian(starts) + pen_px, np.nanmedian(stops) - pen_px, np.nanmax(stops) - pen_px)
+    )
 
 
 def _between_bars(
@@ -291,21 +293,24 @@ def _between_bars(
 
 
 def _without_bars(
-    page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float, length_px: float
+    page: RectifiedPage, zero_y_px: np.ndarray, extent_px: tuple[float, float, float], length_px: float
 ) -> float:
     """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row and
-    pulses join it there; then a row's length before its end."""
-    late_px = end_px - length_px
-    if late_px - start_px < AGREE_MM * PX_PER_MM:
+    pulses join it there; then a row's length before the last of its ends."""
+    start_px, end_px, latest_px = extent_px
+    if latest_px - length_px - start_px < AGREE_MM * PX_PER_MM:
         return start_px
-    clear = [
+    apart, joined = (
         find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px).clearness
-        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, late_px)
-    ]
-    if max(clear) == 0:
-        cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
-        return start_px if cut or late_px - start_px < TIME_ZERO_MM * PX_PER_MM else late_px
-    return start_px if clear[0] > 0 else late_px
+        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, latest_px - length_px)
+    )
+    if apart:
+        return start_px
+    if joined:
+        return latest_px - length_px
+    cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
+    longer_px = end_px - length_px - start_px
+    return start_px if cut or longer_px < TIME_ZERO_MM * PX_PER_MM else end_px - length_px
 
 
 def _bars_at(bars: np.ndarray, start_px: float, length_px: float, columns: int) -> float:
