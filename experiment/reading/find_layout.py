@@ -41,6 +41,7 @@ SNAP_MM = 0.45  # a start this close to a grid line is taken to lie on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
 LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
+MUCH_ASIDE = 0.25  # more paper than this that is left aside may show another ECG
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
 AGREE_MM = 0.75  # ink that is longer than a row by more than this has a pulse at one of its ends
@@ -124,7 +125,11 @@ def find_layout(
         start_x_px=start_px,
         end_x_px=end_px,
         pulse_clearness=pulse.clearness,
-        warnings=(*_odd_length(end_px - start_px, length_px), *_missing(missing)),
+        warnings=(
+            *_odd_length(end_px - start_px, length_px),
+            *_missing(missing),
+            *_left_aside(page.share_aside),
+        ),
         certainty=certainty,
         doubts=(
             *doubts,
@@ -218,6 +223,14 @@ def _odd_length(seen_px: float, length_px: float) -> list[str]:
 
 def _missing(labels: tuple[str, ...]) -> list[str]:
     return [f"lead {', '.join(labels)} lies beyond the page's edge"] if labels else []
+
+
+def _left_aside(share: float) -> list[str]:
+    if share < MUCH_ASIDE:
+        return []
+    return [
+        f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
+    ]
 
 
 def _span(
