@@ -96,6 +96,9 @@ def calibration(
     )
     chest = _printed(text, GAIN, "chest") if gain_mm_mv is None else {}
     chest_gain = max(chest, key=chest.get, default=gain)
+    if gain_mm_mv is None and len(gains := _clearly_printed(text, GAIN)) > 1:
+        values = " and ".join(f"{value:g}" for value in gains)
+        gain_doubts.append(f"gains of {values} mm/mV are printed: limb and chest leads may differ")
     differs = chest_gain != gain and chest[chest_gain] > SURE_PRINT
     return Calibration(
         speed, gain, chest_gain if differs else None, speed_from, gain_from, (*speed_doubts, *gain_doubts)
@@ -123,6 +126,16 @@ def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, floa
         if scale.of == of or (of == "limb" and scale.of == "all"):
             found[scale.value] = max(found.get(scale.value, 0.0), scale.probability)
     return found if max(there.values(), default=0.0) > SOME_PRINT else {}
+
+
+def _clearly_printed(text: PrintedText, quantity: Quantity) -> list[float]:
+    """The likeliest value at each place where one of a quantity is clearly printed for all leads, each value once."""
+    places: dict[tuple[float, float], dict[float, float]] = defaultdict(dict)
+    for scale in _credible(text, quantity):
+        if scale.of == "all":
+            places[scale.x_px, scale.y_px][scale.value] = scale.probability
+    clear = [chances for chances in places.values() if sum(chances.values()) > SOME_PRINT]
+    return sorted({max(chances, key=chances.get) for chances in clear})
 
 
 def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:

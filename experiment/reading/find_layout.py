@@ -41,6 +41,7 @@ SNAP_MM = 0.45  # a start this close to a grid line is taken to lie on it
 LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
 LENGTH_TOLERANCE_MM = 4.0
 LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
+MUCH_ASIDE = 0.25  # more paper than this that is left aside may show another ECG
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
 AGREE_MM = 0.75  # ink that is longer than a row by more than this has a pulse at one of its ends
@@ -124,7 +125,11 @@ def find_layout(
         start_x_px=start_px,
         end_x_px=end_px,
         pulse_clearness=pulse.clearness,
-        warnings=(*_odd_length(end_px - start_px, length_px), *_missing(missing)),
+        warnings=(
+            *_odd_length(end_px - start_px, length_px),
+            *_missing(missing),
+            *_left_aside(page.share_aside),
+        ),
         certainty=certainty,
         doubts=(
             *doubts,
@@ -220,11 +225,19 @@ def _missing(labels: tuple[str, ...]) -> list[str]:
     return [f"lead {', '.join(labels)} lies beyond the page's edge"] if labels else []
 
 
+def _left_aside(share: float) -> list[str]:
+    if share < MUCH_ASIDE:
+        return []
+    return [
+        f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
+    ]
+
+
 def _span(
     page: RectifiedPage, rows: Rows, bars: np.ndarray, known: ReadingOptions
 ) -> tuple[float, float, float]:
     """Canvas x where the rows start and where they are seen to end, and their length in pixels."""
-    seen_start_px, end_px = _extent(page.ink, rows.zero_y_px)
+    seen_start_px, end_px, latest_px = _extent(page.ink, rows.zero_y_px)
     lengths_px = _lengths(seen_start_px, end_px, page.ink.shape[1])
     if known.time_zero_px is not None:
         return known.time_zero_px, end_px, lengths_px[0]
@@ -233,7 +246,7 @@ def _span(
         start_px = _between_bars(bars, columns, seen_start_px, end_px, length_px)
         if start_px is not None:
             return _on_line(page, start_px), end_px, length_px
-    start_px = _without_bars(page, rows.zero_y_px, seen_start_px, end_px, lengths_px[0])
+    start_px = _without_bars(page, rows.zero_y_px, (seen_start_px, end_px, latest_px), lengths_px[0])
     return _on_line(page, start_px), end_px, lengths_px[0]
 
 
@@ -254,8 +267,8 @@ def _lengths(start_px: float, end_px: float, width_px: int) -> list[float]:
     return [seen_mm * PX_PER_MM, ROW_LENGTH_MM * PX_PER_MM]
 
 
-def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
-    """Canvas x where most rows' ink starts and ends."""
+def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float, float]:
+    """Canvas x where most rows' ink starts and ends, and where the last row's ends."""
     ends = []
     bounds = np.concatenate([[-np.inf], (zero_y_px[1:] + zero_y_px[:-1]) / 2, [np.inf]])
     bounds = np.clip(np.nan_to_num(bounds, neginf=0, posinf=len(ink)), 0, len(ink)).astype(int)
@@ -266,9 +279,11 @@ def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float]:
     starts, stops = np.array(ends).T
     if np.isnan(starts).all():
         raise InputError("no row shows a trace that goes on: where the rows start is not seen")
-    return float(np.nanmedian(starts)) + 1.0, float(
-        np.nanmedian(stops)
-    ) - 1.0  # less the round end of the pen
+    pen_px = 1.0  # its round end
+    return tuple(
+        float(px)
+        for px in (np.nanmedian(starts) + pen_px, np.nanmedian(stops) - pen_px, np.nanmax(stops) - pen_px)
+    )
 
 
 def _between_bars(
@@ -291,21 +306,24 @@ def _between_bars(
 
 
 def _without_bars(
-    page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float, length_px: float
+    page: RectifiedPage, zero_y_px: np.ndarray, extent_px: tuple[float, float, float], length_px: float
 ) -> float:
     """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row and
-    pulses join it there; then a row's length before its end."""
-    late_px = end_px - length_px
-    if late_px - start_px < AGREE_MM * PX_PER_MM:
+    pulses join it there; then a row's length before the last of its ends."""
+    start_px, end_px, latest_px = extent_px
+    if latest_px - length_px - start_px < AGREE_MM * PX_PER_MM:
         return start_px
-    clear = [
+    apart, joined = (
         find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px).clearness
-        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, late_px)
-    ]
-    if max(clear) == 0:
-        cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
-        return start_px if cut or late_px - start_px < TIME_ZERO_MM * PX_PER_MM else late_px
-    return start_px if clear[0] > 0 else late_px
+        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, latest_px - length_px)
+    )
+    if apart:
+        return start_px
+    if joined:
+        return latest_px - length_px
+    cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
+    longer_px = end_px - length_px - start_px
+    return start_px if cut or longer_px < TIME_ZERO_MM * PX_PER_MM else end_px - length_px
 
 
 def _bars_at(bars: np.ndarray, start_px: float, length_px: float, columns: int) -> float:

@@ -35,6 +35,7 @@ class RectifiedPage:
     to_image: (
         np.ndarray
     )  # (rows, columns, 2): the image's canvas points (x, y) every MAP_STEP_PX from the corner
+    share_aside: float = 0.0  # share of the gridded paper that stands apart and is not on this page
 
     @cached_property
     def has_lines(self) -> bool:
@@ -71,7 +72,8 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     >>> round(float(u_mm[1] - u_mm[0]), 1), page.ink.shape == page.image.shape[:2]
     (10.0, True)
     """
-    rows, columns = np.nonzero(_sheet(field.weight))
+    sheet = _sheet(field.weight)
+    rows, columns = np.nonzero(sheet)
     u_mm, v_mm = field.paper_of_image((columns + 0.5) * STEP_PX, (rows + 0.5) * STEP_PX)
     left, right = int(np.floor(u_mm.min() - MARGIN_MM)), int(np.ceil(u_mm.max() + MARGIN_MM))
     top, bottom = int(np.floor(v_mm.min() - MARGIN_MM)), int(np.ceil(v_mm.max() + MARGIN_MM))
@@ -88,7 +90,8 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     flat_grid = cv2.remap(probability[GRID], index, None, cv2.INTER_LINEAR)
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     ink = np.clip(flat_ink, 0, 1)
-    return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image)
+    share_aside = 1 - float(sheet.sum() / max((field.weight > SURE).sum(), 1))
+    return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image, share_aside)
 
 
 def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.ndarray:

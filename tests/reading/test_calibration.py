@@ -86,6 +86,14 @@ def test_limb_and_chest_leads_have_gains_of_their_own():
     assert (found.gain_mm_mv, found.chest_gain_mm_mv, found.gain_from) == (10, 5, "print")
 
 
+def test_two_gains_on_a_line_are_said():
+    places = (("mm/s", 25.0, 100), ("mm/mV", 10.0, 300), ("mm/mV", 5.0, 600))
+    scales = tuple(PrintedScale(unit, value, x, 900, 0.9) for unit, value, x in places)
+    found = calibration(None, None, NO_PULSE, PrintedText((), scales))
+    assert found.doubts[-1] == "gains of 5 and 10 mm/mV are printed: limb and chest leads may differ"
+    assert calibration(None, None, NO_PULSE, PrintedText((), scales[:2])).doubts == ()
+
+
 @pytest.mark.parametrize(("beats_mm", "speed"), [(20.8, 25), (60.0, 50), (42.0, 25), (None, 25), (200.0, 25)])
 def test_where_nothing_tells_the_speed_that_is_assumed_which_suits_a_heart(beats_mm, speed):
     found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm))

@@ -140,6 +140,15 @@ def test_a_page_cut_off_on_the_right_keeps_what_is_left():
         assert np.abs(noise_mv).max() < 0.05
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.1, False), (0.4, True)])
+def test_much_paper_that_stands_apart_is_said(share, said):
+    seen = page_of(PageSetup())
+    page = rectify(seen.probability, seen.image, fit_paper(seen.probability[GRID]))
+    assert page.share_aside < 0.01
+    warnings = find_layout(replace(page, share_aside=share)).warnings
+    assert any("does it show another ECG?" in warning for warning in warnings) == said
+
+
 def test_leads_that_a_cut_took_away_are_left_out_and_named():
     page = flattened(PageSetup())
     whole = find_layout(page)
