@@ -129,10 +129,12 @@ def _make_tables(work: Path) -> None:
 
 
 def _make_run(work: Path) -> None:
-    """A finished run of two steps, its configuration, and its weights by themselves."""
+    """A finished run of two steps, its configuration, and its weights by themselves and as ONNX."""
     (work / "config.yaml").write_text(yaml.safe_dump(TRAINING, sort_keys=False))
     _run(work, "experiment/train_tpu.py", "--config config.yaml --device cpu")
     shutil.copy(work / "runs/small/checkpoints/best.safetensors", work / "weights.safetensors")
+    flags = "--checkpoint weights.safetensors --output onnx/net.safetensors --onnx"
+    _run(work, "experiment/export_weights.py", flags)
     partial = work / "partial"
     shutil.copytree(work / "dataset", partial)
     options = json.loads((partial / "dataset.json").read_text())["options"]

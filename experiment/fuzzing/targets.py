@@ -27,6 +27,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {  # by kind of file; damage to byt
     "safetensors": SAFETENSORS_MUTATIONS,
     "tar": TAR_MUTATIONS,
     "zip": ZIP_MUTATIONS,
+    "onnx": BYTE_MUTATIONS,
     "scan": BYTE_MUTATIONS,
     "wfdb": BYTE_MUTATIONS,
     "parquet": BYTE_MUTATIONS,
@@ -91,6 +92,7 @@ _PREDICT, _DIGITIZE = "experiment/predict.py", "experiment/digitize.py"
 PREDICT_FILE = Reader(_PREDICT, f"{_SEE} {{file}}", "pages")
 PREDICT_FOLDER = Reader(_PREDICT, f"{_SEE} {{folder}}", "pages")
 PREDICT_WITH = Reader(_PREDICT, f"{_SEE} {_PAGE} --checkpoint {{file}}", "pages weights.safetensors")
+PREDICT_BY_ONNX = Reader(_PREDICT, f"{_SEE} {_PAGE} --checkpoint onnx/net.safetensors", "pages onnx")
 PREDICT_AND_SCORE = Reader(_PREDICT, f"{_SEE} pages/png --truth-root truth", "pages truth")
 DIGITIZE_FILE = Reader(_DIGITIZE, f"{_READ} {{file}}", "pages")
 DIGITIZE_FOLDER = Reader(_DIGITIZE, f"{_READ} {{folder}}", "pages")
@@ -100,9 +102,8 @@ SUBMIT = Reader(_DIGITIZE, f"{_READ} {_PAGE} --test-csv {{file}} --submission ou
 
 _TRAIN, _TRAIN_FLAGS = (
     "experiment/train_tpu.py",
-    (
-        "--config config.yaml --device cpu run.root=out run.steps_per_epoch=2 data.val_max_tiles=2 nan.max_retries=1"
-    ),
+    "--config config.yaml --device cpu run.root=out run.steps_per_epoch=2 data.val_max_tiles=2 nan.max_retries=1 "
+    "data.num_workers=0",
 )  # numbers in damaged files must not make a training long
 TRAIN = Reader(_TRAIN, f"{_TRAIN_FLAGS} run.epochs=1", "config.yaml dataset")
 TRAIN_ON = Reader(_TRAIN, f"{_TRAIN_FLAGS} run.epochs=2", "config.yaml dataset runs:out")
@@ -187,6 +188,7 @@ TARGETS: tuple[Target, ...] = (
     Target("safetensors", "weights.safetensors", EXPORT),
     Target("safetensors", "weights.safetensors", TRAIN_FROM),
     Target("safetensors", "out/small/checkpoints/*.safetensors", TRAIN_ON),
+    Target("onnx", "onnx/net.onnx", PREDICT_BY_ONNX),
     Target("tar", "records.tar.gz", PREPARE_TAR),
     Target("zip", "records.zip", PREPARE_ZIP),
     Target("wfdb", "clinic/*.[hd]*", RENDER_CLINIC),

@@ -18,12 +18,17 @@ FAINT = 0.3  # peaks below are not looked at
 FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
 BETWEEN_CELLS = 0.78  # the least heat of a word that is read for certain
 PEAK_CELLS = 3  # a centre is the hottest cell of a square of this side
-APART_MM = {"name": 2.5, "scale": 6.0}  # of two words that are nearer, the likelier is read
+NAMES_APART_MM, SCALES_APART_MM = 2.5, 6.0  # of two words that are nearer, the likelier is read
 SAME_BOTH_WAYS = {"I", "II", "III"}  # these names stand on their heads as they stand on their feet
 ENOUGH_NAMES = (
     3  # so many other names, and twice as many as the other way up, tell which way up a page stands
 )
 CERTAIN = 0.995
+_SCALES = PRINTED_WORDS[len(PRINTED_NAMES) :]
+_SCALES_OF = {  # which of them are of a quantity
+    quantity: [k for k, word in enumerate(_SCALES) if word.split()[1] == quantity]
+    for quantity in ("mm/s", "mm/mV")
+}
 
 
 class PrintReader:
@@ -41,54 +46,51 @@ class PrintReader:
 
 def text_of(heat: np.ndarray) -> PrintedText:
     """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest; of scales, all
-    that may stand there."""
-    names, scales = [], []
-    for probability, word, row, column in _apart(heat):
-        x_px, y_px = _centre(heat[word], row, column)
-        if _kind(word) == "scale":
-            scales += _scales_at(heat, row, column, x_px, y_px)
-        elif probability > (LEAST_OF_I if PRINTED_WORDS[word] == "I" else LEAST):
-            names.append(PrintedName(PRINTED_WORDS[word], x_px, y_px, probability))
+    that may stand there, which are sought by the sum of their maps."""
+    of_names, of_scales = heat[: len(PRINTED_NAMES)], heat[len(PRINTED_NAMES) :]
+    names = [
+        PrintedName(PRINTED_NAMES[word], *_centre(of_names[word], row, column), probability)
+        for probability, word, row, column in _apart(of_names, NAMES_APART_MM)
+        if probability > (LEAST_OF_I if PRINTED_NAMES[word] == "I" else LEAST)
+    ]
+    sums = np.stack([of_scales[own].sum(axis=0) for own in _SCALES_OF.values()])
+    scales = []
+    for _, number, row, column in _apart(sums, SCALES_APART_MM):
+        place = _centre(sums[number], row, column)
+        scales += _scales_at(of_scales, [*_SCALES_OF][number], row, column, *place)
     return PrintedText(tuple(names), tuple(scales))
 
 
-def _scales_at(heat: np.ndarray, row: int, column: int, x_px: float, y_px: float) -> list[PrintedScale]:
-    """The scales that may be printed at a place, if it is likely that one is."""
-    first = len(PRINTED_NAMES)
-    chances = heat[first:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
-    quantities = np.array([word.split()[1] for word in PRINTED_WORDS[first:]])
-    totals = {quantity: float(chances[quantities == quantity].sum()) for quantity in set(quantities.tolist())}
-    likeliest = max(totals, key=totals.get)
-    total = totals[likeliest]
+def _scales_at(
+    heat: np.ndarray, quantity: str, row: int, column: int, x_px: float, y_px: float
+) -> list[PrintedScale]:
+    """The scales of a quantity that may be printed at a place, if it is likely that one is."""
+    own = _SCALES_OF[quantity]
+    chances = heat[own, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
+    total = float(chances.sum())
     if total < LEAST:
         return []
     # a centre between two cells has this much less heat in each, whatever stands there
     chances = chances / max(total, BETWEEN_CELLS)
     scales = []
-    for word, chance in zip(PRINTED_WORDS[first:], chances.tolist(), strict=True):
-        value, quantity, *part = word.split()
-        if quantity == likeliest and chance > FAINTEST:
+    for k, chance in zip(own, chances.tolist(), strict=True):
+        value, _, *part = _SCALES[k].split()
+        if chance > FAINTEST:
             scales.append(PrintedScale(quantity, float(value), x_px, y_px, chance, *part))
     return scales
 
 
-def _apart(heat: np.ndarray) -> list[tuple[float, int, int, int]]:
-    """Probability, word and cell of all peaks, the likeliest first, that stand by themselves."""
+def _apart(heat: np.ndarray, apart_mm: float) -> list[tuple[float, int, int, int]]:
+    """Probability, map and cell of all peaks, the likeliest first, that are farther apart than this."""
     peaks = maximum_filter(heat, (1, PEAK_CELLS, PEAK_CELLS), mode="nearest") == heat
     peaks &= heat > FAINT
     places = zip(*(index.tolist() for index in peaks.nonzero()), strict=True)
     kept: list[tuple[float, int, int, int]] = []
     for peak in sorted(((float(heat[at]), *at) for at in places), reverse=True):
-        if not any(_at_one_place(peak, other) for other in kept):
+        away_mm = [np.hypot(peak[2] - row, peak[3] - column) * STRIDE / PX_PER_MM for *_, row, column in kept]
+        if min(away_mm, default=np.inf) > apart_mm:
             kept.append(peak)
     return kept
-
-
-def _at_one_place(one: tuple[float, int, int, int], other: tuple[float, int, int, int]) -> bool:
-    """Whether two peaks are of one kind of word and nearer than two words can be."""
-    kind = _kind(one[1])
-    away_mm = np.hypot(one[2] - other[2], one[3] - other[3]) * STRIDE / PX_PER_MM
-    return kind == _kind(other[1]) and away_mm <= APART_MM[kind]
 
 
 def _centre(heat: np.ndarray, row: int, column: int) -> tuple[float, float]:
@@ -97,10 +99,6 @@ def _centre(heat: np.ndarray, row: int, column: int) -> tuple[float, float]:
     y, x = np.indices(around.shape)
     rows, columns = (float((index * around).sum() / around.sum()) for index in (y, x))
     return (max(column - 1, 0) + columns + 0.5) * STRIDE, (max(row - 1, 0) + rows + 0.5) * STRIDE
-
-
-def _kind(word: int) -> str:
-    return "name" if word < len(PRINTED_NAMES) else "scale"
 
 
 def with_print(page: PageProbability, read: PrintReader) -> PageProbability:

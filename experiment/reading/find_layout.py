@@ -43,7 +43,10 @@ LENGTH_TOLERANCE_MM = 4.0
 LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
+AGREE_MM = 0.75  # ink that is longer than a row by more than this has a pulse at one of its ends
+BEFORE_JOINED_MM = 2.5  # pulses that are seen so far before the ink's start do not join it
 SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
+FAINT_BARS = (0.12, 0.2)  # darkness, relative to the ink, that grid lines may leave, and of separators
 CLEAR_BARS = 0.4
 DISTANCE_COST = 0.02  # what each millimetre from there costs, in clearness of the separators
 DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so that both its ends are seen
@@ -89,7 +92,7 @@ def find_layout(
     """The likeliest layout, or where the given one stands. Raises InputError if the page does not show one."""
     rows = _find_rows(page.ink, known.layout)
     row_bars = bars_of_rows(page, rows)
-    bars = standing_out(row_bars).mean(axis=0)
+    bars = standing_out(row_bars, *FAINT_BARS).mean(axis=0)
     start_px, end_px, length_px = _span(page, rows, bars, known)
     pulse = find_pulse(page, rows.zero_y_px, start_px, min(end_px, start_px + length_px))
     evidence = Evidence(row_bars, rows, start_px, length_px, text)
@@ -290,16 +293,19 @@ def _between_bars(
 def _without_bars(
     page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float, length_px: float
 ) -> float:
-    """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row; then
-    of its start and a row's length before its end the one that has pulses beside it."""
-    seen = np.array([start_px, end_px - length_px])
-    if seen[1] - seen[0] < TIME_ZERO_MM * PX_PER_MM:
+    """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row and
+    pulses join it there; then a row's length before its end."""
+    late_px = end_px - length_px
+    if late_px - start_px < AGREE_MM * PX_PER_MM:
         return start_px
-    clear = [find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px).clearness for at in seen]
-    if max(clear) > 0:
-        return float(seen[np.argmax(clear)])
-    cut = end_px > page.ink.shape[1] - length_px / 10
-    return float(start_px if cut else seen[1])
+    clear = [
+        find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px).clearness
+        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, late_px)
+    ]
+    if max(clear) == 0:
+        cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
+        return start_px if cut or late_px - start_px < TIME_ZERO_MM * PX_PER_MM else late_px
+    return start_px if clear[0] > 0 else late_px
 
 
 def _bars_at(bars: np.ndarray, start_px: float, length_px: float, columns: int) -> float:

@@ -26,8 +26,9 @@ INSET_MM = 1.5  # beside separators and names, traces are not compared
 HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that are at least this long
 RELATION_ODDS = 2.5  # the most that each relation between limb leads says
 COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
+COPIES = 2.0  # and how many times as much: a copy is much more alike than any other lead
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
-CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.25  # values that speak neither for nor against
+CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.2  # values that speak neither for nor against
 BEATS = 1.5  # rows do not say independently whether beats change, but more than one row alone
 BAR_ODDS = 3.0  # what clear separators at all places of a layout say
 BARS = (0.12, 0.3)  # darkness, relative to the ink, that grid lines may leave, and of a clear separator
@@ -92,7 +93,7 @@ class Evidence:
             if place.label.removeprefix("-") == lead:
                 strip, shown = self._seen(place, row), self._seen(place, place.row)
                 different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
-                odds += _odds(different, CHANCE_COPY, COPY_ODDS)
+                odds += COPIES * _odds(different, CHANCE_COPY, COPY_ODDS)
         return odds
 
     def relations(self, places: Sequence[Place]) -> float:

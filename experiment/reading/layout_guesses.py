@@ -39,8 +39,9 @@ ROWS_AS_PRINTED = -1.0
 CABRERA = -1.5
 USUAL_STRIPS = {"II": 1.0, "V1": 0.3, "V5": 0.3, "V6": 0.0, "I": 0.0}
 UNUSUAL_STRIP = -1.0
-STRIP_UNKNOWN = 1.5  # what must speak for a strip's lead for it to be named
-STRIP_CLEAR = 1.9  # and how much more than for any other lead: neighbours such as V5 and V6 are much alike
+STRIP_UNKNOWN = 1.0  # what must speak for a strip's lead for it to be named
+STRIP_CLEAR = 1.2  # and how much more than for any other lead: neighbours such as V5 and V6 are much alike
+STRIP_MOST = 4.5  # the most that a strip says for the layout that it is of
 USUAL_STRIP = "II"  # which need not be so much clearer, as most strips show it
 
 
@@ -80,7 +81,7 @@ def with_strips(evidence: Evidence, block: Layout, order: LeadOrder, strips: int
     second, first = np.sort(odds, axis=1)[:, -2:].T
     is_best = odds == first[:, None]
     clear = is_best & ((first - second > STRIP_CLEAR)[:, None] | (np.array(LEADS) == USUAL_STRIP))
-    told = np.where(clear, np.maximum(odds - STRIP_UNKNOWN, 0), 0)
+    told = np.where(clear, np.clip(odds - STRIP_UNKNOWN, 0, STRIP_MOST), 0)
     best = linear_sum_assignment(told, maximize=True)[1]  # no two strips are of one lead
     worth = told[np.arange(strips), best]
     leads = [LEADS[lead] if odds_of > 0 else UNKNOWN_LEAD for lead, odds_of in zip(best, worth, strict=True)]

@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.reading.find_layout import FoundLayout
 from experiment.reading.layout_evidence import SEPARATOR_MM
 from experiment.reading.lead_relations import fill_hidden
-from experiment.reading.trace_decoding import Nodes, decode
+from experiment.reading.trace_decoding import SHARP, Nodes, decode
 from experiment.reading.trace_tracking import Track, track_rows
 
 MIN_NODE_PX = 0.35  # nodes that are closer would tell more than a page of 200 dpi can show
@@ -55,12 +55,16 @@ class LeadSignal:
 
 
 def read_leads(
-    ink: np.ndarray, found: FoundLayout, fs_hz: float, tracks: list[Track] | None = None
+    ink: np.ndarray,
+    found: FoundLayout,
+    fs_hz: float,
+    tracks: list[Track] | None = None,
+    smoothness: float = SHARP,
 ) -> list[LeadSignal]:
     """Read the signals of all places of a layout, sampled at `fs_hz`, from the rectified ink (H, W).
 
-    `tracks` are the rows' heights if they are known; otherwise they are followed through the ink. Raises InputError,
-    which does not name the file, if a place lies beyond the page.
+    `tracks` are the rows' heights if they are known; otherwise they are followed through the ink. `smoothness` is the
+    decoding's. Raises InputError, which does not name the file, if a place lies beyond the page.
     """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
@@ -74,7 +78,7 @@ def read_leads(
             for place, node, y_px in zip(places, nodes, starts, strict=True)
         ]
     has_ink = [_has_ink(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
-    heights = decode(ink, nodes, starts, has_ink, pen_px, APERTURE_PX)
+    heights = decode(ink, nodes, starts, has_ink, pen_px, APERTURE_PX, smoothness)
     leads = [
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)

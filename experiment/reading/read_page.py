@@ -19,6 +19,7 @@ from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
 from experiment.reading.spike_tips import with_tips
+from experiment.reading.trace_decoding import BLURRED, SHARP
 
 PICTURE, CURVES = "picture", "curves of the PDF"  # where traces are from
 TURN_FROM_MISFIT = 0.2  # limb leads that fit together worse may be those of a page that stands upside down
@@ -129,7 +130,8 @@ def read_with_field(
         )
     page = rectify(seen.probability, seen.image, field)
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
-    leads = read_leads(with_tips(page, found), found, fs_hz)
+    smoothness = BLURRED if page.is_photo else SHARP
+    leads = read_leads(with_tips(page, found), found, fs_hz, smoothness=smoothness)
     verdict = verdict_of(seen, found, leads, field.residual_mm)
     signal_mv = blend_limb_leads(put_together(leads, fs_hz))
     return PageReading(seen, fs_hz, signal_mv, tuple(leads), found, page, field.residual_mm, verdict)

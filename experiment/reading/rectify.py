@@ -14,6 +14,8 @@ from experiment.reading.spline_fits import SURE
 
 MARGIN_MM = 2.0  # margin of the rectified page around the part that has a grid
 INKED = 0.5  # a pixel with more coverage than this belongs to a trace
+# The scale of a scanned page, stretched by the feed, changes by 1 to 2.6 %; that of a photo by 3.1 % and more
+PHOTO_SPREAD = 0.029
 MAP_STEP_PX = 16  # the map from paper to image is computed this densely
 
 
@@ -38,6 +40,17 @@ class RectifiedPage:
     def has_lines(self) -> bool:
         """Whether a grid is seen, on whose lines rows start."""
         return bool(self.grid.mean() > MIN_GRID_SHARE)
+
+    @cached_property
+    def is_photo(self) -> bool:
+        """Whether the paper's scale changes over the page as it does before a camera, and not in a scanner."""
+        across, down = (np.linalg.norm(np.diff(self.to_image, axis=axis), axis=-1) for axis in (1, 0))
+        scale = np.sqrt(across[:-1] * down[:, :-1])
+        rows, columns = (size // 10 for size in scale.shape)  # beyond the grid, the map is extrapolated
+        low, middle, high = np.percentile(
+            scale[rows : -rows or None, columns : -columns or None], [5, 50, 95]
+        )
+        return bool(high - low > PHOTO_SPREAD * middle)
 
     @cached_property
     def darkness_of_ink(self) -> float:

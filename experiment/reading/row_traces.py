@@ -30,6 +30,7 @@ LIMB_LEADS = {
     "aVL": (1.0, -0.5),
     "aVF": (-0.5, 1.0),
 }
+MOST_MM = 1.5  # higher deviations count as this where copies are sought: spikes often run into other rows
 LEAST_MM = 0.15  # deviations below this are noise
 LEAST_POWER = 6.0  # traces that have less power than this many times the noise say nothing
 
@@ -100,6 +101,7 @@ def unlikeness(one: np.ndarray, other: np.ndarray) -> float | None:
         _least_difference(
             one[None, max(lag, 0) : len(one) + min(lag, 0)],
             other[None, max(-lag, 0) : len(one) - max(lag, 0)],
+            MOST_MM,
         )
         for lag in lags
     ]
@@ -124,9 +126,9 @@ def _liveliest(trace: np.ndarray, length: int) -> slice:
     return slice(int(total.argmax()), int(total.argmax()) + length)
 
 
-def _least_difference(some: np.ndarray, others: np.ndarray) -> float | None:
+def _least_difference(some: np.ndarray, others: np.ndarray, most_mm: float = np.inf) -> float | None:
     """How different those stretches (n, steps) are from the others (n or 1, steps), one by one, that differ least; None
-    if none of them can be compared."""
+    if none of them can be compared. Deviations above `most_mm` count as this."""
     seen = np.isfinite(some) & np.isfinite(others)
     number = seen.sum(axis=1)
     enough = (seen.mean(axis=1) >= 1 - MOST_MISSING) & (number >= LEAST_STEPS)
@@ -136,10 +138,13 @@ def _least_difference(some: np.ndarray, others: np.ndarray) -> float | None:
         for each in (some, others)
     ]
     floor = number * LEAST_MM**2
-    power = sum(np.square(each).sum(axis=1) for each in pairs)
-    alive = power >= LEAST_POWER * floor
-    apart = np.square(pairs[0] - pairs[1]).sum(axis=1)
+    alive = _power(pairs, np.inf) >= LEAST_POWER * floor
+    power, apart = _power(pairs, most_mm), _power([pairs[0] - pairs[1]], most_mm)
     return float(((apart + floor) / (power + floor))[alive].min()) if alive.any() else None
+
+
+def _power(traces: list[np.ndarray], most_mm: float) -> np.ndarray:
+    return sum(np.square(np.clip(each, -most_mm, most_mm)).sum(axis=1) for each in traces)
 
 
 def _less_median(traces: np.ndarray, seen: np.ndarray) -> np.ndarray:

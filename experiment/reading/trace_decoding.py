@@ -23,8 +23,9 @@ from experiment.reading.compiled import compiled
 
 SUBCOLUMNS = 4
 REACHES_PX = (*[15] * 6, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
-SMOOTHNESS = 1e-2  # weight of a curve's squared second difference (px²) against squared coverage
-REFERENCE_STEP_PX = 0.4  # the distance of nodes for which SMOOTHNESS holds
+# Weight of a curve's squared second difference (px²) against squared coverage, on a scan or drawing and on a photo
+SHARP, BLURRED = 1e-2, 3e-2
+REFERENCE_STEP_PX = 0.4  # the distance of nodes for which these weights hold
 MARGIN_PX = 60  # curves may leave the heights that they start from by this much
 DAMPING = 1e-3
 HOLD = 0.3  # how strongly nodes without ink stay where they are
@@ -79,6 +80,7 @@ def decode(
     has_ink: list[np.ndarray],
     pen_px: float,
     aperture_px: float = 1.0,
+    smoothness: float = SHARP,
 ) -> list[np.ndarray]:
     """Return the heights (count,) of each stretch's nodes whose strokes fit `ink` best.
 
@@ -99,7 +101,7 @@ def decode(
     ink, start = ink[top : int(start.max()) + MARGIN_PX], start - top
     touch = _touch(stretches, has_ink, pen_px, aperture_px, ink.shape[1])
     held = HOLD * ~np.concatenate(has_ink)
-    prior = SMOOTHNESS * _bending(stretches) + sparse.diags(held + DAMPING)
+    prior = smoothness * _bending(stretches) + sparse.diags(held + DAMPING)
     reach_nodes = int((pen_px + aperture_px) / min(nodes.step_px for nodes in stretches)) + 2
     prior_bands = _bands(prior, reach_nodes)
     y_px = start

@@ -48,8 +48,11 @@ class OpenVinoCpu:
         }
         try:
             request = self._core.compile_model(path, "CPU", settings).create_infer_request()
-        except RuntimeError as error:
-            raise InputError(f"{path}: not an ONNX file of {kind} ({str(error).splitlines()[0]})") from error
+        except (RuntimeError, ValueError) as error:
+            what = str(error).partition("\n")[0]
+            raise InputError(
+                f"{path}: not an ONNX file of {kind} ({what}); --runtime torch does without it"
+            ) from error
         one_at_a_time = threading.Lock()
 
         def run(images: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.text_files import (
+    parse_values,
     parse_yaml,
     read_json,
     read_json_lines,
@@ -37,6 +38,8 @@ def test_text_is_read_in_every_encoding_that_says_which_it_is(tmp_path, encoding
     [
         ("one\nGröße".encode("latin-1"), "line 2: byte 0xF6 is not UTF-8; save it again as UTF-8 text"),
         ("one\ntwo".encode("utf-16-le"), "line 1: holds a NUL character; save it again as UTF-8 text"),
+        (b"\0", "line 1: holds a NUL character; save it again as UTF-8 text"),
+        (b"\n\0", "line 2: holds a NUL character; save it again as UTF-8 text"),
         (b"one\ntw\0o", "line 2: holds a NUL character; save it again as UTF-8 text"),
         ("x".encode("utf-16") + b"\0", "line 1: byte 0x00 is not UTF-16; save it again as UTF-8 text"),
     ],
@@ -50,6 +53,9 @@ def test_what_is_no_text_is_named_with_its_line(tmp_path, data, said):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     assert refusal(read_text, tmp_path / "none.txt") == f"{tmp_path / 'none.txt'}: no such file"
     assert refusal(read_text, tmp_path) == f"{tmp_path}: is a folder, not a file"
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file/a.txt"
+    assert refusal(read_text, below) == f"{below}: cannot be read (Not a directory)"
 
 
 # --- YAML
@@ -61,6 +67,10 @@ def test_yaml_gives_plain_values():
         "a": {"b": [1, -2.5, True, None, "text"], "lr": 3e-4},
         "day": "2020-01-01",
     }
+
+
+def test_the_largest_number_and_merged_sections_are_plain_values():
+    assert parse_yaml("<<: {a: 1}\nb: 9223372036854775807", "c.yaml") == {"a": 1, "b": 2**63 - 1}
 
 
 DOUBLED = "\n".join(
@@ -140,3 +150,12 @@ def test_of_json_lines_the_bad_one_is_numbered(tmp_path):
     lines = read_json_lines(path, Known, "begin again")
     assert [next(lines), next(lines)] == [Known(step=1), Known(step=2)]
     assert refusal(next, lines) == f"{path}, line 3: step: Field required; begin again"
+    path.unlink()
+    lines = read_json_lines(path, Known, "begin again")
+    assert refusal(next, lines) == f"{path}: not found; begin again"
+
+
+def test_values_that_no_model_describes_are_plain_or_refused():
+    assert parse_values('{"a": [1, null]}', "x") == {"a": [1, None]}
+    assert refusal(parse_values, "[1", "a.json, header").startswith("a.json, header: not valid JSON (")
+    assert "a.json: not valid JSON (" in refusal(parse_values, "[" * 100_000, "a.json")

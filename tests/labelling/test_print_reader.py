@@ -86,6 +86,14 @@ def test_all_values_that_may_stand_at_a_place_are_kept():
     ]
 
 
+def test_a_scale_is_read_where_no_single_value_stands_out():
+    values = (2.5, 5.0, 15.0, 20.0)
+    text = text_of(heat_with(*((f"{value:g} mm/mV", 10, 20, 0.22) for value in values)))
+    assert [(scale.value, scale.probability) for scale in text.scales] == [
+        (value, pytest.approx(0.25)) for value in values
+    ]
+
+
 def test_bars_are_easily_taken_for_the_name_i():
     text = text_of(heat_with(("I", 10, 20, 0.7), ("I", 30, 20, 0.85), ("II", 10, 40, 0.7)))
     assert [(name.lead, name.y_px) for name in text.names] == [("I", 30.5 * STRIDE), ("II", 10.5 * STRIDE)]

@@ -103,3 +103,21 @@ def test_a_rectified_page_has_upright_lines_at_whole_millimetres():
     on = np.interp(lines - 0.5, np.arange(len(across)), across)
     between = np.interp(lines + PX_PER_MM / 2 - 0.5, np.arange(len(across)), across)
     assert on.min() > 2 * between.max()
+
+
+@pytest.mark.parametrize(
+    ("page_map", "is_photo"),
+    [
+        (PageMap(homography=STRAIGHT, **FLAT), False),
+        (
+            PageMap(homography=((0.99, -0.03, 20.0), (0.03, 0.99, 0.0), (0.0, 0.0, 1.0)), feed=FEED, **FLAT),
+            False,
+        ),
+        (PageMap(homography=TILTED, **FLAT), True),
+    ],
+    ids=["drawn", "scanned askew", "photographed"],
+)
+def test_a_photo_is_told_by_its_perspective(page_map, is_photo):
+    grid = seen(page_map, grid_plane())
+    white = np.full((*grid.shape, 3), 255, np.uint8)
+    assert rectify(np.stack([1 - grid, grid, 0 * grid]), white, fit_paper(grid)).is_photo == is_photo

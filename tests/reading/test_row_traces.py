@@ -30,9 +30,16 @@ def test_fewer_than_three_limb_leads_say_nothing():
 
 
 def test_a_copy_is_alike_even_a_millimetre_aside_and_another_lead_is_not():
-    assert unlikeness(LIMB["II"], LIMB["II"] + 3.0) < 0.01
-    assert unlikeness(LIMB["II"][2:], LIMB["II"][:-2]) < 0.01
-    assert unlikeness(LIMB["II"], LIMB["aVR"]) > 0.9
+    assert unlikeness(LIMB["II"], LIMB["II"] + 3.0) < 0.02
+    assert unlikeness(LIMB["II"][2:], LIMB["II"][:-2]) < 0.02
+    assert unlikeness(LIMB["II"], LIMB["aVR"]) > 0.6
+
+
+def test_a_copy_whose_spikes_run_into_another_row_is_still_liker_than_another_lead():
+    copy = LIMB["II"].copy()
+    copy[19:22] -= 12
+    others = [unlikeness(copy, LIMB[lead]) for lead in LIMB if lead != "II"]
+    assert unlikeness(copy, LIMB["II"]) < 0.1 < 0.15 < min(others)
 
 
 def test_stretches_that_are_mostly_hidden_are_not_compared():

@@ -1,5 +1,6 @@
 """What runs the networks: OpenVINO where it can, torch where it must, and a line that says which and why."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from ecg_generator_with_train_src.common.errors import InputError
-from experiment.network.onnx_note import OnnxNote
+from experiment.network.onnx_note import OnnxNote, onnx_beside
 from experiment.network.shipped import LABELS, shipped
 from experiment.runtime import choose
 from experiment.runtime.choose import openvino_problem, run_networks
@@ -104,3 +105,16 @@ def test_what_runs_beside_the_networks_has_one_blas_thread():
     with threadpool_limits(2, user_api="blas"):
         assert run_networks(RuntimeOptions(device="cpu"), [shipped(LABELS)], threads) == 1
         assert threads(None) == 2
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"Conv", b"Co\xffv"), (b"Conv", b"Cone")])
+def test_a_damaged_onnx_file_is_named_with_what_does_without_it(tmp_path, old, new):
+    weights = Path(shutil.copy(shipped(LABELS), tmp_path / "net.safetensors"))
+    data = onnx_beside(shipped(LABELS)).read_bytes()
+    onnx_beside(weights).write_bytes(data.replace(old, new))
+    with pytest.raises(
+        InputError, match=r"net\.onnx: not an ONNX file of grid_wave_net \(.*\); --runtime torch"
+    ):
+        run_networks(
+            RuntimeOptions("openvino", "cpu"), [weights], lambda runtime: runtime.load(LABELS, weights)
+        )

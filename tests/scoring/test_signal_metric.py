@@ -1,10 +1,18 @@
 """The competition's metric: its published values, its definition worked out by hand, and what it forgives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.page.records import LEADS
-from experiment.scoring.signal_metric import best_shift, power_ratio, score_db, score_signals
+from experiment.scoring.signal_metric import (
+    best_shift,
+    power_ratio,
+    score_db,
+    score_shown_leads,
+    score_signals,
+)
 
 from known_signals import FS_HZ, KNOWN_MV
 
@@ -119,6 +127,30 @@ def test_the_ends_of_the_scale():
     assert round(score_db([384]), 4) == HIGHEST_DB
     assert score_db([0, 0]) == -384
     assert score_db([0, 2]) == 0
+    assert power_ratio([6, 1000], [3, 1]).tolist() == [2, 384]
+
+
+def test_what_is_not_known_does_not_count():
+    assert score_db([np.nan, 1, np.nan, 1]) == 0
+    assert np.isnan(score_db([np.nan])) and np.isnan(score_db([]))
+
+
+def test_leads_that_the_truth_lacks_have_no_samples_and_the_others_count_as_if_they_were_alone():
+    """By hand, as above: the lead (1, 2, 3) read as (0, 0, 3) leaves (0, 1, -1)."""
+    nothing = [np.nan] * 3
+    page = score_shown_leads(signals([nothing, [1, 2, 3]]), signals([nothing, [0, 0, 3]]), 1)
+    assert page.samples.tolist() == [0, 3] and page.shift.tolist() == [0, 0]
+    assert page.signal_mv2 == pytest.approx([0, 14]) and page.noise_mv2 == pytest.approx([0, 2])
+    assert page.offset_mv == pytest.approx([np.nan, -1], nan_ok=True)
+    assert page.correlation == pytest.approx([np.nan, 3 / np.sqrt(2 * 6)], nan_ok=True)
+    assert page.lead_ratios == pytest.approx([np.nan, 7], nan_ok=True)
+    assert page.lead_rmse_mv == pytest.approx([np.nan, np.sqrt(2 / 3)], nan_ok=True)
+    assert page.ratio == pytest.approx(7)
+
+
+def test_a_page_that_was_not_read_has_no_ratio():
+    page = replace(score_signals(signals([[1, 2, 3]]), signals([[0, 0, 3]]), 1), read=False)
+    assert (page.ratio, page.db, page.lead_ratios.tolist()) == (0, 0, [0])
 
 
 def test_what_cannot_be_compared_is_refused():
