@@ -65,7 +65,7 @@ def test_tiles_cover_every_pixel_and_overlap(length):
     assert starts[0] == 0
     assert len(starts) == 1 if length <= 64 else starts[-1] == length - 64
     for one, next_one in itertools.pairwise(starts):
-        assert 0 < next_one - one <= 64 - 64 // 8
+        assert 0 < next_one - one <= 64 - 64 // 16
 
 
 @pytest.mark.parametrize("size", [(64, 64), (201, 97), (30, 150), (5, 3)])
