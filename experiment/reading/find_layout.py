@@ -311,6 +311,8 @@ def _without_bars(
     """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row and
     pulses join it there; then a row's length before the last of its ends."""
     start_px, end_px, latest_px = extent_px
+    if latest_px - end_px > TIME_ZERO_MM * PX_PER_MM:  # ink that is no trace
+        latest_px = end_px
     if latest_px - length_px - start_px < AGREE_MM * PX_PER_MM:
         return start_px
     apart, joined = (
