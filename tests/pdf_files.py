@@ -42,6 +42,11 @@ def write_pdf(
     objects[2] = (
         b"<< /Type /Page /Parent 2 0 R " + box + b" /Contents 5 0 R /Resources << " + named + b" >> >>"
     )
+    return write_file(path, objects, encrypt)
+
+
+def write_file(path: Path, objects: list[bytes], encrypt: bytes = b"") -> Path:
+    """A PDF of these objects, of which the first is the catalog."""
     path.write_bytes(_file(objects, encrypt))
     return path
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.bounds import MIB
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
+from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
     PageSizes,
@@ -38,7 +38,7 @@ def dicom_pages(path: Path, sizes: PageSizes = ALL_WHOLE) -> Iterator[tuple[str,
         raise InputError(f"{path}: {MISSING}") from error
     content = _content_of(path)
     if "EncapsulatedDocument" in content:
-        yield from ((*page, 1) for page in pdf_pages(path, content.EncapsulatedDocument))
+        yield from ((*page, 1) for page in bounded_pdf_pages(path, content.EncapsulatedDocument))
     elif "PixelData" in content:
         yield from _pictures(content, path, sizes)
     else:

@@ -15,7 +15,7 @@ from ecg_generator_with_train_src.common import dicom_pages
 from ecg_generator_with_train_src.common.bounds import check_pixels
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 from ecg_generator_with_train_src.common.image_files import opened
-from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
+from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
     HEAVY,
@@ -118,7 +118,7 @@ def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
     if kind is None and path.suffix.lower() in OTHER_SUFFIXES:
         raise InputError(f"{path}: {path.suffix} files are not read; save it as PNG or PDF ({READ})")
     if kind == "PDF":
-        pages = ((*page, 1) for page in pdf_pages(path))
+        pages = ((*page, 1) for page in bounded_pdf_pages(path))
     elif kind == "DICOM":
         pages = dicom_pages.dicom_pages(path, sizes)
     else:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import is_pdf
-from ecg_generator_with_train_src.common.pdf_drawing import Drawing, drawing_of
+from ecg_generator_with_train_src.common.pdf_drawing import Drawing
+from ecg_generator_with_train_src.common.pdf_process import bounded_drawing
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.curve_page import CurvePage, curve_page
@@ -32,7 +33,7 @@ NO_SIZE = "neither grid nor pulse tells how large the page is drawn: the PDF's o
 
 def with_drawing(seen: PageProbability, path: Path, number: int = 0) -> PageProbability:
     """What was seen on page `number` of a file, counted from 0; with what that page draws if the file is a PDF."""
-    return replace(seen, drawing=drawing_of(path, number)) if is_pdf(path) else seen
+    return replace(seen, drawing=bounded_drawing(path, number)) if is_pdf(path) else seen
 
 
 def read_any_page(seen: PageProbability, fs_hz: float, options: ReadingOptions) -> PageReading:
