@@ -20,7 +20,7 @@ from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.text_files import LARGEST_NUMBER, parse_yaml, read_text
 
 MOST_COUNT = 10**9
-MOST_NUMBER = 1e6  # larger ones overflow in single precision
+MOST_NUMBER = 1e30  # single precision ends at 3e38
 Positive = Annotated[float, Field(gt=0, le=MOST_NUMBER)]
 NotNegative = Annotated[float, Field(ge=0, le=MOST_NUMBER)]
 PageWeight = Annotated[float, Field(ge=0, le=10_000)]

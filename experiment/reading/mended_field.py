@@ -35,7 +35,9 @@ SLIPPED_MM = 0.35  # where major lines lie farther ahead than this, the field ma
 LEAST_SLIP = 7  # a slip holds over so many lattice steps both ways; text and separators are smaller
 AROUND_SLIP = 17  # what lies within so many lattice steps of a slip is squeezed
 SQUEEZED_MM = 0.03  # lines there lie farther from the field than this, on average
-CLOSER = 0.75  # a field that was moved is kept if lines then lie closer to it, by this factor
+# A field that was moved is kept if lines then lie closer to it, by this factor: it is 0.5 to 0.85 for real slips, 1.5
+# and more for print that was taken for major lines
+CLOSER = 0.9
 BORDER, JOINED = 1.5, 6.0  # lattice steps over which a slip begins, and over which both fields join
 NOISE_MM = 0.02  # what a fit to smooth paper leaves is smaller than this
 SLIP_DOUBT = 0.05  # the power of major lines at which half of a slip is believed

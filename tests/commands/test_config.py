@@ -115,7 +115,7 @@ def test_numbers_with_exponents_are_numbers(tmp_path, text, value):
         ("run.steps_per_epoch=1000000001", "run.steps_per_epoch", "less than or equal to 1000000000"),
         ("run.epochs=9000000000000000000", "run.epochs", "less than or equal to 1000000000"),
         ("optimizer.warmup_steps=9000000000", "optimizer.warmup_steps", "less than or equal to 1000000000"),
-        ("optimizer.lr=1e39", "optimizer.lr", "less than or equal to 1000000"),
+        ("optimizer.lr=1e39", "optimizer.lr", "less than or equal to 1000000000000000000000000000000"),
         ("loss.class_weight_power=1000", "loss.class_weight_power", "less than or equal to 4"),
         ("data.crop_size=2", "data.crop_size", "greater than or equal to 16"),
         ("data.num_workers=100000", "data.num_workers", "less than or equal to 256"),

@@ -65,6 +65,16 @@ def test_points_of_the_paper_are_found(page_map, limit_px):
     assert off.max() < limit_px
 
 
+def test_paper_that_was_never_bent_is_flat():
+    page_map = PageMap(homography=TURNED, **FLAT)
+    x_px, y_px = np.meshgrid(np.linspace(60, 940, 23), np.linspace(60, 700, 17))
+    paper_mm = np.stack(fit_paper(seen(page_map, grid_plane())).paper_of_image(x_px, y_px))
+    true_px = np.stack(page_map.page_of_image(x_px, y_px))
+    off_px = paper_mm * PX_PER_MM - true_px
+    off_px -= np.median(off_px, axis=(1, 2), keepdims=True)
+    assert np.abs(off_px).max() < 0.08
+
+
 def test_the_map_reaches_the_images_border_and_beyond():
     field = fit_paper(seen(PageMap(homography=STRAIGHT, **FLAT), grid_plane()))
     x_px, y_px = np.meshgrid(np.linspace(40, 960, 24), np.linspace(40, 720, 18))
