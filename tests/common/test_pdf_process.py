@@ -1,5 +1,6 @@
 """PDFs in a process of their own, with limits on time and memory."""
 
+import pickle
 import re
 import sys
 import zlib
@@ -90,6 +91,14 @@ def test_the_process_ends_where_the_reader_stops(tmp_path, processes):
     assert processes[0].poll() is None
     pages.close()
     assert processes[0].returncode is not None
+
+
+def test_the_process_ends_with_whoever_started_it(tmp_path):
+    task = PdfLimits(), pdf_pages, (nested_forms(tmp_path / "a.pdf"),)
+    with pdf_process._started() as process:
+        pickle.dump(task, process.stdin)
+        process.stdin.close()  # as the system does when that one is killed
+        assert process.wait(60) == 1
 
 
 @needs_limits
