@@ -22,6 +22,7 @@ MISREAD = 0.01  # the least chance that something else is printed than what was 
 PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
 SEEN_PRINT = 0.25  # what is read with this probability may be there
+ALONE_PRINT = 0.5  # print that is less likely than this is doubted where no pulse confirms it
 SAME_LINE_MM = 3.0
 SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
 CERTAIN = 0.9  # a likelier value is told
@@ -189,7 +190,7 @@ def _doubts(
         ]
     if source == "assumed":
         return [f"nothing clearly tells the {name}: {best:g} {unit} is assumed; {flag} says it"]
-    if chance < CERTAIN:
+    if chance < CERTAIN or (source == "print" and pulse is None and printed[best] < ALONE_PRINT):
         return [
             f"the {name} may be {other:g} {unit} instead of {best:g}: look what is printed; {flag} says it"
         ]

@@ -54,6 +54,15 @@ def test_traces_tell_which_of_two_values_is_printed():
     assert low.gain_mm_mv == 5
 
 
+@pytest.mark.parametrize(
+    ("pulse", "doubted"), [(NO_PULSE, True), (FoundPulse("left", 25.0, 10.0, 0.9), False)]
+)
+def test_a_usual_gain_that_is_hardly_legible_is_doubted_without_a_pulse(pulse, doubted):
+    text = printed(("mm/mV", 10.0, 0.46, "all"), ("mm/mV", 5.0, 0.4, "all"), ("mm/s", 25.0, 0.95, "all"))
+    found = calibration(None, None, pulse, text, TraceSizes(height_mm=10.0))
+    assert (found.gain_mm_mv, bool(found.doubts)) == (10, doubted)
+
+
 def test_a_speed_beside_the_gain_is_believed_before_one_in_a_header():
     foot = PrintedScale("mm/s", 25.0, 100, 1650, 0.9), PrintedScale("mm/mV", 10.0, 500, 1652, 0.9)
     header = PrintedScale("mm/s", 50.0, 400, 40, 0.99)
