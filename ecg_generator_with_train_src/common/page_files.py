@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from ecg_generator_with_train_src.common import dicom_pages
-from ecg_generator_with_train_src.common.bounds import check_pixels
+from ecg_generator_with_train_src.common.bounds import MIB, check_pixels
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 from ecg_generator_with_train_src.common.image_files import opened
 from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
@@ -45,6 +45,7 @@ PDF_MARK = b"%PDF-"
 PDF_MARK_WITHIN = 1024  # bytes: a PDF may begin with some of another program
 PICTURE_MARKS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8")
 CONTAINER_MARKS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"WEBP", b"jP  ")  # they stand a few bytes on
+MOST_PICTURE_BYTES = 1024 * MIB  # some decoders take the whole file into memory
 READ = "PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC, AVIF, JPEG 2000, PPM, PDF and DICOM are read"
 
 
@@ -121,6 +122,8 @@ def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
         pages = ((*page, 1) for page in bounded_pdf_pages(path))
     elif kind == "DICOM":
         pages = dicom_pages.dicom_pages(path, sizes)
+    elif path.stat().st_size > MOST_PICTURE_BYTES:
+        raise InputError(f"{path}: has more than {MOST_PICTURE_BYTES / MIB:g} MiB; save each page as a PNG")
     else:
         pages = _picture_pages(path, sizes)
     for ending, image, shrunk in pages:

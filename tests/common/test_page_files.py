@@ -1,5 +1,7 @@
 """Files as scanners, phones and office programs write them."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -182,3 +184,11 @@ def test_a_tiff_damaged_in_a_way_that_no_one_foresaw_is_an_error_of_that_file(tm
     with pytest.raises(InputError, match=r"scan\.tiff: damaged") as refused:
         list(readable_pages(path))
     assert "Traceback" in refused.value.trace
+
+
+def test_a_picture_file_without_end_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    os.truncate(path, 2**30 + 1)  # a sparse file
+    with pytest.raises(InputError, match=r"a\.png: has more than 1024 MiB; save each page as a PNG"):
+        list(readable_pages(path))
