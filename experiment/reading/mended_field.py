@@ -80,10 +80,8 @@ def _without_slips(
     kept = np.zeros(lattice.shape)
     for slip in slips:
         zone = cv2.dilate(slip.astype(np.uint8), np.ones(around)) > 0
-        before, after = (
-            before_mm[zone].sum() / seen[zone].sum(),
-            after_mm[zone].sum() / seen_after[zone].sum(),
-        )
+        before = before_mm[zone].sum() / seen[zone].sum()
+        after = after_mm[zone].sum() / seen_after[zone].sum()
         kept[slip] = before > SQUEEZED_MM and after < CLOSER * before
     share = np.clip(8 * cv2.GaussianBlur(kept, (0, 0), JOINED), 0, 1)
     return lattice + share * (fitted - lattice)
@@ -105,17 +103,20 @@ def _large_regions(where: np.ndarray) -> Iterator[np.ndarray]:
 
 def _off_mm(level: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far lines lie from a field, times how much of a grid there is, and the latter."""
-    measured = lines_ahead(level, lattice, SMOOTHING)
-    power = np.square(grid_share(measured))
-    return power * np.abs(np.angle(measured)) / (2 * np.pi), power
+    ahead_mm, power = _ahead_mm(level, lattice)
+    return power * np.abs(ahead_mm), power
 
 
 def _crumples(level: np.ndarray, lattice: np.ndarray) -> np.ndarray:
     """How far lines run ahead of a field, shrunk where few are visible and where it is no more than noise."""
-    measured = lines_ahead(level, lattice, SMOOTHING)
-    power = np.square(grid_share(measured))
+    ahead_mm, power = _ahead_mm(level, lattice)
     believed = power / (power + LOCAL_DOUBT)
-    ahead_mm = np.angle(measured) / (2 * np.pi)
     around = cv2.GaussianBlur(np.stack([believed * ahead_mm**2, believed], axis=-1), (0, 0), ALIKE)
     variance = around[..., 0] / np.maximum(around[..., 1], 1e-6)
     return believed * ahead_mm * np.clip(1 - NOISE_MM**2 / np.maximum(variance, 1e-9), 0, 1)
+
+
+def _ahead_mm(level: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far lines run ahead of a field, and how much of a grid there is."""
+    measured = lines_ahead(level, lattice, SMOOTHING)
+    return np.angle(measured) / (2 * np.pi), np.square(grid_share(measured))
