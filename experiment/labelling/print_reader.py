@@ -45,13 +45,13 @@ class PrintReader:
 
 
 def text_of(heat: np.ndarray) -> PrintedText:
-    """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest; of scales, all
-    that may stand there, which are sought by the sum of their maps."""
+    """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest if one likely
+    stands there; of scales, all that may stand there, which are sought by the sum of their maps."""
     of_names, of_scales = heat[: len(PRINTED_NAMES)], heat[len(PRINTED_NAMES) :]
     names = [
         PrintedName(PRINTED_NAMES[word], *_centre(of_names[word], row, column), probability)
         for probability, word, row, column in _apart(of_names, NAMES_APART_MM)
-        if probability > (LEAST_OF_I if PRINTED_NAMES[word] == "I" else LEAST)
+        if _around(of_names, row, column).sum() > (LEAST_OF_I if PRINTED_NAMES[word] == "I" else LEAST)
     ]
     sums = np.stack([of_scales[own].sum(axis=0) for own in _SCALES_OF.values()])
     scales = []
@@ -66,7 +66,7 @@ def _scales_at(
 ) -> list[PrintedScale]:
     """The scales of a quantity that may be printed at a place, if it is likely that one is."""
     own = _SCALES_OF[quantity]
-    chances = heat[own, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
+    chances = _around(heat[own], row, column)
     total = float(chances.sum())
     if total < LEAST:
         return []
@@ -78,6 +78,11 @@ def _scales_at(
         if chance > FAINTEST:
             scales.append(PrintedScale(quantity, float(value), x_px, y_px, chance, *part))
     return scales
+
+
+def _around(heat: np.ndarray, row: int, column: int) -> np.ndarray:
+    """The highest heat of each map in a cell or beside it."""
+    return heat[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
 
 
 def _apart(heat: np.ndarray, apart_mm: float) -> list[tuple[float, int, int, int]]:
@@ -115,7 +120,7 @@ def with_print(page: PageProbability, read: PrintReader) -> PageProbability:
 
 def _telling(text: PrintedText) -> int:
     """How many words, of which a scale counts as two names, say that a page stands this way up."""
-    names = sum(name.lead not in SAME_BOTH_WAYS for name in text.names)
+    names = sum(name.lead not in SAME_BOTH_WAYS and name.probability > LEAST for name in text.names)
     return names + 2 * len({scale.quantity for scale in text.scales if scale.probability > LEAST})
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.layouts import Layout, LeadOrder
+from ecg_generator_with_train_src.page.layouts import FURTHER_LEADS, Layout, LeadOrder
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
 from experiment.reading.row_traces import change, limb_leads, limb_misfit, row_traces, stretch, unlikeness
@@ -27,6 +27,7 @@ HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that ar
 RELATION_ODDS = 2.5  # the most that each relation between limb leads says
 COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
 COPIES = 2.0  # and how many times as much: a copy is much more alike than any other lead
+SOME_LIKENESS = 0.3  # a strip of the same moments is less unlike one of the leads above it
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
 CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.2  # values that speak neither for nor against
 BEATS = 1.5  # rows do not say independently whether beats change, but more than one row alone
@@ -75,6 +76,7 @@ class Evidence:
         self.start_px, self.length_px = start_px, length_px
         self.traces = row_traces(rows)
         self._changes: dict[tuple, float | None] = {}
+        self._unlikenesses: dict[tuple, dict[str, float]] = {}
         self._rows_beside: dict[tuple[PrintedName, bool], int | None] = {}
 
     def of(self, layout: Layout, order: LeadOrder) -> float:
@@ -84,17 +86,30 @@ class Evidence:
         return self.relations(block) + self.beats(layout, places) + self.bars(layout) + self.names(block)
 
     def strip(self, layout: Layout, order: LeadOrder, row: int, lead: str) -> float:
-        """How much speaks for a rhythm strip's being of a lead that the block shows too."""
+        """How much speaks for a rhythm strip's being of a lead that the block shows too. A strip that is like none of
+        them shows other moments, and likeness says nothing."""
         places = places_of(layout, order, self.start_px, self.length_px)
         block = [place for place in places if place.row < layout.rows]
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
         odds = STRIP_NAMES * self._name(whole, self._names_above(block), missing_name=0.0)
-        for place in block:
-            if place.label.removeprefix("-") == lead:
-                strip, shown = self._seen(place, row), self._seen(place, place.row)
-                different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
-                odds += COPIES * _odds(different, CHANCE_COPY, COPY_ODDS)
+        different = self.unlikenesses(layout, order, row)
+        if min(different.values(), default=1.0) < SOME_LIKENESS:
+            odds += COPIES * _odds(different.get(lead), CHANCE_COPY, COPY_ODDS)
         return odds
+
+    def unlikenesses(self, layout: Layout, order: LeadOrder, row: int) -> dict[str, float]:
+        """How different a rhythm strip is from each lead of the block, where both show the same moments; leads that
+        cannot be compared are left out."""
+        key = (layout.rows, layout.columns, order, row)
+        if key not in self._unlikenesses:
+            self._unlikenesses[key] = {}
+            for place in places_of(layout, order, self.start_px, self.length_px):
+                if place.row < layout.rows:
+                    strip, shown = self._seen(place, row), self._seen(place, place.row)
+                    different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
+                    if different is not None:
+                        self._unlikenesses[key][place.label.removeprefix("-")] = different
+        return self._unlikenesses[key]
 
     def relations(self, places: Sequence[Place]) -> float:
         """Whether limb leads of one column fit together as Einthoven and Goldberger found."""
@@ -156,6 +171,21 @@ class Evidence:
                 clearest[agrees] = max(clearest[agrees], name.probability)
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
+
+    def contradicted(self, layout: Layout, order: LeadOrder, least: float) -> list[tuple[str, str]]:
+        """Names of further electrodes that are likelier than `least` and stand where the layout has other leads, each
+        with that lead."""
+        places = places_of(layout, order, self.start_px, self.length_px)
+        above = self._names_above([place for place in places if place.row < layout.rows])
+        return [
+            (name.lead, place.label)
+            for place in places
+            for name in self.text.names
+            if name.lead in FURTHER_LEADS
+            and name.probability > least
+            and self._stands_at(name, place, above)
+            and not same_lead(place.label, name.lead)
+        ]
 
     def columns_differ(self, layout: Layout, order: LeadOrder) -> bool:
         """Whether leads of the block start elsewhere than where columns of one width would have them: separators stand
@@ -234,8 +264,9 @@ _SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
 
 
 def same_lead(label: str, name: str) -> bool:
-    """Whether a name is that of a place; a sign before it is easily overlooked."""
-    return label.removeprefix("-").lower() == name.removeprefix("-").lower()
+    """Whether a name is that of a place; a sign before it is easily overlooked, and an R behind it."""
+    label, name = (text.removeprefix("-").lower() for text in (label, name))
+    return name in (label, label.removesuffix("r"))
 
 
 def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:
