@@ -13,7 +13,8 @@ from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
 from experiment.runtime.network import Network
 
-LEAST, LEAST_OF_I = 0.5, 0.8  # a word is read from this probability on; beats and separators look like I
+LEAST, LEAST_OF_I = 0.5, 0.8  # a name is read from this probability on; beats and separators look like I
+LEAST_OF_SCALES = 0.38  # the same of all values together of a speed or a gain
 FAINT = 0.3  # peaks below are not looked at
 FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
 BETWEEN_CELLS = 0.78  # the least heat of a word that is read for certain
@@ -45,13 +46,13 @@ class PrintReader:
 
 
 def text_of(heat: np.ndarray) -> PrintedText:
-    """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest if one likely
-    stands there; of scales, all that may stand there, which are sought by the sum of their maps."""
+    """The words at the peaks of their maps (words, rows, columns): of names at one place, the likeliest; of scales, all
+    that may stand there, which are sought by the sum of their maps."""
     of_names, of_scales = heat[: len(PRINTED_NAMES)], heat[len(PRINTED_NAMES) :]
     names = [
         PrintedName(PRINTED_NAMES[word], *_centre(of_names[word], row, column), probability)
         for probability, word, row, column in _apart(of_names, NAMES_APART_MM)
-        if _around(of_names, row, column).sum() > (LEAST_OF_I if PRINTED_NAMES[word] == "I" else LEAST)
+        if probability > (LEAST_OF_I if PRINTED_NAMES[word] == "I" else LEAST)
     ]
     sums = np.stack([of_scales[own].sum(axis=0) for own in _SCALES_OF.values()])
     scales = []
@@ -66,9 +67,9 @@ def _scales_at(
 ) -> list[PrintedScale]:
     """The scales of a quantity that may be printed at a place, if it is likely that one is."""
     own = _SCALES_OF[quantity]
-    chances = _around(heat[own], row, column)
+    chances = heat[own, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
     total = float(chances.sum())
-    if total < LEAST:
+    if total < LEAST_OF_SCALES:
         return []
     # a centre between two cells has this much less heat in each, whatever stands there
     chances = chances / max(total, BETWEEN_CELLS)
@@ -78,11 +79,6 @@ def _scales_at(
         if chance > FAINTEST:
             scales.append(PrintedScale(quantity, float(value), x_px, y_px, chance, *part))
     return scales
-
-
-def _around(heat: np.ndarray, row: int, column: int) -> np.ndarray:
-    """The highest heat of each map in a cell or beside it."""
-    return heat[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
 
 
 def _apart(heat: np.ndarray, apart_mm: float) -> list[tuple[float, int, int, int]]:
@@ -120,7 +116,7 @@ def with_print(page: PageProbability, read: PrintReader) -> PageProbability:
 
 def _telling(text: PrintedText) -> int:
     """How many words, of which a scale counts as two names, say that a page stands this way up."""
-    names = sum(name.lead not in SAME_BOTH_WAYS and name.probability > LEAST for name in text.names)
+    names = sum(name.lead not in SAME_BOTH_WAYS for name in text.names)
     return names + 2 * len({scale.quantity for scale in text.scales if scale.probability > LEAST})
 
 

@@ -23,6 +23,10 @@ PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
 SEEN_PRINT = 0.25  # what is read with this probability may be there
 ALONE_PRINT = 0.5  # print that is less likely than this is doubted where no pulse confirms it
+LIKELY_PRINT, UNPRINTED = (
+    0.5,
+    0.1,
+)  # the first contradicts a pulse whose value is less likely printed than the second
 SAME_LINE_MM = 3.0
 SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
 CERTAIN = 0.9  # a likelier value is told
@@ -183,7 +187,8 @@ def _doubts(
 ) -> list[str]:
     name, unit, flag = quantity.name, quantity.unit, quantity.flag
     clearest = max(printed, key=printed.get, default=best)
-    if pulse is not None and clearest != pulse and printed.get(clearest, 0.0) > SURE_PRINT:
+    other_print = SURE_PRINT if printed.get(pulse, 0.0) > UNPRINTED else LIKELY_PRINT
+    if pulse is not None and clearest != pulse and printed.get(clearest, 0.0) > other_print:
         return [
             f"the print says {clearest:g} {unit}, the calibration pulse {pulse:g}: {best:g} is taken; look which is "
             f"right, {flag} says it"

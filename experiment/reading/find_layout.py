@@ -14,6 +14,7 @@ import numpy as np
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from ecg_generator_with_train_src.page.layouts import (
+    FURTHER_LEADS,
     LEAD_ORDERS,
     PAPER_SIZES_MM,
     ROW_LENGTH_MM,
@@ -42,6 +43,7 @@ DOUBTFUL = 0.9  # a layout that is less certain is said to be
 DOUBTFUL_WITHOUT_NAMES = 0.95  # the same if few lead names were read, or none
 CLEAR_NAME = 0.7  # a name of this probability was read clearly
 UNLIKE_STRIP = 0.5  # a strip that differs so much from its own lead is doubted
+SEVERAL = 2  # so many clear names that stand at other leads are no misreading
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
 
@@ -116,7 +118,7 @@ def find_layout(
         warnings=(
             *_odd_length(end_px - start_px, min(length_px, ROW_LENGTH_MM * PX_PER_MM)),
             *_missing(missing),
-            *_left_aside(page.share_aside),
+            *_left_aside(page.share_aside, rows.further),
         ),
         certainty=certainty,
         doubts=(
@@ -191,21 +193,23 @@ def _doubts_of_columns(evidence: Evidence, layout: Layout, order: LeadOrder) -> 
 
 def _doubts_of_leads(evidence: Evidence, layout: Layout, order: LeadOrder) -> list[str]:
     """What to say of strips that are unlike the lead of their name where both should show the same moments, and of
-    names of other electrodes, such as V4R, that are printed at the usual leads."""
+    names that are printed at other leads; of the usual ones, a single one may be misread."""
     unlike = [
         lead
         for row, lead in enumerate(layout.rhythm_leads, start=layout.rows)
         if evidence.unlikenesses(layout, order, row).get(lead, 0.0) > UNLIKE_STRIP
     ]
-    other = [f"{name} at {lead}" for name, lead in evidence.contradicted(layout, order, CLEAR_NAME)]
+    other = evidence.unexplained(layout, order, CLEAR_NAME)
     doubts = []
     if unlike:
         doubts.append(
             f"strip {', '.join(unlike)} is unlike that lead above it: it shows other moments, or another lead; "
             "--layout says which"
         )
-    if other:
-        doubts.append(f"other names seem to be printed than those of the layout: {', '.join(other)}")
+    if len(other) >= SEVERAL or set(other) & set(FURTHER_LEADS):
+        doubts.append(
+            f"{', '.join(other)} seem to be printed where the layout {layout.name} has other leads: compare the names"
+        )
     return doubts
 
 
@@ -233,12 +237,15 @@ def _missing(labels: tuple[str, ...]) -> list[str]:
     return [f"lead {', '.join(labels)} lies beyond the page's edge"] if labels else []
 
 
-def _left_aside(share: float) -> list[str]:
-    if share < MUCH_ASIDE:
-        return []
-    return [
-        f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
-    ]
+def _left_aside(share: float, further_rows: int) -> list[str]:
+    said = []
+    if share >= MUCH_ASIDE:
+        said.append(
+            f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
+        )
+    if further_rows:
+        said.append(f"further rows seem to be on the page and were not read ({further_rows}): another ECG?")
+    return said
 
 
 def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.layouts import FURTHER_LEADS, Layout, LeadOrder
+from ecg_generator_with_train_src.page.layouts import Layout, LeadOrder
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
 from experiment.reading.row_traces import change, limb_leads, limb_misfit, row_traces, stretch, unlikeness
@@ -35,6 +35,9 @@ BAR_ODDS = 3.0  # what clear separators at all places of a layout say
 BARS = (0.12, 0.3)  # darkness, relative to the ink, that grid lines may leave, and of a clear separator
 LEAP_MM = 1.0  # a trace that leaps so far shows another lead
 MISSING_NAME, FEW_NAMES = 0.5, 3  # what a lead without a name says against it, if more than a few were read
+BLANK_COLUMN = 3.0  # and what a whole column says without names, if in another more than this share are named
+WELL_NAMED = 0.6
+HARD_NAMES = ("I", "II", "III")  # strokes that are easily overlooked
 NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
 STRIP_NAMES = 2.0  # how many times as much it says beside a strip, which may be of any lead
 # Leads start elsewhere than their columns if so clear a separator stands in all rows, so far from the columns' starts
@@ -150,9 +153,16 @@ class Evidence:
         return BAR_ODDS * float(inside - elsewhere)
 
     def names(self, places: Sequence[Place]) -> float:
-        """Whether lead names stand beside their leads: all above their rows, or all below."""
+        """Whether lead names stand beside their leads, all above their rows or all below, and in all columns."""
         above = self._names_above(places)
-        return sum(self._name(place, above, MISSING_NAME) for place in places)
+        odds = sum(self._name(place, above, MISSING_NAME) for place in places)
+        named: dict[int, list[bool]] = defaultdict(list)
+        for place in places:
+            if place.label not in HARD_NAMES:
+                named[place.column].append(self._name(place, above, missing_name=0.0) > 0)
+        blank = sum(not any(found) for found in named.values())
+        well_named = any(np.mean(found) > WELL_NAMED for found in named.values())
+        return odds - BLANK_COLUMN * blank * well_named
 
     def _names_above(self, places: Sequence[Place]) -> bool:
         """Whether the names stand above their rows, rather than below, if the leads are these."""
@@ -172,19 +182,25 @@ class Evidence:
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
 
-    def contradicted(self, layout: Layout, order: LeadOrder, least: float) -> list[tuple[str, str]]:
-        """Names of further electrodes that are likelier than `least` and stand where the layout has other leads, each
-        with that lead."""
+    def unexplained(self, layout: Layout, order: LeadOrder, least: float) -> list[str]:
+        """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
         places = places_of(layout, order, self.start_px, self.length_px)
         above = self._names_above([place for place in places if place.row < layout.rows])
+        left_px = self.start_px - NAME_BEFORE_MM * PX_PER_MM
+
+        def is_explained(name: PrintedName) -> bool:
+            return any(
+                same_lead(place.label, name.lead) and self._stands_at(name, place, above) for place in places
+            )
+
         return [
-            (name.lead, place.label)
-            for place in places
+            name.lead
             for name in self.text.names
-            if name.lead in FURTHER_LEADS
-            and name.probability > least
-            and self._stands_at(name, place, above)
-            and not same_lead(place.label, name.lead)
+            if name.probability > least
+            and name.lead not in HARD_NAMES
+            and left_px < name.x_px < self.start_px + self.length_px
+            and self.row_beside(name, above) is not None
+            and not is_explained(name)
         ]
 
     def columns_differ(self, layout: Layout, order: LeadOrder) -> bool:

@@ -39,6 +39,19 @@ def test_what_contradicts_is_said_and_the_clearer_is_taken():
     assert (certain.doubts, fainter.doubts) == ((says.format(20),), (says.format(5),))
 
 
+@pytest.mark.parametrize(("printed_10", "doubted"), [(0.04, True), (0.2, False)])
+def test_print_that_is_not_that_of_the_pulse_is_said_even_if_it_is_hardly_legible(printed_10, doubted):
+    pulse = FoundPulse("left", None, 10.0, 0.9)
+    text = printed(
+        ("mm/mV", 15.0, 0.6, "all"),
+        ("mm/mV", 5.0, 0.2, "all"),
+        ("mm/mV", 10.0, printed_10, "all"),
+        ("mm/s", 25.0, 0.95, "all"),
+    )
+    found = calibration(None, None, pulse, text, TraceSizes(height_mm=10.0))
+    assert (found.gain_mm_mv, bool(found.doubts), found.speed_from) == (10, doubted, "print")
+
+
 def test_rare_values_must_be_printed_more_clearly_unless_traces_are_as_low():
     text = printed(("mm/mV", 2.5, 0.8, "all"), ("mm/mV", 10.0, 0.1, "all"), ("mm/s", 25.0, 0.95, "all"))
     doubtful = calibration(None, None, NO_PULSE, text)
