@@ -16,7 +16,7 @@ from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
 # How usual values are, as logarithms of odds
-USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -3.0), strict=True))
+USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -4.0), strict=True))
 USUAL_GAINS = dict(zip(GAINS_MM_MV, (0.0, -1.5, -1.5, -3.0, -3.5), strict=True))
 MISREAD = 0.01  # the least chance that something else is printed than what was read
 PULSE_ODDS = 4.5  # what a pulse says for its value
@@ -94,10 +94,10 @@ def calibration(
     }
     seen = bool(pulse.clearness)
     speed, speed_from, speed_doubts = _chosen(
-        SPEED, speed_mm_s, beats, _printed(text, SPEED, "limb"), pulse.paper_speed_mm_s if seen else None
+        SPEED, speed_mm_s, beats, _printed(text, SPEED, "limb"), pulse.speeds_mm_s if seen else ()
     )
     gain, gain_from, gain_doubts = _chosen(
-        GAIN, gain_mm_mv, heights, _printed(text, GAIN, "limb"), pulse.gain_mm_mv if seen else None
+        GAIN, gain_mm_mv, heights, _printed(text, GAIN, "limb"), (pulse.gain_mm_mv,) if seen else ()
     )
     chest = _printed(text, GAIN, "chest") if gain_mm_mv is None else {}
     chest_gain = max(chest, key=chest.get, default=gain)
@@ -157,7 +157,7 @@ def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:
 
 
 def _chosen(
-    quantity: Quantity, given: float | None, usual: Chances, printed: Chances, pulse: float | None
+    quantity: Quantity, given: float | None, usual: Chances, printed: Chances, pulse: tuple[float, ...]
 ) -> tuple[float, Told, list[str]]:
     """The value to take, where it is from, and why it may be another."""
     if given is not None:
@@ -165,14 +165,14 @@ def _chosen(
     odds = {
         value: prior
         + (math.log(printed.get(value, 0.0) + MISREAD) if printed else 0.0)
-        + PULSE_ODDS * (value == pulse)
+        + PULSE_ODDS * (value in pulse)
         for value, prior in usual.items()
     }
     best, other = sorted(odds, key=odds.get, reverse=True)[:2]
     chance = 1 / sum(math.exp(value - odds[best]) for value in odds.values())
-    if not printed and pulse is None and chance < LIKELY:
+    if not printed and not pulse and chance < LIKELY:
         best = next(iter(usual))
-    source: Told = "print" if printed.get(best, 0.0) > SEEN_PRINT else "pulse" if pulse == best else "assumed"
+    source: Told = "print" if printed.get(best, 0.0) > SEEN_PRINT else "pulse" if best in pulse else "assumed"
     return best, source, _doubts(quantity, best, other, source, chance, printed, pulse)
 
 
@@ -183,19 +183,20 @@ def _doubts(
     source: Told,
     chance: float,
     printed: Chances,
-    pulse: float | None,
+    pulse: tuple[float, ...],
 ) -> list[str]:
     name, unit, flag = quantity.name, quantity.unit, quantity.flag
     clearest = max(printed, key=printed.get, default=best)
-    other_print = SURE_PRINT if printed.get(pulse, 0.0) > UNPRINTED else LIKELY_PRINT
-    if pulse is not None and clearest != pulse and printed.get(clearest, 0.0) > other_print:
+    of_pulse = max((printed.get(value, 0.0) for value in pulse), default=0.0)
+    other_print = SURE_PRINT if of_pulse > UNPRINTED else LIKELY_PRINT
+    if pulse and clearest not in pulse and printed.get(clearest, 0.0) > other_print:
         return [
-            f"the print says {clearest:g} {unit}, the calibration pulse {pulse:g}: {best:g} is taken; look which is "
+            f"the print says {clearest:g} {unit}, the calibration pulse {pulse[0]:g}: {best:g} is taken; look which is "
             f"right, {flag} says it"
         ]
     if source == "assumed":
         return [f"nothing clearly tells the {name}: {best:g} {unit} is assumed; {flag} says it"]
-    if chance < CERTAIN or (source == "print" and pulse is None and printed[best] < ALONE_PRINT):
+    if chance < CERTAIN or (source == "print" and not pulse and printed[best] < ALONE_PRINT):
         return [
             f"the {name} may be {other:g} {unit} instead of {best:g}: look what is printed; {flag} says it"
         ]

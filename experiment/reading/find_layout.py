@@ -43,7 +43,8 @@ DOUBTFUL = 0.9  # a layout that is less certain is said to be
 DOUBTFUL_WITHOUT_NAMES = 0.95  # the same if few lead names were read, or none
 CLEAR_NAME = 0.7  # a name of this probability was read clearly
 UNLIKE_STRIP = 0.5  # a strip that differs so much from its own lead is doubted
-SEVERAL = 2  # so many clear names that stand at other leads are no misreading
+SEVERAL = 2  # so many clear names that stand at other leads are no misreading, nor is one of these:
+RIGHT_LEADS = tuple(lead for lead in FURTHER_LEADS if lead.endswith("R"))
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
 
@@ -206,7 +207,7 @@ def _doubts_of_leads(evidence: Evidence, layout: Layout, order: LeadOrder) -> li
             f"strip {', '.join(unlike)} is unlike that lead above it: it shows other moments, or another lead; "
             "--layout says which"
         )
-    if len(other) >= SEVERAL or set(other) & set(FURTHER_LEADS):
+    if len(other) >= SEVERAL or set(other) & set(RIGHT_LEADS):
         doubts.append(
             f"{', '.join(other)} seem to be printed where the layout {layout.name} has other leads: compare the names"
         )

@@ -6,7 +6,7 @@ from experiment.reading.calibration import TraceSizes, calibration
 from experiment.reading.printed_text import NO_TEXT, PrintedScale, PrintedText
 from experiment.reading.pulses import NO_PULSE, FoundPulse
 
-PULSE = FoundPulse("left", 25.0, 5.0, 0.9)
+PULSE = FoundPulse("left", (25.0,), 5.0, 0.9)
 
 
 def printed(*scales: tuple) -> PrintedText:
@@ -41,7 +41,7 @@ def test_what_contradicts_is_said_and_the_clearer_is_taken():
 
 @pytest.mark.parametrize(("printed_10", "doubted"), [(0.04, True), (0.2, False)])
 def test_print_that_is_not_that_of_the_pulse_is_said_even_if_it_is_hardly_legible(printed_10, doubted):
-    pulse = FoundPulse("left", None, 10.0, 0.9)
+    pulse = FoundPulse("left", (25.0,), 10.0, 0.9)
     text = printed(
         ("mm/mV", 15.0, 0.6, "all"),
         ("mm/mV", 5.0, 0.2, "all"),
@@ -68,7 +68,7 @@ def test_traces_tell_which_of_two_values_is_printed():
 
 
 @pytest.mark.parametrize(
-    ("pulse", "doubted"), [(NO_PULSE, True), (FoundPulse("left", 25.0, 10.0, 0.9), False)]
+    ("pulse", "doubted"), [(NO_PULSE, True), (FoundPulse("left", (25.0,), 10.0, 0.9), False)]
 )
 def test_a_usual_gain_that_is_hardly_legible_is_doubted_without_a_pulse(pulse, doubted):
     text = printed(("mm/mV", 10.0, 0.46, "all"), ("mm/mV", 5.0, 0.4, "all"), ("mm/s", 25.0, 0.95, "all"))
@@ -121,3 +121,12 @@ def test_where_nothing_tells_the_speed_that_is_assumed_which_suits_a_heart(beats
     found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm))
     assert (found.paper_speed_mm_s, found.speed_from) == (speed, "assumed")
     assert calibration(None, None, PULSE, NO_TEXT, TraceSizes(beats_mm)).paper_speed_mm_s == 25
+
+
+@pytest.mark.parametrize(
+    ("beats_mm", "speed", "doubted"), [(20.8, 25, False), (10.4, 25, True), (6.0, 25, True)]
+)
+def test_a_narrow_pulse_tells_the_speed_that_suits_a_heart(beats_mm, speed, doubted):
+    narrow = FoundPulse("left", (25.0, 12.5), 10.0, 0.9)
+    found = calibration(None, None, narrow, NO_TEXT, TraceSizes(beats_mm, 10.0))
+    assert (found.paper_speed_mm_s, bool(found.doubts)) == (speed, doubted)
