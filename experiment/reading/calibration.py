@@ -29,6 +29,7 @@ LIKELY_PRINT, UNPRINTED = (
 )  # the first contradicts a pulse whose value is less likely printed than the second
 SAME_LINE_MM = 3.0
 SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
+SOME_BESIDE = 0.45  # or so likely on the line of one that is there
 CERTAIN = 0.9  # a likelier value is told
 LIKELY = 0.8  # and a value that traces alone make as likely is assumed, in place of the usual one
 # Beats a minute, and heights in mV of the traces of a lead: medians, and spreads of their logarithms (PTB-XL)
@@ -134,13 +135,20 @@ def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, floa
 
 
 def _clearly_printed(text: PrintedText, quantity: Quantity) -> list[float]:
-    """The likeliest value at each place where one of a quantity is clearly printed for all leads, each value once."""
+    """The likeliest value at each place where one of a quantity is clearly printed for all leads, or hardly legibly on
+    the line of a clear one; each value once."""
     places: dict[tuple[float, float], dict[float, float]] = defaultdict(dict)
     for scale in _credible(text, quantity):
         if scale.of == "all":
             places[scale.x_px, scale.y_px][scale.value] = scale.probability
-    clear = [chances for chances in places.values() if sum(chances.values()) > SOME_PRINT]
-    return sorted({max(chances, key=chances.get) for chances in clear})
+    lines_px = [y for (_, y), chances in places.items() if sum(chances.values()) > SOME_PRINT]
+    seen = [
+        chances
+        for (_, y), chances in places.items()
+        if sum(chances.values()) > SOME_BESIDE
+        and any(abs(y - line) < SAME_LINE_MM * PX_PER_MM for line in lines_px)
+    ]
+    return sorted({max(chances, key=chances.get) for chances in seen})
 
 
 def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:

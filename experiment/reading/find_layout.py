@@ -26,7 +26,13 @@ from ecg_generator_with_train_src.page.layouts import (
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.reading.calibration import Told, TraceSizes, calibration
 from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
-from experiment.reading.layout_evidence import FEW_NAMES, Evidence, bars_of_rows, standing_out
+from experiment.reading.layout_evidence import (
+    FEW_NAMES,
+    Evidence,
+    bars_of_rows,
+    standing_out,
+    unexplained_names,
+)
 from experiment.reading.layout_guesses import CABRERA, USUAL_ROWS, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
 from experiment.reading.pulses import find_pulse
@@ -200,7 +206,7 @@ def _doubts_of_leads(evidence: Evidence, layout: Layout, order: LeadOrder) -> li
         for row, lead in enumerate(layout.rhythm_leads, start=layout.rows)
         if evidence.unlikenesses(layout, order, row).get(lead, 0.0) > UNLIKE_STRIP
     ]
-    other = evidence.unexplained(layout, order, CLEAR_NAME)
+    other = unexplained_names(evidence, layout, order, CLEAR_NAME)
     doubts = []
     if unlike:
         doubts.append(

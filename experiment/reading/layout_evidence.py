@@ -182,27 +182,6 @@ class Evidence:
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
         return NAME_ODDS * (clearest[True] - clearest[False]) - missing
 
-    def unexplained(self, layout: Layout, order: LeadOrder, least: float) -> list[str]:
-        """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
-        places = places_of(layout, order, self.start_px, self.length_px)
-        above = self._names_above([place for place in places if place.row < layout.rows])
-        left_px = self.start_px - NAME_BEFORE_MM * PX_PER_MM
-
-        def is_explained(name: PrintedName) -> bool:
-            return any(
-                same_lead(place.label, name.lead) and self._stands_at(name, place, above) for place in places
-            )
-
-        return [
-            name.lead
-            for name in self.text.names
-            if name.probability > least
-            and name.lead not in HARD_NAMES
-            and left_px < name.x_px < self.start_px + self.length_px
-            and self.row_beside(name, above) is not None
-            and not is_explained(name)
-        ]
-
     def columns_differ(self, layout: Layout, order: LeadOrder) -> bool:
         """Whether leads of the block start elsewhere than where columns of one width would have them: separators stand
         elsewhere, or names unequally far behind the starts of their columns."""
@@ -273,6 +252,28 @@ class Evidence:
             if 0 <= at < found_in.shape[1]:
                 found[:, k] = found_in[:, at]
         return found
+
+
+def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
+    """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
+    places = places_of(layout, order, evidence.start_px, evidence.length_px)
+    above = evidence._names_above([place for place in places if place.row < layout.rows])
+    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+
+    def is_explained(name: PrintedName) -> bool:
+        return any(
+            same_lead(place.label, name.lead) and evidence._stands_at(name, place, above) for place in places
+        )
+
+    return [
+        name.lead
+        for name in evidence.text.names
+        if name.probability > least
+        and name.lead not in HARD_NAMES
+        and left_px < name.x_px < evidence.start_px + evidence.length_px
+        and evidence.row_beside(name, above) is not None
+        and not is_explained(name)
+    ]
 
 
 # Shares of a row's length at which a lead may start within it

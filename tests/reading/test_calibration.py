@@ -1,11 +1,14 @@
 """Which of the things that tell a page's scale is believed, and what is said of the others."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiment.reading.calibration import TraceSizes, calibration
 from experiment.reading.printed_text import NO_TEXT, PrintedScale, PrintedText
 from experiment.reading.pulses import NO_PULSE, FoundPulse
 
+PULSE_10 = FoundPulse("left", (25.0,), 10.0, 0.9)
 PULSE = FoundPulse("left", (25.0,), 5.0, 0.9)
 
 
@@ -114,6 +117,9 @@ def test_two_gains_on_a_line_are_said():
     found = calibration(None, None, NO_PULSE, PrintedText((), scales))
     assert found.doubts[-1] == "gains of 5 and 10 mm/mV are printed: limb and chest leads may differ"
     assert calibration(None, None, NO_PULSE, PrintedText((), scales[:2])).doubts == ()
+    for sure, doubted in ((0.3, False), (0.5, True)):
+        faint = PrintedText((), (*scales[:2], replace(scales[2], probability=sure)))
+        assert bool(calibration(None, None, PULSE_10, faint).doubts) == doubted
 
 
 @pytest.mark.parametrize(("beats_mm", "speed"), [(20.8, 25), (60.0, 50), (42.0, 25), (None, 25), (200.0, 25)])

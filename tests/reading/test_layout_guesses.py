@@ -7,7 +7,7 @@ import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of
+from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of, unexplained_names
 from experiment.reading.layout_guesses import guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
@@ -136,7 +136,7 @@ def test_names_of_other_electrodes_at_the_usual_leads_are_noticed():
     )
     for printed, unexplained in ((text.names, []), (right, ["V3R", "V4R"])):
         evidence = evidence_of(page, PrintedText(printed, ()))
-        assert sorted(evidence.unexplained(parse_layout("3x4"), "standard", 0.7)) == unexplained
+        assert sorted(unexplained_names(evidence, parse_layout("3x4"), "standard", 0.7)) == unexplained
 
 
 def test_rows_that_are_all_named_at_their_starts_alone_have_one_column():
