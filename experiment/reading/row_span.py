@@ -146,7 +146,9 @@ def _without_bars(
         for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, latest_px - length_px)
     )
     if apart:
-        return start_px, lengths_px[-1]
+        before_px = start_px - BEFORE_JOINED_MM * PX_PER_MM
+        beyond_ink = find_pulse(page, zero_y_px, before_px, latest_px).clearness
+        return start_px, lengths_px[-1] if beyond_ink else length_px
     if joined:
         return latest_px - length_px, length_px
     cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
