@@ -31,13 +31,14 @@ from experiment.labelling.network_flags import checkpoint_of, find_images, load_
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import resized
 from experiment.network.scales import scale_for_network
-from experiment.reading.find_layout import LINE_OFFSET_MM, FoundLayout, ReadingOptions
+from experiment.reading.find_layout import FoundLayout, ReadingOptions
 from experiment.reading.lattice import lattice_px
 from experiment.reading.major_lines import fit_page
 from experiment.reading.paper_field import PaperField
 from experiment.reading.read_leads import read_leads
 from experiment.reading.read_page import put_together, read_page, read_with_field
 from experiment.reading.rectify import RectifiedPage, rectify
+from experiment.reading.row_span import LINE_OFFSET_MM
 from experiment.reading.trace_tracking import Track
 from experiment.runtime.choose import run_networks
 from experiment.runtime.network import Runtime, RuntimeOptions

@@ -13,7 +13,8 @@ from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
 from experiment.runtime.network import Network
 
-LEAST, LEAST_OF_I = 0.5, 0.8  # a word is read from this probability on; beats and separators look like I
+LEAST, LEAST_OF_I = 0.5, 0.8  # a name is read from this probability on; beats and separators look like I
+LEAST_OF_SCALES = 0.38  # the same of all values together of a speed or a gain
 FAINT = 0.3  # peaks below are not looked at
 FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
 BETWEEN_CELLS = 0.78  # the least heat of a word that is read for certain
@@ -68,7 +69,7 @@ def _scales_at(
     own = _SCALES_OF[quantity]
     chances = heat[own, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max(axis=(1, 2))
     total = float(chances.sum())
-    if total < LEAST:
+    if total < LEAST_OF_SCALES:
         return []
     # a centre between two cells has this much less heat in each, whatever stands there
     chances = chances / max(total, BETWEEN_CELLS)

@@ -16,15 +16,20 @@ from experiment.reading.printed_text import PrintedScale, PrintedText
 from experiment.reading.pulses import FoundPulse
 
 # How usual values are, as logarithms of odds
-USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -3.0), strict=True))
+USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -4.0), strict=True))
 USUAL_GAINS = dict(zip(GAINS_MM_MV, (0.0, -1.5, -1.5, -3.0, -3.5), strict=True))
 MISREAD = 0.01  # the least chance that something else is printed than what was read
 PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
 SEEN_PRINT = 0.25  # what is read with this probability may be there
 ALONE_PRINT = 0.5  # print that is less likely than this is doubted where no pulse confirms it
+LIKELY_PRINT, UNPRINTED = (
+    0.5,
+    0.1,
+)  # the first contradicts a pulse whose value is less likely printed than the second
 SAME_LINE_MM = 3.0
 SOME_PRINT = 0.8  # and so likely must it be that one of the values is there
+SOME_BESIDE = 0.45  # or so likely on the line of one that is there
 CERTAIN = 0.9  # a likelier value is told
 LIKELY = 0.8  # and a value that traces alone make as likely is assumed, in place of the usual one
 # Beats a minute, and heights in mV of the traces of a lead: medians, and spreads of their logarithms (PTB-XL)
@@ -90,10 +95,10 @@ def calibration(
     }
     seen = bool(pulse.clearness)
     speed, speed_from, speed_doubts = _chosen(
-        SPEED, speed_mm_s, beats, _printed(text, SPEED, "limb"), pulse.paper_speed_mm_s if seen else None
+        SPEED, speed_mm_s, beats, _printed(text, SPEED, "limb"), pulse.speeds_mm_s if seen else ()
     )
     gain, gain_from, gain_doubts = _chosen(
-        GAIN, gain_mm_mv, heights, _printed(text, GAIN, "limb"), pulse.gain_mm_mv if seen else None
+        GAIN, gain_mm_mv, heights, _printed(text, GAIN, "limb"), (pulse.gain_mm_mv,) if seen else ()
     )
     chest = _printed(text, GAIN, "chest") if gain_mm_mv is None else {}
     chest_gain = max(chest, key=chest.get, default=gain)
@@ -130,13 +135,20 @@ def _printed(text: PrintedText, quantity: Quantity, of: str) -> dict[float, floa
 
 
 def _clearly_printed(text: PrintedText, quantity: Quantity) -> list[float]:
-    """The likeliest value at each place where one of a quantity is clearly printed for all leads, each value once."""
+    """The likeliest value at each place where one of a quantity is clearly printed for all leads, or hardly legibly on
+    the line of a clear one; each value once."""
     places: dict[tuple[float, float], dict[float, float]] = defaultdict(dict)
     for scale in _credible(text, quantity):
         if scale.of == "all":
             places[scale.x_px, scale.y_px][scale.value] = scale.probability
-    clear = [chances for chances in places.values() if sum(chances.values()) > SOME_PRINT]
-    return sorted({max(chances, key=chances.get) for chances in clear})
+    lines_px = [y for (_, y), chances in places.items() if sum(chances.values()) > SOME_PRINT]
+    seen = [
+        chances
+        for (_, y), chances in places.items()
+        if sum(chances.values()) > SOME_BESIDE
+        and any(abs(y - line) < SAME_LINE_MM * PX_PER_MM for line in lines_px)
+    ]
+    return sorted({max(chances, key=chances.get) for chances in seen})
 
 
 def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:
@@ -153,7 +165,7 @@ def _credible(text: PrintedText, quantity: Quantity) -> list[PrintedScale]:
 
 
 def _chosen(
-    quantity: Quantity, given: float | None, usual: Chances, printed: Chances, pulse: float | None
+    quantity: Quantity, given: float | None, usual: Chances, printed: Chances, pulse: tuple[float, ...]
 ) -> tuple[float, Told, list[str]]:
     """The value to take, where it is from, and why it may be another."""
     if given is not None:
@@ -161,14 +173,14 @@ def _chosen(
     odds = {
         value: prior
         + (math.log(printed.get(value, 0.0) + MISREAD) if printed else 0.0)
-        + PULSE_ODDS * (value == pulse)
+        + PULSE_ODDS * (value in pulse)
         for value, prior in usual.items()
     }
     best, other = sorted(odds, key=odds.get, reverse=True)[:2]
     chance = 1 / sum(math.exp(value - odds[best]) for value in odds.values())
-    if not printed and pulse is None and chance < LIKELY:
+    if not printed and not pulse and chance < LIKELY:
         best = next(iter(usual))
-    source: Told = "print" if printed.get(best, 0.0) > SEEN_PRINT else "pulse" if pulse == best else "assumed"
+    source: Told = "print" if printed.get(best, 0.0) > SEEN_PRINT else "pulse" if best in pulse else "assumed"
     return best, source, _doubts(quantity, best, other, source, chance, printed, pulse)
 
 
@@ -179,18 +191,20 @@ def _doubts(
     source: Told,
     chance: float,
     printed: Chances,
-    pulse: float | None,
+    pulse: tuple[float, ...],
 ) -> list[str]:
     name, unit, flag = quantity.name, quantity.unit, quantity.flag
     clearest = max(printed, key=printed.get, default=best)
-    if pulse is not None and clearest != pulse and printed.get(clearest, 0.0) > SURE_PRINT:
+    of_pulse = max((printed.get(value, 0.0) for value in pulse), default=0.0)
+    other_print = SURE_PRINT if of_pulse > UNPRINTED else LIKELY_PRINT
+    if pulse and clearest not in pulse and printed.get(clearest, 0.0) > other_print:
         return [
-            f"the print says {clearest:g} {unit}, the calibration pulse {pulse:g}: {best:g} is taken; look which is "
+            f"the print says {clearest:g} {unit}, the calibration pulse {pulse[0]:g}: {best:g} is taken; look which is "
             f"right, {flag} says it"
         ]
     if source == "assumed":
         return [f"nothing clearly tells the {name}: {best:g} {unit} is assumed; {flag} says it"]
-    if chance < CERTAIN or (source == "print" and pulse is None and printed[best] < ALONE_PRINT):
+    if chance < CERTAIN or (source == "print" and not pulse and printed[best] < ALONE_PRINT):
         return [
             f"the {name} may be {other:g} {unit} instead of {best:g}: look what is printed; {flag} says it"
         ]

@@ -6,16 +6,15 @@ taken, and how much likelier it is than the others is its certainty. Speed and g
 those of its calibration pulses; else the usual ones are taken, which is said.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.geometry import MINOR_MM, PX_PER_MM, Placement
+from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from ecg_generator_with_train_src.page.layouts import (
+    FURTHER_LEADS,
     LEAD_ORDERS,
     PAPER_SIZES_MM,
     ROW_LENGTH_MM,
@@ -27,35 +26,31 @@ from ecg_generator_with_train_src.page.layouts import (
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.reading.calibration import Told, TraceSizes, calibration
 from experiment.reading.column_times import ColumnTimes, beats_apart_mm, column_times
-from experiment.reading.layout_evidence import FEW_NAMES, Evidence, bars_of_rows, standing_out
+from experiment.reading.layout_evidence import (
+    FEW_NAMES,
+    Evidence,
+    bars_of_rows,
+    standing_out,
+    unexplained_names,
+)
 from experiment.reading.layout_guesses import CABRERA, USUAL_ROWS, Guess, guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedText
 from experiment.reading.pulses import find_pulse
-from experiment.reading.rectify import INKED, RectifiedPage
+from experiment.reading.rectify import RectifiedPage
+from experiment.reading.row_span import CLEAR_BARS, LENGTH_TOLERANCE_MM, bars_at, find_span, snapped
 from experiment.reading.row_traces import height_mm
 from experiment.reading.rows import MOST_ROWS, Rows, find_rows
 
-END_WINDOW_MM = 4.0  # a row starts where its ink goes on for at least this long
-END_SHARE = 0.6
-SNAP_MM = 0.45  # a start this close to a grid line is taken to lie on it
-LINE_OFFSET_MM = 0.5 / PX_PER_MM  # a drawn line's pixel is the one right of its place
-LENGTH_TOLERANCE_MM = 4.0
-LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
 MUCH_ASIDE = 0.25  # more paper than this that is left aside may show another ECG
-CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
-TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
-AGREE_MM = 0.75  # ink that is longer than a row by more than this has a pulse at one of its ends
-BEFORE_JOINED_MM = 2.5  # pulses that are seen so far before the ink's start do not join it
-SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
 FAINT_BARS = (0.12, 0.2)  # darkness, relative to the ink, that grid lines may leave, and of separators
-CLEAR_BARS = 0.4
-DISTANCE_COST = 0.02  # what each millimetre from there costs, in clearness of the separators
-DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so that both its ends are seen
 LEAST_SEEN_MM = 12.0  # a lead of which less is on the page (half a second) is left out
 ZERO_TOLERANCE_MM = 2.5  # how far rows may be from where their layout has them
 DOUBTFUL = 0.9  # a layout that is less certain is said to be
 DOUBTFUL_WITHOUT_NAMES = 0.95  # the same if few lead names were read, or none
 CLEAR_NAME = 0.7  # a name of this probability was read clearly
+UNLIKE_STRIP = 0.5  # a strip that differs so much from its own lead is doubted
+SEVERAL = 2  # so many clear names that stand at other leads are no misreading, nor is one of these:
+RIGHT_LEADS = tuple(lead for lead in FURTHER_LEADS if lead.endswith("R"))
 FEW_ROWS = 6  # so many rows of one lead each, or more, fit together by chance only rarely
 
 
@@ -94,7 +89,9 @@ def find_layout(
     rows = _find_rows(page.ink, known.layout)
     row_bars = bars_of_rows(page, rows)
     bars = standing_out(row_bars, *FAINT_BARS).mean(axis=0)
-    start_px, end_px, length_px = _span(page, rows, bars, known)
+    columns = {known.layout.columns} if known.layout else possible_columns(len(rows.zero_y_px))
+    span = find_span(page, rows.zero_y_px, bars, columns, known.time_zero_px)
+    start_px, end_px, length_px = span.start_px, span.end_px, span.length_px
     pulse = find_pulse(page, rows.zero_y_px, start_px, min(end_px, start_px + length_px))
     evidence = Evidence(row_bars, rows, start_px, length_px, text)
     sizes = TraceSizes(
@@ -109,7 +106,7 @@ def find_layout(
         layout=layout,
         simultaneous=times.simultaneous,
         lead_order=order,
-        separators=_bars_at(bars, start_px, length_px, layout.columns) > CLEAR_BARS,
+        separators=bars_at(bars, start_px, length_px, layout.columns) > CLEAR_BARS,
         pulse=pulse.side,
         row_s=min(length_px / PX_PER_MM / scale.paper_speed_mm_s, RECORD_DURATION_S),
         paper_speed_mm_s=scale.paper_speed_mm_s,
@@ -126,9 +123,9 @@ def find_layout(
         end_x_px=end_px,
         pulse_clearness=pulse.clearness,
         warnings=(
-            *_odd_length(end_px - start_px, length_px),
+            *_odd_length(end_px - start_px, min(length_px, ROW_LENGTH_MM * PX_PER_MM)),
             *_missing(missing),
-            *_left_aside(page.share_aside),
+            *_left_aside(page.share_aside, rows.further),
         ),
         certainty=certainty,
         doubts=(
@@ -136,6 +133,7 @@ def find_layout(
             *scale.doubts,
             *_doubts_of_times(times),
             *_doubts_of_columns(evidence, layout, order),
+            *(() if known.layout else _doubts_of_leads(evidence, layout, order)),
         ),
         speed_from=scale.speed_from,
         gain_from=scale.gain_from,
@@ -172,10 +170,9 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
         doubts.append(
             f"whose lead {leads.count(UNKNOWN_LEAD)} of the rows show is not known; --layout says it, as in 3x4+II"
         )
-    elif (
-        best.layout.row_leads
-        and best.layout.name not in USUAL_ROWS
-        and (not set(leads) <= set(LEADS) or not _clearly_named(leads, evidence.text))
+    elif best.layout.row_leads and (
+        not set(leads) <= set(LEADS)
+        or (best.layout.name not in USUAL_ROWS and not _clearly_named(leads, evidence.text))
     ):
         doubts.append(
             "the lead names beside the rows were not read clearly: compare them; --layout says them"
@@ -199,6 +196,28 @@ def _doubts_of_columns(evidence: Evidence, layout: Layout, order: LeadOrder) -> 
     return [
         "leads do not start where columns of one width would: their times are wrong, and maybe their names"
     ]
+
+
+def _doubts_of_leads(evidence: Evidence, layout: Layout, order: LeadOrder) -> list[str]:
+    """What to say of strips that are unlike the lead of their name where both should show the same moments, and of
+    names that are printed at other leads; of the usual ones, a single one may be misread."""
+    unlike = [
+        lead
+        for row, lead in enumerate(layout.rhythm_leads, start=layout.rows)
+        if evidence.unlikenesses(layout, order, row).get(lead, 0.0) > UNLIKE_STRIP
+    ]
+    other = unexplained_names(evidence, layout, order, CLEAR_NAME)
+    doubts = []
+    if unlike:
+        doubts.append(
+            f"strip {', '.join(unlike)} is unlike that lead above it: it shows other moments, or another lead; "
+            "--layout says which"
+        )
+    if len(other) >= SEVERAL or set(other) & set(RIGHT_LEADS):
+        doubts.append(
+            f"{', '.join(other)} seem to be printed where the layout {layout.name} has other leads: compare the names"
+        )
+    return doubts
 
 
 def _clearly_named(leads: list[str], text: PrintedText) -> bool:
@@ -225,129 +244,15 @@ def _missing(labels: tuple[str, ...]) -> list[str]:
     return [f"lead {', '.join(labels)} lies beyond the page's edge"] if labels else []
 
 
-def _left_aside(share: float) -> list[str]:
-    if share < MUCH_ASIDE:
-        return []
-    return [
-        f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
-    ]
-
-
-def _span(
-    page: RectifiedPage, rows: Rows, bars: np.ndarray, known: ReadingOptions
-) -> tuple[float, float, float]:
-    """Canvas x where the rows start and where they are seen to end, and their length in pixels."""
-    seen_start_px, end_px, latest_px = _extent(page.ink, rows.zero_y_px)
-    lengths_px = _lengths(seen_start_px, end_px, page.ink.shape[1])
-    if known.time_zero_px is not None:
-        return known.time_zero_px, end_px, lengths_px[0]
-    columns = {known.layout.columns} if known.layout else possible_columns(len(rows.zero_y_px))
-    for length_px in lengths_px:
-        start_px = _between_bars(bars, columns, seen_start_px, end_px, length_px)
-        if start_px is not None:
-            return _on_line(page, start_px), end_px, length_px
-    start_px = _without_bars(page, rows.zero_y_px, (seen_start_px, end_px, latest_px), lengths_px[0])
-    return _on_line(page, start_px), end_px, lengths_px[0]
-
-
-def _on_line(page: RectifiedPage, start_px: float) -> float:
-    return _snap(start_px) if page.has_lines else start_px
-
-
-def _lengths(start_px: float, end_px: float, width_px: int) -> list[float]:
-    """The lengths that rows may have whose ink starts and ends there, likeliest first: a usual one if it is near, or if
-    part of the rows is cut off; else that of the ink, and the usual one if the ends are faint."""
-    seen_mm = (end_px - start_px) / PX_PER_MM
-    for usual_mm in LENGTHS_MM:
-        if abs(seen_mm - usual_mm) <= LENGTH_TOLERANCE_MM:
-            return [usual_mm * PX_PER_MM]
-    cut = min(start_px, width_px - end_px) < CUT_MM * PX_PER_MM
-    if cut or seen_mm > ROW_LENGTH_MM:
-        return [ROW_LENGTH_MM * PX_PER_MM]
-    return [seen_mm * PX_PER_MM, ROW_LENGTH_MM * PX_PER_MM]
-
-
-def _extent(ink: np.ndarray, zero_y_px: np.ndarray) -> tuple[float, float, float]:
-    """Canvas x where most rows' ink starts and ends, and where the last row's ends."""
-    ends = []
-    bounds = np.concatenate([[-np.inf], (zero_y_px[1:] + zero_y_px[:-1]) / 2, [np.inf]])
-    bounds = np.clip(np.nan_to_num(bounds, neginf=0, posinf=len(ink)), 0, len(ink)).astype(int)
-    reach = int(END_WINDOW_MM * PX_PER_MM)
-    for top, bottom in itertools.pairwise(bounds):
-        has_ink = ink[top:bottom].max(axis=0, initial=0)
-        ends.append((_first(has_ink, reach), len(has_ink) - _first(has_ink[::-1], reach)))
-    starts, stops = np.array(ends).T
-    if np.isnan(starts).all():
-        raise InputError("no row shows a trace that goes on: where the rows start is not seen")
-    pen_px = 1.0  # its round end
-    return tuple(
-        float(px)
-        for px in (np.nanmedian(starts) + pen_px, np.nanmedian(stops) - pen_px, np.nanmax(stops) - pen_px)
-    )
-
-
-def _between_bars(
-    bars: np.ndarray, columns: set[int], start_px: float, end_px: float, length_px: float
-) -> float | None:
-    """Canvas x where the rows start if separators tell: near where their ink does, or near a row's length before it
-    ends, the grid line that has separators behind it where rows of one of these numbers of columns have them.
-
-    Pulses that were taken for traces move the ink's start, a page cut on the right its end, and faint traces both.
-    """
-    seen = np.array([start_px, end_px - length_px])
-    reach = np.array([seen.min(), seen.max()]) + np.array([-SEARCH_MM, SEARCH_MM]) * PX_PER_MM
-    lines = (np.arange(*(reach / PX_PER_MM).round()) - LINE_OFFSET_MM) * PX_PER_MM
-    candidates = np.concatenate([seen, lines])
-    scores = np.array([max(_bars_at(bars, at, length_px, number) for number in columns) for at in candidates])
-    away_mm = np.abs(candidates[:, None] - seen).min(axis=1) / PX_PER_MM
-    whole = abs(seen[1] - seen[0]) < TIME_ZERO_MM * PX_PER_MM
-    scores -= (DISTANCE_COST_OF_WHOLE if whole else DISTANCE_COST) * away_mm
-    return float(candidates[scores.argmax()]) if scores.max() > CLEAR_BARS else None
-
-
-def _without_bars(
-    page: RectifiedPage, zero_y_px: np.ndarray, extent_px: tuple[float, float, float], length_px: float
-) -> float:
-    """Canvas x where the rows start if no separators tell: where their ink does, unless it is longer than a row and
-    pulses join it there; then a row's length before the last of its ends."""
-    start_px, end_px, latest_px = extent_px
-    if latest_px - end_px > TIME_ZERO_MM * PX_PER_MM:  # ink that is no trace
-        latest_px = end_px
-    if latest_px - length_px - start_px < AGREE_MM * PX_PER_MM:
-        return start_px
-    apart, joined = (
-        find_pulse(page, zero_y_px, _snap(at), _snap(at) + length_px).clearness
-        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, latest_px - length_px)
-    )
-    if apart:
-        return start_px
-    if joined:
-        return latest_px - length_px
-    cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
-    longer_px = end_px - length_px - start_px
-    return start_px if cut or longer_px < TIME_ZERO_MM * PX_PER_MM else end_px - length_px
-
-
-def _bars_at(bars: np.ndarray, start_px: float, length_px: float, columns: int) -> float:
-    """How clear separators stand between the columns of rows that start there, 0 to 1; 0 for rows of one column."""
-    if columns == 1:
-        return 0.0
-    at = start_px + length_px * np.arange(1, columns) / columns
-    near = [bars[max(round(x) - 2, 0) : round(x) + 2].max(initial=0) for x in at]
-    return float(np.mean(near))
-
-
-def _first(has_ink: np.ndarray, reach: int) -> float:
-    """Where ink starts that goes on, from the share of the first pixel that is covered."""
-    going_on = uniform_filter1d((has_ink > INKED).astype(float), reach, origin=-(reach // 2), mode="constant")
-    starts = np.flatnonzero((has_ink > INKED) & (going_on > END_SHARE))
-    return float(starts[0]) if len(starts) else np.nan
-
-
-def _snap(start_px: float, within_mm: float = SNAP_MM) -> float:
-    """On the grid line beside it, if that is close."""
-    line_mm = round(start_px / PX_PER_MM / MINOR_MM + LINE_OFFSET_MM) - LINE_OFFSET_MM
-    return line_mm * PX_PER_MM if abs(line_mm - start_px / PX_PER_MM) <= within_mm else start_px
+def _left_aside(share: float, further_rows: int) -> list[str]:
+    said = []
+    if share >= MUCH_ASIDE:
+        said.append(
+            f"{share:.0%} of the paper that has a grid stands apart and was not read: does it show another ECG?"
+        )
+    if further_rows:
+        said.append(f"further rows seem to be on the page and were not read ({further_rows}): another ECG?")
+    return said
 
 
 def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:
@@ -361,7 +266,7 @@ def _zero_lines(layout: Layout, usual_y_px: np.ndarray) -> np.ndarray:
     if np.abs(usual_y_px - declared - shift).max() > ZERO_TOLERANCE_MM * PX_PER_MM:
         return usual_y_px
     zero_y_px = declared + shift
-    return zero_y_px + np.median([_snap(y, 0.5) - y for y in zero_y_px])
+    return zero_y_px + np.median([snapped(y, 0.5) - y for y in zero_y_px])
 
 
 def _on_page(

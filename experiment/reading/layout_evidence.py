@@ -27,6 +27,7 @@ HALVES_MM = 40.0  # a stretch of a row is compared with itself in halves that ar
 RELATION_ODDS = 2.5  # the most that each relation between limb leads says
 COPY_ODDS = 3.0  # the most that a strip says which is a copy of a lead
 COPIES = 2.0  # and how many times as much: a copy is much more alike than any other lead
+SOME_LIKENESS = 0.3  # a strip of the same moments is less unlike one of the leads above it
 ODDS = 2.0  # the most that one comparison says, in logarithms of odds
 CHANCE_MISFIT, CHANCE_CHANGE, CHANCE_COPY = 0.35, 0.25, 0.2  # values that speak neither for nor against
 BEATS = 1.5  # rows do not say independently whether beats change, but more than one row alone
@@ -34,6 +35,9 @@ BAR_ODDS = 3.0  # what clear separators at all places of a layout say
 BARS = (0.12, 0.3)  # darkness, relative to the ink, that grid lines may leave, and of a clear separator
 LEAP_MM = 1.0  # a trace that leaps so far shows another lead
 MISSING_NAME, FEW_NAMES = 0.5, 3  # what a lead without a name says against it, if more than a few were read
+BLANK_COLUMN = 3.0  # and what a whole column says without names, if in another more than this share are named
+WELL_NAMED = 0.6
+HARD_NAMES = ("I", "II", "III")  # strokes that are easily overlooked
 NAME_ODDS = 1.5  # what a printed name says where it should stand; the contrary says as much against
 STRIP_NAMES = 2.0  # how many times as much it says beside a strip, which may be of any lead
 # Leads start elsewhere than their columns if so clear a separator stands in all rows, so far from the columns' starts
@@ -75,6 +79,7 @@ class Evidence:
         self.start_px, self.length_px = start_px, length_px
         self.traces = row_traces(rows)
         self._changes: dict[tuple, float | None] = {}
+        self._unlikenesses: dict[tuple, dict[str, float]] = {}
         self._rows_beside: dict[tuple[PrintedName, bool], int | None] = {}
 
     def of(self, layout: Layout, order: LeadOrder) -> float:
@@ -84,17 +89,30 @@ class Evidence:
         return self.relations(block) + self.beats(layout, places) + self.bars(layout) + self.names(block)
 
     def strip(self, layout: Layout, order: LeadOrder, row: int, lead: str) -> float:
-        """How much speaks for a rhythm strip's being of a lead that the block shows too."""
+        """How much speaks for a rhythm strip's being of a lead that the block shows too. A strip that is like none of
+        them shows other moments, and likeness says nothing."""
         places = places_of(layout, order, self.start_px, self.length_px)
         block = [place for place in places if place.row < layout.rows]
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
         odds = STRIP_NAMES * self._name(whole, self._names_above(block), missing_name=0.0)
-        for place in block:
-            if place.label.removeprefix("-") == lead:
-                strip, shown = self._seen(place, row), self._seen(place, place.row)
-                different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
-                odds += COPIES * _odds(different, CHANCE_COPY, COPY_ODDS)
+        different = self.unlikenesses(layout, order, row)
+        if min(different.values(), default=1.0) < SOME_LIKENESS:
+            odds += COPIES * _odds(different.get(lead), CHANCE_COPY, COPY_ODDS)
         return odds
+
+    def unlikenesses(self, layout: Layout, order: LeadOrder, row: int) -> dict[str, float]:
+        """How different a rhythm strip is from each lead of the block, where both show the same moments; leads that
+        cannot be compared are left out."""
+        key = (layout.rows, layout.columns, order, row)
+        if key not in self._unlikenesses:
+            self._unlikenesses[key] = {}
+            for place in places_of(layout, order, self.start_px, self.length_px):
+                if place.row < layout.rows:
+                    strip, shown = self._seen(place, row), self._seen(place, place.row)
+                    different = unlikeness(strip, -shown if place.label.startswith("-") else shown)
+                    if different is not None:
+                        self._unlikenesses[key][place.label.removeprefix("-")] = different
+        return self._unlikenesses[key]
 
     def relations(self, places: Sequence[Place]) -> float:
         """Whether limb leads of one column fit together as Einthoven and Goldberger found."""
@@ -135,9 +153,16 @@ class Evidence:
         return BAR_ODDS * float(inside - elsewhere)
 
     def names(self, places: Sequence[Place]) -> float:
-        """Whether lead names stand beside their leads: all above their rows, or all below."""
+        """Whether lead names stand beside their leads, all above their rows or all below, and in all columns."""
         above = self._names_above(places)
-        return sum(self._name(place, above, MISSING_NAME) for place in places)
+        odds = sum(self._name(place, above, MISSING_NAME) for place in places)
+        named: dict[int, list[bool]] = defaultdict(list)
+        for place in places:
+            if place.label not in HARD_NAMES:
+                named[place.column].append(self._name(place, above, missing_name=0.0) > 0)
+        blank = sum(not any(found) for found in named.values())
+        well_named = any(np.mean(found) > WELL_NAMED for found in named.values())
+        return odds - BLANK_COLUMN * blank * well_named
 
     def _names_above(self, places: Sequence[Place]) -> bool:
         """Whether the names stand above their rows, rather than below, if the leads are these."""
@@ -229,13 +254,36 @@ class Evidence:
         return found
 
 
+def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
+    """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
+    places = places_of(layout, order, evidence.start_px, evidence.length_px)
+    above = evidence._names_above([place for place in places if place.row < layout.rows])
+    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+
+    def is_explained(name: PrintedName) -> bool:
+        return any(
+            same_lead(place.label, name.lead) and evidence._stands_at(name, place, above) for place in places
+        )
+
+    return [
+        name.lead
+        for name in evidence.text.names
+        if name.probability > least
+        and name.lead not in HARD_NAMES
+        and left_px < name.x_px < evidence.start_px + evidence.length_px
+        and evidence.row_beside(name, above) is not None
+        and not is_explained(name)
+    ]
+
+
 # Shares of a row's length at which a lead may start within it
 _SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
 
 
 def same_lead(label: str, name: str) -> bool:
-    """Whether a name is that of a place; a sign before it is easily overlooked."""
-    return label.removeprefix("-").lower() == name.removeprefix("-").lower()
+    """Whether a name is that of a place; a sign before it is easily overlooked, and an R behind it."""
+    label, name = (text.removeprefix("-").lower() for text in (label, name))
+    return name in (label, label.removesuffix("r"))
 
 
 def _odds(difference: float | None, chance: float, most: float = ODDS) -> float:

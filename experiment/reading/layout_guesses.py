@@ -33,6 +33,8 @@ USUAL_ROWS = {
     "rows:V1,V2,V3,V4,V5,V6": -1.0,
     "rows:aVR,aVL,aVF": -2.0,
     "rows:I,II,V1,V2,V3,V4,V5,V6": -2.0,
+    "rows:V3R,V4R,V7": -2.0,  # what a 15-lead ECG adds
+    "rows:V7,V8,V9": -2.0,
 }
 ROWS_UNKNOWN = -1.5  # rows of leads that nothing names
 ROWS_AS_PRINTED = -1.0
@@ -130,11 +132,11 @@ def rows_of(guess: Guess) -> list[tuple[str, ...]]:
 
 
 def _agree(some: list[tuple[str, ...]], others: list[tuple[str, ...]]) -> bool:
-    """Whether rows are the same but for leads that are not known, and for signs."""
+    """Whether rows are the same but for leads that are not known, and for what is easily overlooked in the first."""
     if [len(row) for row in some] != [len(row) for row in others]:
         return False
     pairs = zip(itertools.chain(*some), itertools.chain(*others), strict=True)
-    return all(UNKNOWN_LEAD in pair or same_lead(*pair) for pair in pairs)
+    return all(UNKNOWN_LEAD in (own, other) or same_lead(other, own) for own, other in pairs)
 
 
 def _of_rows(labels: Sequence[str]) -> Layout:

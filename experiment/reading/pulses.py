@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ecg_generator_with_train_src.page.furniture import PULSE_MV
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
-from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, SPEEDS_MM_S, Pulse
+from ecg_generator_with_train_src.page.layouts import GAINS_MM_MV, Pulse
 from experiment.reading.rectify import RectifiedPage
 
 SEARCH_MM = 30.0
@@ -29,8 +29,12 @@ CORNER_PX = 4  # corners are rounded by the pen: this much of a side is not look
 BESIDE_PX = 5  # a line is compared with the paper this far on either side
 
 
-# Widths at 25 mm/s, of which 5 mm is the usual one, though machines also draw 2 to 4 mm; and at 50 mm/s
-WIDTHS_MM = {25.0: np.arange(2.0, 5.6, 0.5), 50.0: np.arange(9.0, 10.6, 0.5)}
+# Widths, by the speeds that they may be of: narrow ones are 0.2 s at 12.5 mm/s, or less at 25, as machines draw them
+WIDTHS_MM = {
+    (25.0,): np.arange(4.0, 5.6, 0.5),
+    (50.0,): np.arange(9.0, 10.6, 0.5),
+    (25.0, 12.5): np.arange(2.0, 3.6, 0.5),
+}
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,12 @@ class FoundPulse:
     """The pulses of a page: where they stand, what they say, and how dark they are against the traces (0: none)."""
 
     side: Pulse
-    paper_speed_mm_s: float
+    speeds_mm_s: tuple[float, ...]  # paper speeds that they may be of
     gain_mm_mv: float
     clearness: float
 
 
-NO_PULSE = FoundPulse("none", SPEEDS_MM_S[0], GAINS_MM_MV[0], 0.0)
+NO_PULSE = FoundPulse("none", (), GAINS_MM_MV[0], 0.0)
 
 
 def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_px: float) -> FoundPulse:
@@ -57,10 +61,10 @@ def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
         for gain in GAINS_MM_MV:
             height = round(PULSE_MV * gain * PX_PER_MM)
             uprights = boxes.uprights(height)
-            for speed, widths_mm in WIDTHS_MM.items():
+            for speeds, widths_mm in WIDTHS_MM.items():
                 widths = (round(width_mm * PX_PER_MM) for width_mm in widths_mm)
                 clearness = max(boxes.clearness(uprights, width, height) for width in widths)
-                found.append(FoundPulse(side, speed, gain, clearness))
+                found.append(FoundPulse(side, speeds, gain, clearness))
     clearest = max(found, key=lambda pulse: pulse.clearness)
     rivals = [pulse.clearness for pulse in found if pulse.gain_mm_mv != clearest.gain_mm_mv]
     stands_out = clearest.clearness > max(CLEAR, OUTSTANDING * max(rivals, default=0.0))

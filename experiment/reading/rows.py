@@ -23,6 +23,9 @@ APART_MM = 9.0  # the least distance of two rows
 FAINT = 0.12  # a height may be a row if it has at least this share of the fullest row's ink
 MOST_ROWS = 14  # this many heights are looked at, at most
 LEAST = 0.35  # a row with less than this share of the fullest row's ink speaks against its set
+FURTHER = (
+    0.5  # heights with so much of the rows' usual share may be rows of another ECG; up to 0.23 on other pages
+)
 UNEVEN_FREE, UNEVEN_COST = (
     0.1,
     3.0,
@@ -51,6 +54,7 @@ class Rows:
     centre_px: np.ndarray  # (columns of the page, rows) canvas heights of the ink; NaN where a row shows none
     outer_px: np.ndarray  # (columns, rows) the end of that ink that is farther from the row, less half a pen
     share: np.ndarray  # (rows,) of the drawing's columns in which it is seen, 0 to 1
+    further: int = 0  # how many others seem to run there, which do not belong to the same evenly spaced rows
 
     @cached_property
     def zero_y_px(self) -> np.ndarray:
@@ -77,7 +81,10 @@ def find_rows(ink: np.ndarray, possible: Iterable[int]) -> Rows | None:
     if chosen is None or not _stand_out(level, heights_px[chosen]):
         return None
     centre_px, outer_px = _course(runs, heights_px[chosen], ink.shape[1])
-    return Rows(centre_px, outer_px, share[chosen]) if np.isfinite(centre_px).any(axis=0).all() else None
+    if not np.isfinite(centre_px).any(axis=0).all():
+        return None
+    further = int((np.delete(share, chosen) > FURTHER * np.median(share[chosen])).sum())
+    return Rows(centre_px, outer_px, share[chosen], further)
 
 
 def _level_ink(runs: Runs, height_px: int) -> np.ndarray:

@@ -73,13 +73,20 @@ def test_the_place_is_the_centre_of_the_heat():
     ]
 
 
+def test_a_second_gain_that_is_hardly_legible_is_read_as_such():
+    text = text_of(heat_with(("10 mm/mV", 30, 12, 0.9), ("5 mm/mV", 30, 40, 0.45)))
+    assert [scale.value for scale in text.scales] == [10.0, 5.0]
+    assert text.scales[1].probability < 0.6
+    assert not text_of(heat_with(("5 mm/mV", 30, 40, 0.35))).scales
+
+
 def test_gains_of_limb_and_chest_leads_are_told_apart():
     text = text_of(heat_with(("10 mm/mV limb", 10, 20, 0.9), ("5 mm/mV chest", 10, 40, 0.8)))
     assert [(scale.value, scale.of) for scale in text.scales] == [(10.0, "limb"), (5.0, "chest")]
 
 
 def test_all_values_that_may_stand_at_a_place_are_kept():
-    text = text_of(heat_with(("20 mm/mV", 10, 20, 0.5), ("5 mm/mV", 10, 21, 0.25), ("25 mm/s", 30, 40, 0.4)))
+    text = text_of(heat_with(("20 mm/mV", 10, 20, 0.5), ("5 mm/mV", 10, 21, 0.25), ("25 mm/s", 30, 40, 0.33)))
     assert [(scale.value, scale.probability) for scale in text.scales] == [
         (5.0, pytest.approx(0.25 / BETWEEN_CELLS)),
         (20.0, pytest.approx(0.5 / BETWEEN_CELLS)),

@@ -1,12 +1,15 @@
 """Which of the things that tell a page's scale is believed, and what is said of the others."""
 
+from dataclasses import replace
+
 import pytest
 
 from experiment.reading.calibration import TraceSizes, calibration
 from experiment.reading.printed_text import NO_TEXT, PrintedScale, PrintedText
 from experiment.reading.pulses import NO_PULSE, FoundPulse
 
-PULSE = FoundPulse("left", 25.0, 5.0, 0.9)
+PULSE_10 = FoundPulse("left", (25.0,), 10.0, 0.9)
+PULSE = FoundPulse("left", (25.0,), 5.0, 0.9)
 
 
 def printed(*scales: tuple) -> PrintedText:
@@ -39,6 +42,19 @@ def test_what_contradicts_is_said_and_the_clearer_is_taken():
     assert (certain.doubts, fainter.doubts) == ((says.format(20),), (says.format(5),))
 
 
+@pytest.mark.parametrize(("printed_10", "doubted"), [(0.04, True), (0.2, False)])
+def test_print_that_is_not_that_of_the_pulse_is_said_even_if_it_is_hardly_legible(printed_10, doubted):
+    pulse = FoundPulse("left", (25.0,), 10.0, 0.9)
+    text = printed(
+        ("mm/mV", 15.0, 0.6, "all"),
+        ("mm/mV", 5.0, 0.2, "all"),
+        ("mm/mV", 10.0, printed_10, "all"),
+        ("mm/s", 25.0, 0.95, "all"),
+    )
+    found = calibration(None, None, pulse, text, TraceSizes(height_mm=10.0))
+    assert (found.gain_mm_mv, bool(found.doubts), found.speed_from) == (10, doubted, "print")
+
+
 def test_rare_values_must_be_printed_more_clearly_unless_traces_are_as_low():
     text = printed(("mm/mV", 2.5, 0.8, "all"), ("mm/mV", 10.0, 0.1, "all"), ("mm/s", 25.0, 0.95, "all"))
     doubtful = calibration(None, None, NO_PULSE, text)
@@ -55,7 +71,7 @@ def test_traces_tell_which_of_two_values_is_printed():
 
 
 @pytest.mark.parametrize(
-    ("pulse", "doubted"), [(NO_PULSE, True), (FoundPulse("left", 25.0, 10.0, 0.9), False)]
+    ("pulse", "doubted"), [(NO_PULSE, True), (FoundPulse("left", (25.0,), 10.0, 0.9), False)]
 )
 def test_a_usual_gain_that_is_hardly_legible_is_doubted_without_a_pulse(pulse, doubted):
     text = printed(("mm/mV", 10.0, 0.46, "all"), ("mm/mV", 5.0, 0.4, "all"), ("mm/s", 25.0, 0.95, "all"))
@@ -101,6 +117,9 @@ def test_two_gains_on_a_line_are_said():
     found = calibration(None, None, NO_PULSE, PrintedText((), scales))
     assert found.doubts[-1] == "gains of 5 and 10 mm/mV are printed: limb and chest leads may differ"
     assert calibration(None, None, NO_PULSE, PrintedText((), scales[:2])).doubts == ()
+    for sure, doubted in ((0.3, False), (0.5, True)):
+        faint = PrintedText((), (*scales[:2], replace(scales[2], probability=sure)))
+        assert bool(calibration(None, None, PULSE_10, faint).doubts) == doubted
 
 
 @pytest.mark.parametrize(("beats_mm", "speed"), [(20.8, 25), (60.0, 50), (42.0, 25), (None, 25), (200.0, 25)])
@@ -108,3 +127,12 @@ def test_where_nothing_tells_the_speed_that_is_assumed_which_suits_a_heart(beats
     found = calibration(None, None, NO_PULSE, NO_TEXT, TraceSizes(beats_mm))
     assert (found.paper_speed_mm_s, found.speed_from) == (speed, "assumed")
     assert calibration(None, None, PULSE, NO_TEXT, TraceSizes(beats_mm)).paper_speed_mm_s == 25
+
+
+@pytest.mark.parametrize(
+    ("beats_mm", "speed", "doubted"), [(20.8, 25, False), (10.4, 25, True), (6.0, 25, True)]
+)
+def test_a_narrow_pulse_tells_the_speed_that_suits_a_heart(beats_mm, speed, doubted):
+    narrow = FoundPulse("left", (25.0, 12.5), 10.0, 0.9)
+    found = calibration(None, None, narrow, NO_TEXT, TraceSizes(beats_mm, 10.0))
+    assert (found.paper_speed_mm_s, bool(found.doubts)) == (speed, doubted)

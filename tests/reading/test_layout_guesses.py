@@ -7,7 +7,7 @@ import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of
+from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of, unexplained_names
 from experiment.reading.layout_guesses import guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
@@ -98,6 +98,56 @@ def test_a_strip_that_copies_no_lead_is_not_named():
     ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
     page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
     assert likeliest(page).layout.name == "3x4+?"
+
+
+def evidence_of(page: RectifiedPage, text: PrintedText) -> Evidence:
+    rows = find_rows(page.ink, range(1, 15))
+    return Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, text)
+
+
+def test_a_strip_of_other_moments_is_of_the_lead_that_is_printed_beside_it():
+    page = page_of("3x4+II")
+    ink = page.ink.copy()
+    strip = slice(round(3.5 * ROW_PX), None)
+    ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
+    page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
+    assert likeliest(page).layout.name == "3x4+?"
+    assert likeliest(page, names("3x4+II")).layout.name == "3x4+II"
+    different = evidence_of(page, NO_TEXT).unlikenesses(parse_layout("3x4+?"), "standard", 3)
+    assert different["II"] > 0.5
+    assert (
+        evidence_of(page_of("3x4+II"), NO_TEXT).unlikenesses(parse_layout("3x4+?"), "standard", 3)["II"]
+        < 0.05
+    )
+
+
+def test_an_r_behind_a_name_is_easily_overlooked_but_not_read_into_it():
+    found = names("rows:V3R,V4R,V7").names
+    seen = (replace(found[0], lead="V3"), *found[1:])
+    page = page_of("rows:V3,V4,V5")
+    assert likeliest(page, PrintedText(seen, ())).layout.name == "rows:V3R,V4R,V7"
+    assert likeliest(page, names("rows:V3,V4,V6")).layout.name == "rows:V3,V4,V6"
+
+
+def test_names_of_other_electrodes_at_the_usual_leads_are_noticed():
+    text, page = names("3x4"), page_of("3x4")
+    right = tuple(
+        replace(name, lead=f"{name.lead}R" if name.lead in ("V3", "V4") else name.lead) for name in text.names
+    )
+    for printed, unexplained in ((text.names, []), (right, ["V3R", "V4R"])):
+        evidence = evidence_of(page, PrintedText(printed, ()))
+        assert sorted(unexplained_names(evidence, parse_layout("3x4"), "standard", 0.7)) == unexplained
+
+
+def test_rows_that_are_all_named_at_their_starts_alone_have_one_column():
+    page, text = page_of("6x2"), names("6x2")
+    limb = tuple(name for name in text.names if not name.lead.startswith("V"))
+    evidence = evidence_of(page, PrintedText(limb, ()))
+    block, rows = (
+        places_of(parse_layout(words), "standard", START_PX, LENGTH_PX) for words in ("6x2", "6x1")
+    )
+    assert evidence.names(rows) - evidence.names(block) > 5
+    assert evidence_of(page, text).names(block) > evidence_of(page, text).names(rows)
 
 
 def test_columns_of_unequal_width_are_noticed_from_names():

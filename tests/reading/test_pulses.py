@@ -42,11 +42,11 @@ def found_on(page: RectifiedPage):
 
 
 @pytest.mark.parametrize("gain", [5, 10, 20])
-@pytest.mark.parametrize(("width_mm", "speed"), [(5, 25), (3, 25), (10, 50)])
+@pytest.mark.parametrize(("width_mm", "speeds"), [(5, (25,)), (10, (50,)), (3, (25, 12.5))])
 @pytest.mark.parametrize(("side", "left_mm"), [("left", 20), ("right", 255)])
-def test_height_tells_the_gain_and_width_the_speed(side, left_mm, width_mm, speed, gain):
+def test_height_tells_the_gain_and_width_the_speed_unless_it_is_narrow(side, left_mm, width_mm, speeds, gain):
     pulse = found_on(page_with([(left_mm, row_mm, width_mm, gain) for row_mm in ROWS_MM]))
-    assert (pulse.side, pulse.paper_speed_mm_s, pulse.gain_mm_mv) == (side, speed, gain)
+    assert (pulse.side, pulse.speeds_mm_s, pulse.gain_mm_mv) == (side, speeds, gain)
 
 
 def test_a_page_may_have_a_single_pulse():

@@ -45,6 +45,13 @@ def test_handwriting_and_a_table_edge_are_no_rows():
     np.testing.assert_allclose(rows.zero_y_px / PX_PER_MM, [97, 133, 169, 202], atol=1.0)
 
 
+def test_rows_of_a_second_ecg_below_are_counted():
+    rows = find_rows(ink_of([40, 70, 100, 180, 210, 240], height_mm=280), range(1, 15))
+    assert len(rows.share) + rows.further == 6
+    assert rows.further > 0
+    assert find_rows(ink_of([40, 70, 100]), range(1, 15)).further == 0
+
+
 def test_a_row_between_others_may_be_mostly_hidden():
     ink = ink_of([97, 133, 169, 202])
     ink[round(115 * PX_PER_MM) : round(150 * PX_PER_MM), 700:] = 0
