@@ -22,6 +22,8 @@ from ecg_generator_with_train_src.common.errors import InputError
 
 register_heif_opener()  # Pillow has a reader of its own for every other format that phones make
 Image.MAX_IMAGE_PIXELS = None  # opened() has a bound of its own, which says what lifts it
+# Of all that Pillow opens: some of the others run a program (PostScript) or have readers that nobody watches
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
 REDUCE_IT = "reduce it"
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
@@ -143,7 +145,7 @@ def opened(
     Raises InputError naming the file if it cannot be read, or if it has too many pixels.
     """
     try:
-        with Image.open(regular_file(path)) as image:
+        with Image.open(regular_file(path), formats=FORMATS) as image:
             check_pixels(path, *image.size, most_pixels, remedy)
             before_load(image)
             image.load()

@@ -82,7 +82,7 @@ def _is_deep_colour(path: Path, sizes: PageSizes) -> bool:
     if not is_tiff and not (head.startswith(_PNG) and head[24:26] in _PNG_DEEP):
         return False
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG", "TIFF")) as image:
             bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) if is_tiff else 16
             is_deep = image.mode in ("RGB", "RGBA") and bits > 8 and not (is_tiff and image.n_frames > 1)
             if is_deep:

@@ -56,6 +56,19 @@ def test_a_heic_of_a_phone_is_read_whatever_it_is_called(tmp_path, name):
     assert is_red(seen[15, 35]) and np.abs(seen[5, 35].astype(int) - 120).max() < 5
 
 
+@pytest.mark.parametrize("format", ["EPS", "PCX", "TGA", "ICO", "SGI"])
+def test_no_other_reader_is_tried_on_what_calls_itself_a_picture(tmp_path, format):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "page.png", format)
+    with pytest.raises(InputError, match=r"page\.png: not a readable image \(truncated, or of an unknown format"):
+        only_page(tmp_path / "page.png")
+
+
+def test_two_pictures_in_one_jpeg_as_some_phones_write_them_are_the_first(tmp_path, marked):
+    small = Image.new("RGB", (8, 6), "blue")
+    marked.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[small])
+    assert only_page(tmp_path / "photo.jpg").shape == (*marked.size[::-1], 3)
+
+
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
