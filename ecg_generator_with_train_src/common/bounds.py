@@ -15,6 +15,7 @@ MOST_TEXT_BYTES = 64 * MIB  # of a table, a configuration, a description: 10 s a
 MOST_LINE_BYTES = 4 * MIB  # of a line of a list that may be long: a manifest's has 5000
 MOST_PIXELS = 120_000_000  # of a picture
 MOST_SIDE_PX = 50_000
+MOST_PAGES = 1000  # of a file: one of a kilobyte can name the same page a million times
 
 
 def regular_file(path: Path) -> Path:
@@ -56,3 +57,9 @@ def check_pixels(path: Path, width_px: int, height_px: int, most_pixels: float, 
             f"{path}: {width_px}x{height_px} pixels are {width_px * height_px / 1e6:.0f} megapixels, "
             f"more than {most_pixels / 1e6:g}; {remedy}"
         )
+
+
+def check_number_of_pages(path: Path, number: int, most_pages: int) -> None:
+    """Raise InputError, which names the file and the remedy, for a file of more pages than it may have."""
+    if number > most_pages:
+        raise InputError(f"{path}: has more than {most_pages} pages; divide it, or raise --max-pages")

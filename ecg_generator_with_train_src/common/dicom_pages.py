@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.bounds import MIB
+from ecg_generator_with_train_src.common.bounds import MIB, check_number_of_pages
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
@@ -38,7 +38,9 @@ def dicom_pages(path: Path, sizes: PageSizes = ALL_WHOLE) -> Iterator[tuple[str,
         raise InputError(f"{path}: {MISSING}") from error
     content = _content_of(path)
     if "EncapsulatedDocument" in content:
-        yield from ((*page, 1) for page in bounded_pdf_pages(path, content.EncapsulatedDocument))
+        yield from (
+            (*page, 1) for page in bounded_pdf_pages(path, content.EncapsulatedDocument, sizes.most_pages)
+        )
     elif "PixelData" in content:
         yield from _pictures(content, path, sizes)
     else:
@@ -69,14 +71,15 @@ def _content_of(path: Path):
 def _pictures(content, path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarray, int]]:
     from pydicom.pixels import iter_pixels
 
-    several = int(content.get("NumberOfFrames") or 1) > 1
+    number_of_frames = int(content.get("NumberOfFrames") or 1)
+    check_number_of_pages(path, number_of_frames, sizes.most_pages)
     try:
         size = int(content.Columns), int(content.Rows)
         check_weight(path, size, max(int(content.BitsAllocated) / 8, 1), sizes)
         halvings = halvings_of(size, sizes.whole_pixels)
         for number, frame in enumerate(iter_pixels(content), start=1):
             image = halved_values(_rgb(frame, content), halvings)
-            yield f"-p{number}" if several else "", image, 2**halvings
+            yield f"-p{number}" if number_of_frames > 1 else "", image, 2**halvings
     except (RuntimeError, NotImplementedError, AttributeError, ValueError) as error:
         raise InputError(
             f"{path}: its picture cannot be unpacked ({' '.join(str(error).split())})"

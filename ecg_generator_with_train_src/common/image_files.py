@@ -16,12 +16,23 @@ import numpy as np
 from pi_heif import register_heif_opener
 from PIL import Image, UnidentifiedImageError
 
-from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, check_pixels, regular_file
+from ecg_generator_with_train_src.common.bounds import MIB, MOST_PIXELS, check_pixels, regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES, IGNORED
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.picture_tags import bound_tags
 
+bound_tags()
 register_heif_opener()  # Pillow has a reader of its own for every other format that phones make
 Image.MAX_IMAGE_PIXELS = None  # opened() has a bound of its own, which says what lifts it
+# Of all that Pillow opens: some of the others run a program (PostScript) or have readers that nobody watches
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
+PICTURE_MARKS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8")
+_READ_IN_PARTS = (
+    *PICTURE_MARKS,
+    b"BM",
+    b"P",
+)  # the others' readers take the whole file into memory, some twice
+MOST_BYTES, MOST_BYTES_AT_ONCE = 1024 * MIB, 256 * MIB
 REDUCE_IT = "reduce it"
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
@@ -140,10 +151,11 @@ def opened(
 ) -> Iterator[Image.Image]:
     """The image, read whole; `before_load` is shown it before its pixels are read.
 
-    Raises InputError naming the file if it cannot be read, or if it has too many pixels.
+    Raises InputError naming the file if it cannot be read, or if it has too many bytes or pixels.
     """
     try:
-        with Image.open(regular_file(path)) as image:
+        _check_bytes(path)
+        with Image.open(path, formats=FORMATS) as image:
             check_pixels(path, *image.size, most_pixels, remedy)
             before_load(image)
             image.load()
@@ -154,6 +166,14 @@ def opened(
         raise InputError(f"{path}: not a readable image (truncated, or of an unknown format)") from error
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not a readable image (truncated or damaged: {error})") from error
+
+
+def _check_bytes(path: Path) -> None:
+    with regular_file(path).open("rb") as file:
+        in_parts = file.read(8).startswith(_READ_IN_PARTS)
+    most_bytes = MOST_BYTES if in_parts else MOST_BYTES_AT_ONCE
+    if path.stat().st_size > most_bytes:
+        raise InputError(f"{path}: has more than {most_bytes / MIB:g} MiB; save each page as a PNG")
 
 
 def paper_colour(image: np.ndarray) -> np.ndarray:

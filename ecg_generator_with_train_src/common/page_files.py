@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from ecg_generator_with_train_src.common import dicom_pages
-from ecg_generator_with_train_src.common.bounds import MIB, check_pixels
+from ecg_generator_with_train_src.common.bounds import check_number_of_pages, check_pixels
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
-from ecg_generator_with_train_src.common.image_files import opened
+from ecg_generator_with_train_src.common.image_files import PICTURE_MARKS, opened
 from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
 from ecg_generator_with_train_src.common.picture_sizes import (
     ALL_WHOLE,
@@ -43,9 +43,7 @@ OTHER_SUFFIXES = frozenset({
 # fmt: on
 PDF_MARK = b"%PDF-"
 PDF_MARK_WITHIN = 1024  # bytes: a PDF may begin with some of another program
-PICTURE_MARKS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8")
 CONTAINER_MARKS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"WEBP", b"jP  ")  # they stand a few bytes on
-MOST_PICTURE_BYTES = 1024 * MIB  # some decoders take the whole file into memory
 READ = "PNG, JPEG, TIFF, WebP, BMP, GIF, HEIC, AVIF, JPEG 2000, PPM, PDF and DICOM are read"
 
 
@@ -119,11 +117,9 @@ def sized_pages(path: Path, sizes: PageSizes) -> Iterator[ReadPage]:
     if kind is None and path.suffix.lower() in OTHER_SUFFIXES:
         raise InputError(f"{path}: {path.suffix} files are not read; save it as PNG or PDF ({READ})")
     if kind == "PDF":
-        pages = ((*page, 1) for page in bounded_pdf_pages(path))
+        pages = ((*page, 1) for page in bounded_pdf_pages(path, most_pages=sizes.most_pages))
     elif kind == "DICOM":
         pages = dicom_pages.dicom_pages(path, sizes)
-    elif path.stat().st_size > MOST_PICTURE_BYTES:
-        raise InputError(f"{path}: has more than {MOST_PICTURE_BYTES / MIB:g} MiB; save each page as a PNG")
     else:
         pages = _picture_pages(path, sizes)
     for ending, image, shrunk in pages:
@@ -166,7 +162,8 @@ def _picture_pages(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarr
         decode_halved(image, halvings_of(image.size, sizes.whole_pixels))
 
     with opened(path, sizes.most_pixels, LIFT_IT, before_load) as image:
-        if image.format == "TIFF" and image.n_frames > 1:
+        if image.format == "TIFF" and image.is_animated:  # has several
+            _count_pages(image, path, sizes)
             for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
                 check_pixels(path, *frame.size, sizes.most_pixels, LIFT_IT)
                 halvings = halvings_of(frame.size, sizes.whole_pixels)
@@ -176,6 +173,14 @@ def _picture_pages(path: Path, sizes: PageSizes) -> Iterator[tuple[str, np.ndarr
         left = halvings_of(image.size, sizes.whole_pixels)  # what its decoder has not done
         page = _rgb(halved(image, left))
     yield "", page, 2**halvings  # the file's own copy is gone while the page is worked on
+
+
+def _count_pages(image: Image.Image, path: Path, sizes: PageSizes) -> None:
+    """Raise InputError if a TIFF has too many pages; counting all of them would take hours for a million."""
+    with contextlib.suppress(EOFError):
+        image.seek(sizes.most_pages)
+        check_number_of_pages(path, sizes.most_pages + 1, sizes.most_pages)
+    image.seek(0)
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from ecg_generator_with_train_src.common.bounds import MOST_PAGES, check_number_of_pages
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_objects import matrix_of, objects_of
 from ecg_generator_with_train_src.page.geometry import DPI, POINTS_PER_INCH
@@ -18,13 +19,16 @@ MAX_PIXELS = 60e6  # and pictures in them at less than their own size; a letter 
 LEAST_SHARE = 0.1  # pictures as fine as the page is drawn cover this share of it; a finer logo does not count
 
 
-def pdf_pages(path: Path, data: bytes | None = None) -> Iterator[tuple[str, np.ndarray]]:
+def pdf_pages(
+    path: Path, data: bytes | None = None, most_pages: int = MOST_PAGES
+) -> Iterator[tuple[str, np.ndarray]]:
     """The pages of a PDF, one at a time: `-p1` and so on, and RGB images (H, W, 3) uint8. `data` is the PDF if it is
     a part of the file.
 
-    Raises InputError naming the file if it is empty, damaged or locked with a password.
+    Raises InputError naming the file if it is empty, damaged, locked with a password or has too many pages.
     """
     with opened_pdf(path, data) as document:
+        check_number_of_pages(path, len(document), most_pages)
         for number in range(len(document)):
             yield f"-p{number + 1}", _drawn(document, number, path)
 

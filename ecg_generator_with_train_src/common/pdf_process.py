@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ecg_generator_with_train_src.common.bounds import MIB
+from ecg_generator_with_train_src.common.bounds import MIB, MOST_PAGES
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.pdf_drawing import Drawing, drawing_of
 from ecg_generator_with_train_src.common.pdf_pages import pdf_pages
@@ -50,10 +50,12 @@ class _ElsewhereError(Exception):
     """The stack trace of an error in the other process."""
 
 
-def bounded_pdf_pages(path: Path, data: bytes | None = None) -> Iterator[tuple[str, np.ndarray]]:
+def bounded_pdf_pages(
+    path: Path, data: bytes | None = None, most_pages: int = MOST_PAGES
+) -> Iterator[tuple[str, np.ndarray]]:
     """The same as pdf_pages; raises InputError, which names file and page, also for a page that takes more than LIMITS
     or breaks PDFium down."""
-    return _bounded(path, 1, pdf_pages, path, data)
+    return _bounded(path, 1, pdf_pages, path, data, most_pages)
 
 
 def bounded_drawing(path: Path, number: int) -> Drawing:

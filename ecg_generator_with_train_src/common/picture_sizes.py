@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ecg_generator_with_train_src.common.bounds import MOST_PIXELS, check_pixels
+from ecg_generator_with_train_src.common.bounds import MOST_PAGES, MOST_PIXELS, check_pixels
 
 LIFT_IT = "reduce it, or raise --max-megapixels, with which the memory grows that the command needs"
 LIFT_IT_FOR_HEAVY = f"such pictures may have 1/{{weight:g}} of --max-megapixels: {LIFT_IT}"
@@ -21,10 +21,12 @@ _BY_PALETTE = {
 
 
 class PageSizes(NamedTuple):
-    """How many pixels a picture may have, and from how many on it is halved, or halved again, while it is read."""
+    """How many pixels a picture may have, and from how many on it is halved, or halved again, while it is read; and how
+    many pages a file may have."""
 
     most_pixels: float = MOST_PIXELS
     whole_pixels: float = float("inf")
+    most_pages: int = MOST_PAGES
 
 
 ALL_WHOLE = PageSizes()

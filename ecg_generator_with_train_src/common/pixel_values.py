@@ -22,7 +22,7 @@ WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*")
 _PNG_DEEP = (b"\x10\x02", b"\x10\x06")  # in a PNG's head: 16 bits with colours, with colours and opacity
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE = 256, 257, 258  # tags of TIFF
-_MOST_BYTES = 1024 * MIB
+_MOST_BYTES = 512 * MIB  # as many as 60 million pixels of 16 bits have in four channels
 _ROWS_AT_ONCE = 256
 
 
@@ -82,9 +82,9 @@ def _is_deep_colour(path: Path, sizes: PageSizes) -> bool:
     if not is_tiff and not (head.startswith(_PNG) and head[24:26] in _PNG_DEEP):
         return False
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG", "TIFF")) as image:
             bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) if is_tiff else 16
-            is_deep = image.mode in ("RGB", "RGBA") and bits > 8 and not (is_tiff and image.n_frames > 1)
+            is_deep = image.mode in ("RGB", "RGBA") and bits > 8 and not (is_tiff and image.is_animated)
             if is_deep:
                 check_weight(path, image.size, DEEP, sizes)
                 image.load()  # OpenCV takes damaged files as far as they go

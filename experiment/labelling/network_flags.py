@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.bounds import MOST_PIXELS
-from ecg_generator_with_train_src.common.command_line import positive_float
+from ecg_generator_with_train_src.common.bounds import MOST_PAGES, MOST_PIXELS
+from ecg_generator_with_train_src.common.command_line import positive_float, positive_int
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
 from ecg_generator_with_train_src.common.page_files import files_of_folder
@@ -51,6 +51,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "or a quarter, without --px-per-mm; the memory that is needed grows with this bound",
     )
     parser.add_argument(
+        "--max-pages",
+        type=positive_int,
+        default=MOST_PAGES,
+        help="files of more are not read; the time and the disk space that a file takes grow with this bound",
+    )
+    parser.add_argument(
         "--overwrite",
         action="store_true",
         help="do all pages again, also those that an earlier run did with the same weights and options",
@@ -84,8 +90,8 @@ def _pitch(text: str) -> float:
 
 
 def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
-    """What --max-megapixels says."""
-    sizes = PageSizes(1e6 * arguments.max_megapixels)
+    """What --max-megapixels and --max-pages say."""
+    sizes = PageSizes(1e6 * arguments.max_megapixels, most_pages=arguments.max_pages)
     return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=WHOLE_PIXELS)
 
 

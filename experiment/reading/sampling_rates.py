@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.records import check_fs, read_record_table
+from ecg_generator_with_train_src.page.records import LEADS, check_fs, read_record_table
 from ecg_generator_with_train_src.record_files.id_tables import numbers_in, read_id_table
 
 ASSUMED_FS_HZ = 500.0
@@ -61,6 +61,8 @@ def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | Non
     if test_csv:
         numbers = numbers_in(table, "number_of_rows", path)
         for page_id, lead, number in zip(table["id"], table["lead"], numbers, strict=True):
+            if lead not in LEADS:
+                raise InputError(f"{path}: {page_id}: lead is {lead!r}, not one of {', '.join(LEADS)}")
             if not (0 <= number <= MOST_ROWS and number.is_integer()):
                 raise InputError(
                     f"{path}: {page_id}, {lead}: number_of_rows is {number:g}, not 0 to {MOST_ROWS}"

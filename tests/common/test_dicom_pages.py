@@ -137,3 +137,10 @@ def test_a_file_that_is_deflated_as_a_whole_is_refused(tmp_path):
     content.save_as(path)
     with pytest.raises(InputError, match=r"a\.dcm: is packed as a whole \(deflated\)"):
         list(read_pages(path))
+
+
+def test_too_many_frames_are_refused_before_the_first(tmp_path):
+    path = write_dicom(tmp_path / "a", CAPTURE, **picture(np.zeros((2, 4, 4), np.uint8), "MONOCHROME2"))
+    assert len(list(sized_pages(path, PageSizes(most_pages=2)))) == 2
+    with pytest.raises(InputError, match=r"a: has more than 1 pages; divide it, or raise --max-pages"):
+        next(sized_pages(path, PageSizes(most_pages=1)))

@@ -56,6 +56,21 @@ def test_a_heic_of_a_phone_is_read_whatever_it_is_called(tmp_path, name):
     assert is_red(seen[15, 35]) and np.abs(seen[5, 35].astype(int) - 120).max() < 5
 
 
+@pytest.mark.parametrize("format", ["EPS", "PCX", "TGA", "ICO", "SGI"])
+def test_no_other_reader_is_tried_on_what_calls_itself_a_picture(tmp_path, format):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "page.png", format)
+    with pytest.raises(
+        InputError, match=r"page\.png: not a readable image \(truncated, or of an unknown format"
+    ):
+        only_page(tmp_path / "page.png")
+
+
+def test_two_pictures_in_one_jpeg_as_some_phones_write_them_are_the_first(tmp_path, marked):
+    small = Image.new("RGB", (8, 6), "blue")
+    marked.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[small])
+    assert only_page(tmp_path / "photo.jpg").shape == (*marked.size[::-1], 3)
+
+
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
@@ -191,4 +206,13 @@ def test_a_picture_file_without_end_is_refused(tmp_path):
     Image.new("RGB", (8, 8)).save(path)
     os.truncate(path, 2**30 + 1)  # a sparse file
     with pytest.raises(InputError, match=r"a\.png: has more than 1024 MiB; save each page as a PNG"):
+        list(readable_pages(path))
+
+
+@pytest.mark.parametrize("head", [HEIC, b"RIFF\0\0\0\0WEBP", b"what is this"])
+def test_less_is_taken_of_formats_whose_readers_take_the_whole_file_into_memory(tmp_path, head):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(head)
+    os.truncate(path, 2**28 + 1)
+    with pytest.raises(InputError, match=r"a\.jpg: has more than 256 MiB; save each page as a PNG"):
         list(readable_pages(path))

@@ -131,3 +131,18 @@ def test_an_unforeseen_error_comes_back_with_its_own_stack_trace(tmp_path):
     with pytest.raises(Exception) as caught:
         bounded_drawing(path, 7)
     assert "in drawing_of" in str(caught.value.__cause__)
+
+
+def test_a_pdf_of_a_kilobyte_that_names_its_page_a_million_times_is_refused(tmp_path):
+    page = b"<< /Type /Page /Parent 7 0 R /MediaBox [0 0 20 20] >>"
+    levels = [
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b"%d 0 R " % (level + 1) * 10, 10 ** (8 - level))
+        for level in range(2, 8)
+    ]
+    path = write_file(tmp_path / "a.pdf", [b"<< /Type /Catalog /Pages 2 0 R >>", *levels, page])
+    with pytest.raises(
+        InputError, match=r"a\.pdf: has more than 1000 pages; divide it, or raise --max-pages"
+    ):
+        next(bounded_pdf_pages(path))
+    with pytest.raises(InputError, match=r"a\.pdf: has more than 999999 pages"):
+        next(bounded_pdf_pages(path, most_pages=999_999))

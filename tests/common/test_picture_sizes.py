@@ -71,6 +71,14 @@ def test_pages_of_one_file_are_each_as_large_as_they_are(tmp_path):
         list(readable_pages(path, PageSizes(most_pixels=1000)))
 
 
+def test_a_tiff_of_too_many_pages_is_refused_before_the_first(tmp_path):
+    frames = [Image.new("L", (30, 20))] * 2
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    assert len(list(readable_pages(tmp_path / "a.tif", PageSizes(most_pages=2)))) == 2
+    with pytest.raises(InputError, match=r"a\.tif: has more than 1 pages; divide it, or raise --max-pages"):
+        next(readable_pages(tmp_path / "a.tif", PageSizes(most_pages=1)))
+
+
 def test_a_hundred_bytes_that_state_a_hundred_megapixels_are_not_unpacked(tmp_path):
     """The refusal names the flag; nothing of the picture is read, for there is nothing."""
     path = tmp_path / "bomb.png"
