@@ -141,15 +141,16 @@ def _without_bars(
         latest_px = end_px
     if latest_px - length_px - start_px < AGREE_MM * PX_PER_MM:
         return start_px, length_px
-    apart, joined = (
-        find_pulse(page, zero_y_px, snapped(at), snapped(at) + length_px).clearness
-        for at in (start_px - BEFORE_JOINED_MM * PX_PER_MM, latest_px - length_px)
-    )
-    if apart:
-        before_px = start_px - BEFORE_JOINED_MM * PX_PER_MM
-        beyond_ink = find_pulse(page, zero_y_px, before_px, latest_px).clearness
-        return start_px, lengths_px[-1] if beyond_ink else length_px
-    if joined:
+
+    def clearness(first_px: float, last_px: float) -> float:
+        return find_pulse(page, zero_y_px, first_px, last_px).clearness
+
+    before_px = start_px - BEFORE_JOINED_MM * PX_PER_MM
+    first_px = snapped(before_px)
+    if clearness(first_px, first_px + length_px):
+        return start_px, lengths_px[-1] if clearness(before_px, latest_px) else length_px
+    first_px = snapped(latest_px - length_px)
+    if clearness(first_px, first_px + length_px):
         return latest_px - length_px, length_px
     cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
     longer_px = end_px - length_px - start_px

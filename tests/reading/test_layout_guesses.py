@@ -58,9 +58,22 @@ def page_of(words: str, order: str = "standard") -> RectifiedPage:
     )
 
 
-def likeliest(page: RectifiedPage, text: PrintedText = NO_TEXT):
+def with_moved_strip(words: str) -> RectifiedPage:
+    """A page of three rows and a strip that shows other moments than they do."""
+    page = page_of(words)
+    ink = page.ink.copy()
+    strip = slice(round(3.5 * ROW_PX), None)
+    ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
+    return RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
+
+
+def evidence_of(page: RectifiedPage, text: PrintedText) -> Evidence:
     rows = find_rows(page.ink, range(1, 15))
-    return guesses(Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, text))[0]
+    return Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, text)
+
+
+def likeliest(page: RectifiedPage, text: PrintedText = NO_TEXT):
+    return guesses(evidence_of(page, text))[0]
 
 
 def names(words: str, order: str = "standard", above_px: float = 70) -> PrintedText:
@@ -92,25 +105,11 @@ def test_names_above_or_below_their_rows_tell_the_rest(words, above_px):
 
 
 def test_a_strip_that_copies_no_lead_is_not_named():
-    page = page_of("3x4+V1")
-    ink = page.ink.copy()
-    strip = slice(round(3.5 * ROW_PX), None)
-    ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
-    page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
-    assert likeliest(page).layout.name == "3x4+?"
-
-
-def evidence_of(page: RectifiedPage, text: PrintedText) -> Evidence:
-    rows = find_rows(page.ink, range(1, 15))
-    return Evidence(bars_of_rows(page, rows), rows, START_PX, LENGTH_PX, text)
+    assert likeliest(with_moved_strip("3x4+V1")).layout.name == "3x4+?"
 
 
 def test_a_strip_of_other_moments_is_of_the_lead_that_is_printed_beside_it():
-    page = page_of("3x4+II")
-    ink = page.ink.copy()
-    strip = slice(round(3.5 * ROW_PX), None)
-    ink[strip] = np.roll(ink[strip], 60, axis=1) * (np.arange(ink.shape[1]) > START_PX)
-    page = RectifiedPage(ink, page.grid, 200 * ink, page.image, 0, 0, page.to_image)
+    page = with_moved_strip("3x4+II")
     assert likeliest(page).layout.name == "3x4+?"
     assert likeliest(page, names("3x4+II")).layout.name == "3x4+II"
     different = evidence_of(page, NO_TEXT).unlikenesses(parse_layout("3x4+?"), "standard", 3)
