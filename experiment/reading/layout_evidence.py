@@ -94,7 +94,7 @@ class Evidence:
         places = places_of(layout, order, self.start_px, self.length_px)
         block = [place for place in places if place.row < layout.rows]
         whole = Place(lead, row, 0, self.start_px, self.start_px + self.length_px)
-        odds = STRIP_NAMES * self._name(whole, self._names_above(block), missing_name=0.0)
+        odds = STRIP_NAMES * self._name(whole, self.names_above(block), missing_name=0.0)
         different = self.unlikenesses(layout, order, row)
         if min(different.values(), default=1.0) < SOME_LIKENESS:
             odds += COPIES * _odds(different.get(lead), CHANCE_COPY, COPY_ODDS)
@@ -154,7 +154,7 @@ class Evidence:
 
     def names(self, places: Sequence[Place]) -> float:
         """Whether lead names stand beside their leads, all above their rows or all below, and in all columns."""
-        above = self._names_above(places)
+        above = self.names_above(places)
         odds = sum(self._name(place, above, MISSING_NAME) for place in places)
         named: dict[int, list[bool]] = defaultdict(list)
         for place in places:
@@ -164,7 +164,7 @@ class Evidence:
         well_named = any(np.mean(found) > WELL_NAMED for found in named.values())
         return odds - BLANK_COLUMN * blank * well_named
 
-    def _names_above(self, places: Sequence[Place]) -> bool:
+    def names_above(self, places: Sequence[Place]) -> bool:
         """Whether the names stand above their rows, rather than below, if the leads are these."""
         odds = {
             above: sum(self._name(place, above, MISSING_NAME) for place in places) for above in (True, False)
@@ -176,7 +176,7 @@ class Evidence:
         against it if there is none."""
         clearest = {True: 0.0, False: 0.0}
         for name in self.text.names:
-            if self._stands_at(name, place, above):
+            if self.stands_at(name, place, above):
                 agrees = same_lead(place.label, name.lead)
                 clearest[agrees] = max(clearest[agrees], name.probability)
         missing = missing_name if not any(clearest.values()) and len(self.text.names) > FEW_NAMES else 0.0
@@ -196,7 +196,7 @@ class Evidence:
         for place in places_of(layout, order, self.start_px, self.length_px):
             for name in self.text.names:
                 above = name.y_px < self.rows.zero_y_px[place.row]
-                if place.column and same_lead(place.label, name.lead) and self._stands_at(name, place, above):
+                if place.column and same_lead(place.label, name.lead) and self.stands_at(name, place, above):
                     behind_px[place.column].append(name.x_px - place.left_px)
         usual_px = [float(np.median(found)) for found in behind_px.values() if len(found) > 1]
         return len(usual_px) > 1 and max(usual_px) - min(usual_px) > ODD_NAMES_MM * PX_PER_MM
@@ -207,7 +207,8 @@ class Evidence:
         leaps = np.stack([_leaps(self.rows, row) for row in range(len(self.row_bars))])
         return maximum_filter1d(np.maximum(standing_out(self.row_bars, *BARS), leaps), 5, axis=1)
 
-    def _stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
+    def stands_at(self, name: PrintedName, place: Place, above: bool) -> bool:
+        """Whether a name stands where that of a place would, if names stand above their rows, or below."""
         return self.row_beside(name, above) == place.row and (
             place.left_px - NAME_BEFORE_MM * PX_PER_MM
             < name.x_px
@@ -257,12 +258,12 @@ class Evidence:
 def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
     """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
     places = places_of(layout, order, evidence.start_px, evidence.length_px)
-    above = evidence._names_above([place for place in places if place.row < layout.rows])
+    above = evidence.names_above([place for place in places if place.row < layout.rows])
     left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
 
     def is_explained(name: PrintedName) -> bool:
         return any(
-            same_lead(place.label, name.lead) and evidence._stands_at(name, place, above) for place in places
+            same_lead(place.label, name.lead) and evidence.stands_at(name, place, above) for place in places
         )
 
     return [
