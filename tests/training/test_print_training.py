@@ -55,7 +55,7 @@ def picture_of_v1(_, rng: np.random.Generator, foot: bool = False) -> PrintCrop:
 def test_a_short_training_learns_one_name(tmp_path, material, monkeypatch):
     monkeypatch.setattr(print_training, "draw_print_crop", picture_of_v1)
     output = tmp_path / "w.safetensors"
-    train_print_net(material, PrintTraining(output, 60, batch_size=4, lr=5e-3, feet=0.0))
+    train_print_net(material, PrintTraining(output, 120, batch_size=4, lr=5e-3, feet=0.0))
     model = PrintNet().eval()
     model.load_state_dict({name: tensor.float() for name, tensor in load_file(output).items()})
     for seed in range(5):
