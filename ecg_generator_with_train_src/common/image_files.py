@@ -195,13 +195,14 @@ def shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def cut(array: np.ndarray, top: int, left: int, size: int, fill) -> np.ndarray:
-    """The `size` x `size` window at (top, left) of `array` (H, W, …); what lies outside the array is `fill`."""
+def cut(array: np.ndarray, top: int, left: int, sides: tuple[int, int], fill) -> np.ndarray:
+    """The window of such sides (down, across) at (top, left) of `array` (H, W, …); what lies outside is `fill`."""
     height, width = array.shape[:2]
-    inside = array[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
-    if inside.shape[:2] == (size, size):
+    down, across = sides
+    inside = array[max(top, 0) : min(top + down, height), max(left, 0) : min(left + across, width)]
+    if inside.shape[:2] == sides:
         return inside
-    window = np.empty((size, size, *array.shape[2:]), array.dtype)
+    window = np.empty((*sides, *array.shape[2:]), array.dtype)
     window[:] = fill
     row, column = max(-top, 0), max(-left, 0)
     window[row : row + inside.shape[0], column : column + inside.shape[1]] = inside

@@ -127,8 +127,10 @@ def network_page_s(run: NetworkRun, image: np.ndarray) -> float:
     def measure(runtime) -> int:
         predictor = load_predictor(runtime, run.checkpoint)
         scale = PX_PER_MM / page_scale(image, None)[0]
-        rows, columns = (len(tile_starts(round(side * scale), predictor.tile)) for side in image.shape[:2])
-        tiles = np.zeros((predictor.network.batch, predictor.tile, predictor.tile, 3), np.uint8)
+        shape = tuple(round(side * scale) for side in image.shape[:2])
+        sides = predictor.sides(shape)
+        rows, columns = (len(tile_starts(length, side)) for length, side in zip(shape, sides, strict=True))
+        tiles = np.zeros((predictor.network.batch, *sides, 3), np.uint8)
         found.append(
             median_s(lambda: predictor.tile_probabilities(tiles)) * rows * columns / predictor.network.batch
         )

@@ -9,6 +9,7 @@ stain, a shadow or the table below the page outvotes nobody. What lines cannot t
 size of usual paper does.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -122,14 +123,20 @@ def _polar_spectrum(patch: np.ndarray) -> np.ndarray:
     low, high = np.percentile(patch[::2, ::2], [5, 92])
     patch = np.clip(patch, low, high)
     window = np.hanning(side).astype(np.float32)
-    spectrum = fft.fft2((patch - patch.mean()) * window[:, None] * window)
-    height = fft.fftshift(np.abs(spectrum))
-    radius, angle = np.arange(1, side // 2), np.deg2rad(np.arange(180))[:, None]
-    column = (side // 2 + radius * np.cos(angle)).astype(np.float32)
-    row = (side // 2 + radius * np.sin(angle)).astype(np.float32)
-    polar = cv2.remap(height, column, row, cv2.INTER_LINEAR)
+    heard = (patch - patch.mean()) * window[:, None] * window
+    spectrum = fft.rfft2(heard.T)  # the half that runs downwards; the other is its mirror image
+    height = fft.fftshift(np.abs(spectrum).T, axes=1)
+    polar = cv2.remap(height, *_polar_places(side), cv2.INTER_LINEAR)
     usual = np.median(polar, axis=0) + _FLOOR * polar.max() + 1e-6
     return np.clip(np.log(np.maximum(polar / usual, 0.5)), None, _MAX_WORTH)
+
+
+@functools.lru_cache(maxsize=4)
+def _polar_places(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows (180, R) float32 of directions and radii in the lower half of a spectrum, 0 at its middle."""
+    radius, angle = np.arange(1, side // 2), np.deg2rad(np.arange(180))[:, None]
+    column, row = side // 2 + radius * np.cos(angle), radius * np.sin(angle)
+    return column.astype(np.float32), row.astype(np.float32)
 
 
 def _vote(

@@ -1,7 +1,7 @@
 """Label a page of any size and orientation with a trained network.
 
-The page is brought to the network's scale and turned upright, cut into overlapping tiles of one fixed size, and the
-tiles' class probabilities are blended with weights that fall towards each tile's edges. Labels are made from the
+The page is brought to the network's scale and turned upright, cut into overlapping tiles of one size, and the tiles'
+class probabilities are blended with weights that fall towards each tile's edges. Labels are made from the
 probabilities brought back to the image's own size and orientation.
 """
 
@@ -26,7 +26,8 @@ from experiment.labelling.straightening import Straight, laid_back, straightened
 from experiment.network.scales import scale_for_network
 from experiment.runtime.network import Network
 
-OVERLAP = 16  # tiles overlap by at least 1/16 of their side; 1/8 brings labels no nearer to those of 1/2
+OVERLAP_PX = 32  # tiles overlap by at least that much; 64 of 512 bring labels no nearer to those of 256
+MOST_WIDENED = 1.25  # tiles may be longer by this factor, if the page then takes fewer
 FLIPS = (1, -1)  # steps along an axis: as it is, and mirrored, for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
 INVERTED = "light lines on dark paper: the page was read as a negative"
@@ -47,7 +48,7 @@ class Prediction:
 
 
 class Predictor:
-    """A network at work on tiles of `tile` pixels, a multiple of what the network asks for; threads may share it.
+    """A network at work on tiles of about `tile` pixels, a multiple of what the network asks for; threads may share it.
 
     `tta` averages over the tile and its mirror images: four times the work.
 
@@ -112,12 +113,20 @@ class Predictor:
 
     def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
-        probability = blend_tiles(self.tile_probabilities, image, self.tile, self.network.batch, inside)
+        probability = blend_tiles(
+            self.tile_probabilities, image, self.sides(image.shape[:2]), self.network.batch, inside
+        )
         probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
         return probability
 
+    def sides(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Sides (down, across) of the tiles of an image (H, W): `tile`, or those that cover it with fewest pixels."""
+        if self.network.one_shape:
+            return self.tile, self.tile
+        return tuple(fitted_side(length, self.tile, self.network.multiple) for length in shape)
+
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, C, T, T) of tiles (N, T, T, 3)."""
+        """Class probabilities (N, C, h, w) of tiles (N, h, w, 3)."""
         total = 0.0
         for down, across in itertools.product(self.flips, repeat=2):
             found = self.network(windows[:, ::down, ::across])
@@ -140,11 +149,11 @@ def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:
 def blend_tiles(
     function: Callable[[np.ndarray], np.ndarray],
     image: np.ndarray,
-    tile: int,
+    sides: tuple[int, int],
     batch: int = 1,
     inside: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(C, H, W) float32 of `function`, which maps tiles (N, tile, tile, 3) to (N, C, tile, tile), N = batch.
+    """(C, H, W) float32 of `function`, which maps tiles (N, *sides, 3) to (N, C, *sides), N = batch.
 
     Tiles are spread evenly over the image (H, W, 3); an image smaller than a tile is padded with its paper's
     colour, and the last batch with copies of its last tile. Tiles that show nothing of `inside` (H, W) are left out;
@@ -154,40 +163,56 @@ def blend_tiles(
     paper = paper_colour(image)
     total = np.zeros((len(CLASS_NAMES), height, width), np.float32)
     weights = np.zeros((height, width), np.float32)
-    window = _blend_window(tile)
+    window = np.outer(*(_blend_ramp(side) for side in sides))
     shown = np.ones((height, width), bool) if inside is None else inside
-    for corners in _corner_batches(shown, tile, batch):
-        tiles = [cut(image, top, left, tile, paper) for top, left in corners]
+    for corners in _corner_batches(shown, sides, batch):
+        tiles = [cut(image, top, left, sides, paper) for top, left in corners]
         found = function(np.stack(tiles + tiles[-1:] * (batch - len(tiles))))
         for (top, left), planes in zip(corners, found, strict=False):
-            rows, columns = min(tile, height - top), min(tile, width - left)
+            rows, columns = min(sides[0], height - top), min(sides[1], width - left)
             area = (..., slice(top, top + rows), slice(left, left + columns))
             total[area] += (planes * window)[:, :rows, :columns]
             weights[area] += window[:rows, :columns]
     return np.divide(total, weights, out=total, where=weights > 0)
 
 
-def _corner_batches(inside: np.ndarray, tile: int, batch: int) -> Iterator[list[tuple[int, int]]]:
-    tops, lefts = (tile_starts(length, tile) for length in inside.shape)
-    corners = [at for at in itertools.product(tops, lefts) if inside[at[0] :, at[1] :][:tile, :tile].any()]
+def _corner_batches(
+    inside: np.ndarray, sides: tuple[int, int], batch: int
+) -> Iterator[list[tuple[int, int]]]:
+    down, across = sides
+    tops, lefts = map(tile_starts, inside.shape, sides)
+    corners = [at for at in itertools.product(tops, lefts) if inside[at[0] :, at[1] :][:down, :across].any()]
     for first in range(0, len(corners), batch):
         yield corners[first : first + batch]
 
 
+def fitted_side(length: int, tile: int, multiple: int) -> int:
+    """The multiple from `tile` on, up to MOST_WIDENED of it, whose tiles cover `length` with the fewest pixels.
+
+    >>> fitted_side(2200, 512, 32), len(tile_starts(2200, 512)), len(tile_starts(2200, 576))
+    (576, 5, 4)
+    """
+    sides = range(tile, int(MOST_WIDENED * tile) + 1, multiple)
+    return min(sides, key=lambda side: side * len(tile_starts(length, side)))
+
+
 def tile_starts(length: int, tile: int) -> list[int]:
-    """Starts of evenly spread tiles that cover `length` pixels and overlap by at least 1/OVERLAP of a tile."""
+    """Starts of evenly spread tiles that cover `length` pixels and overlap by at least OVERLAP_PX, or half a tile."""
     if length <= tile:
         return [0]
-    stride = tile - tile // OVERLAP
+    stride = tile - _overlap_px(tile)
     count = -(-(length - tile) // stride) + 1
     return [round(number * (length - tile) / (count - 1)) for number in range(count)]
 
 
-def _blend_window(tile: int) -> np.ndarray:
-    """Weights (tile, tile): 1 inside, falling linearly over the overlap, never 0."""
-    ramp = np.arange(1, tile + 1, dtype=np.float32) / (tile // OVERLAP + 1)
-    side = np.minimum(np.minimum(ramp, ramp[::-1]), 1)
-    return side[:, None] * side[None, :]
+def _blend_ramp(side: int) -> np.ndarray:
+    """Weights along a tile's side: 1 inside, falling linearly over the overlap, never 0."""
+    ramp = np.arange(1, side + 1, dtype=np.float32) / (_overlap_px(side) + 1)
+    return np.minimum(np.minimum(ramp, ramp[::-1]), 1)
+
+
+def _overlap_px(side: int) -> int:
+    return min(OVERLAP_PX, side // 2)
 
 
 class PageScale(NamedTuple):

@@ -77,6 +77,7 @@ class Uprights(NamedTuple):
     top: np.ndarray
     side: np.ndarray  # (tops, columns): how dark such a line is
     below: np.ndarray  # the same just below the box
+    darkest: np.ndarray  # (columns,) of `side`, of all tops
 
 
 class Boxes:
@@ -106,7 +107,8 @@ class Boxes:
                 self._mean_upright(base - height // 2, lower),
             )
             below = self._mean_upright(base + CORNER_PX, CORNER_PX)
-            found.append(Uprights(base - height, _widened(np.minimum(*halves)), _widened(below)))
+            side = _widened(np.minimum(*halves))
+            found.append(Uprights(base - height, side, _widened(below), side.max(axis=0, initial=0.0)))
         return found
 
     def clearness(self, uprights: list[Uprights], width: int, height: int) -> float:
@@ -115,6 +117,9 @@ class Boxes:
         size = self.upright.shape[1]
         if size <= width + 2 or width <= 2 * CORNER_PX or not uprights:
             return 0.0
+        fainter = [np.minimum(sides.darkest[:-width], sides.darkest[width:]).max() for sides in uprights]
+        if np.median(fainter) <= CLEAR and max(fainter) <= CLEAR_ALONE:
+            return 0.0  # no box is darker than the fainter of its sides
         rows = [self._row(sides, width) for sides in uprights]
         common = np.median(np.stack([maximum_filter1d(row, 2 * BESIDE_PX) for row in rows]), axis=0).max()
         letters = height < LETTER_MM * PX_PER_MM

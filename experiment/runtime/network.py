@@ -14,12 +14,14 @@ RUNTIMES = ("auto", "openvino", "torch")
 class Network:
     """Calling it maps RGB images (N, H, W, 3) uint8 to probabilities (N, classes, h, w) float32.
 
-    H and W are multiples of `multiple`. Batches of `batch` images are fastest. Threads may share it.
+    H and W are multiples of `multiple`. Batches of `batch` images are fastest. Where `one_shape` is true, each further
+    shape of images costs a compilation. Threads may share it.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     multiple: int = 1
     batch: int = 1
+    one_shape: bool = False
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The probabilities of some images."""

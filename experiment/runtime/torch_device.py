@@ -78,4 +78,5 @@ class TorchDevice:
                 backend.step()
                 return probabilities.cpu().numpy()
 
-        return Network(run, model.multiple, 1 if backend.device.type == "cpu" else GPU_TILES)
+        batch = 1 if backend.device.type == "cpu" else GPU_TILES
+        return Network(run, model.multiple, batch, one_shape=backend.device.type == "xla")

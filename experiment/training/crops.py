@@ -74,9 +74,9 @@ def cut_page(page: Page, top: int, left: int, size: int) -> Page:
     """The window (size, size) of a page at (top, left); what lies outside the page is paper, labelled as ignored."""
     small = min(page.label.shape) < size
     return Page(
-        cut(page.image, top, left, size, paper_colour(page.image) if small else 0),
-        cut(page.label, top, left, size, IGNORED),
-        cut(page.coverage, top, left, size, 0),
+        cut(page.image, top, left, (size, size), paper_colour(page.image) if small else 0),
+        cut(page.label, top, left, (size, size), IGNORED),
+        cut(page.coverage, top, left, (size, size), 0),
     )
 
 

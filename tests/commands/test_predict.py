@@ -65,14 +65,14 @@ def test_tiles_cover_every_pixel_and_overlap(length):
     assert starts[0] == 0
     assert len(starts) == 1 if length <= 64 else starts[-1] == length - 64
     for one, next_one in itertools.pairwise(starts):
-        assert 0 < next_one - one <= 64 - 64 // 16
+        assert 0 < next_one - one <= 64 - 32
 
 
 @pytest.mark.parametrize("size", [(64, 64), (201, 97), (30, 150), (5, 3)])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     image = page(*size)
-    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, 64, batch)
+    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 96), batch)
     np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
@@ -85,12 +85,21 @@ def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
         calls.append(len(tiles))
         return tiles.transpose(0, 3, 1, 2) / 255.0
 
-    found = blend_tiles(function, image, 64, inside=shown)
+    found = blend_tiles(function, image, (64, 64), inside=shown)
     rows, columns = tile_starts(190, 64), tile_starts(250, 64)
-    assert (rows, columns) == ([0, 42, 84, 126], [0, 46, 93, 140, 186])
-    assert sum(calls) == 3 * 3  # the upper row of tiles ends at 64, the last two columns begin at 140
+    assert (rows, columns) == ([0, 32, 63, 94, 126], [0, 31, 62, 93, 124, 155, 186])
+    assert sum(calls) == 4 * 4  # the upper row of tiles ends at 64, the last three columns begin at 124
     np.testing.assert_allclose(found[:, shown], (image.transpose(2, 0, 1) / 255.0)[:, shown], atol=1e-5)
-    assert (found[:, :42] == 0).all() and (found[:, :, 93 + 64 :] == 0).all()
+    assert (found[:, :32] == 0).all() and (found[:, :, 93 + 64 :] == 0).all()
+
+
+def test_tiles_are_of_the_sides_that_cover_a_page_with_the_fewest_pixels():
+    predictor = Predictor(Network(colours, multiple=32), 512)
+    # across 5 x 512, 5 x 544, 4 x 576 (2208 less three overlaps of 32), 4 x 608, 4 x 640;
+    # down 4 x 512, 4 x 544, 4 x 576, 3 x 608, 3 x 640
+    assert predictor.sides((1700, 2200)) == (608, 576)
+    assert predictor.sides((100, 512)) == (512, 512)
+    assert Predictor(Network(colours, multiple=32, one_shape=True), 512).sides((1700, 2200)) == (512, 512)
 
 
 def test_a_page_of_one_tile_is_what_the_network_says(checkpoint):

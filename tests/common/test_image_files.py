@@ -130,11 +130,11 @@ def test_outside_a_page_is_paper_and_ignored():
     image = np.full((20, 30, 3), (250, 240, 230), np.uint8)
     image[5:8] = 0
     assert paper_colour(image).tolist() == [250, 240, 230]
-    window = cut(image, -4, 10, 32, paper_colour(image))
+    window = cut(image, -4, 10, (32, 32), paper_colour(image))
     assert window.shape == (32, 32, 3)
     assert (window[:4] == (250, 240, 230)).all() and (window[24:] == (250, 240, 230)).all()
     assert np.array_equal(window[4:24, :20], image[:, 10:])
-    label = cut(np.ones((20, 30), np.uint8), -4, 10, 32, 255)
+    label = cut(np.ones((20, 30), np.uint8), -4, 10, (32, 32), 255)
     assert (label == 1).sum() == 20 * 20
     assert (label == 255).sum() == 32 * 32 - 20 * 20
 

@@ -37,8 +37,8 @@ def test_a_crop_is_the_page_and_its_stored_mask(tiny_dataset):
 def _contains(page, mask, image, label) -> bool:
     """Whether a crop of a page and its mask are a window of both, at the same place."""
     _, _, (left, top), _ = cv2.minMaxLoc(cv2.matchTemplate(page, image, cv2.TM_SQDIFF))
-    return np.array_equal(cut(page, top, left, len(label), 0), image) and np.array_equal(
-        cut(mask, top, left, len(label), IGNORED), label
+    return np.array_equal(cut(page, top, left, label.shape, 0), image) and np.array_equal(
+        cut(mask, top, left, label.shape, IGNORED), label
     )
 
 
