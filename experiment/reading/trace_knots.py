@@ -83,6 +83,8 @@ def _find_knots(traced: TracedRows, top: np.ndarray, bottom: np.ndarray) -> Iter
         yield _knot(traced, columns, rows, top[own, columns].min(), bottom[own, columns].max())
     for start in sorted({column for row in traced.starts for column in row}):
         columns = slice(max(start - BEFORE_START, 0), min(start + AFTER_START, width))
+        if columns.start >= columns.stop:  # a lead may start outside of what a page shows
+            continue
         missed = _missed_strokes(traced, columns)
         if not missed:
             continue

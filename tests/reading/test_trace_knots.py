@@ -105,3 +105,11 @@ def test_a_stroke_that_a_path_misses_is_traced_where_a_lead_starts_and_only_ther
         x = lower.first_column + np.arange(len(lower.y_px)) + 0.5
         left = lower.y_px[(x > 150) & (x < 152)]
         assert (left.min() > ZEROS[1] + 110) == reaches
+
+
+@pytest.mark.parametrize("start", [-60, SHAPE[1] + 60])
+def test_leads_that_start_outside_of_the_page_tie_nothing(start):
+    paths = np.stack([np.full(SHAPE[1], int(zero)) for zero in ZEROS])
+    ink = page(ZEROS[0] + spike(60, 144, 4), ZEROS[1] + 0 * X)  # the path misses the spike
+    _, tied = untie(ink, paths, runs_on(ink > FAINT_INK, paths), ZEROS, [[start], []], PEN_PX)
+    assert not tied.any()
