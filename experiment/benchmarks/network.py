@@ -14,7 +14,8 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.benchmarks.commands import build_pages, copy_records, median_s, render_pages, run_on_images
 from experiment.benchmarks.stages import print_stages
 from experiment.labelling.network_flags import checkpoint_of, load_predictor
-from experiment.labelling.predictor import page_scale, tile_starts
+from experiment.labelling.predictor import page_scale
+from experiment.labelling.tiled_look import tile_starts
 from experiment.runtime.choose import run_networks
 from experiment.runtime.network import RuntimeOptions
 

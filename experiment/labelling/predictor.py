@@ -6,16 +6,15 @@ probabilities brought back to the image's own size and orientation.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES, GRID, WAVEFORM
+from ecg_generator_with_train_src.common.classes import BACKGROUND, GRID, WAVEFORM
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.image_files import cut, paper_colour
+from ecg_generator_with_train_src.common.image_files import paper_colour
 from ecg_generator_with_train_src.page.layouts import PAPER_SIZES_MM
 from experiment.labelling.crisp_edges import enlarged, with_crisp_edges
 from experiment.labelling.grid_scale import MAX_PITCH_PX, MIN_PITCH_PX, find_grid
@@ -23,11 +22,10 @@ from experiment.labelling.orientation import runs_down, upside_down
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.polarity import is_negative
 from experiment.labelling.straightening import Straight, laid_back, straightened
+from experiment.labelling.tiled_look import TiledLook, fitted_side
 from experiment.network.scales import scale_for_network
 from experiment.runtime.network import Network
 
-OVERLAP_PX = 32  # tiles overlap by at least that much; 64 of 512 bring labels no nearer to those of 256
-MOST_WIDENED = 1.25  # tiles may be longer by this factor, if the page then takes fewer
 FLIPS = (1, -1)  # steps along an axis: as it is, and mirrored, for test-time augmentation
 WAVEFORM_FROM = 0.45  # gives held-out pages their best Dice: where the network doubts, it says too little
 INVERTED = "light lines on dark paper: the page was read as a negative"
@@ -102,22 +100,29 @@ class Predictor:
         return _upright(page, stands_upright)
 
     def _across(self, page: Straight, stands_upright: bool) -> tuple[np.ndarray, np.ndarray, int]:
-        """The page with its traces running across, its probabilities, and the quarter turns taken."""
-        probability = self._probability(page.image, page.inside)
-        if stands_upright or not runs_down(
-            probability[WAVEFORM]
-        ):  # what is found on a page that lies down is good enough to tell, but no more
-            return page.image, probability, 0
-        image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
-        return image, self._probability(image, inside), 1
+        """The page with its traces running across, its probabilities, and the quarter turns taken.
 
-    def _probability(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        """Class probabilities (3, H, W); what lies outside the picture that was given is background."""
-        probability = blend_tiles(
+        Traces that run down are told from the middle of a page that lies on its side; the rest is then not looked at.
+        """
+        look = self._look(page.image, page.inside)
+        if not stands_upright and runs_down(look.at_middle()[WAVEFORM], clearly=True):
+            return self._turned(page)
+        look.at_all()
+        probability = look.probability()
+        if stands_upright or not runs_down(probability[WAVEFORM]):
+            return page.image, probability, 0
+        return self._turned(page)
+
+    def _turned(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
+        image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
+        look = self._look(image, inside)
+        look.at_all()
+        return image, look.probability(), 1
+
+    def _look(self, image: np.ndarray, inside: np.ndarray) -> TiledLook:
+        return TiledLook(
             self.tile_probabilities, image, self.sides(image.shape[:2]), self.network.batch, inside
         )
-        probability[:, ~inside] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
-        return probability
 
     def sides(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Sides (down, across) of the tiles of an image (H, W): `tile`, or those that cover it with fewest pixels."""
@@ -144,75 +149,6 @@ def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:
     page = replace(page, upright_chance=chance)
     page = page.upside_down() if chance < 0.5 else page
     return replace(page, warnings=(*page.warnings, UNSURE_OF_UP)) if page.may_be_upside_down else page
-
-
-def blend_tiles(
-    function: Callable[[np.ndarray], np.ndarray],
-    image: np.ndarray,
-    sides: tuple[int, int],
-    batch: int = 1,
-    inside: np.ndarray | None = None,
-) -> np.ndarray:
-    """(C, H, W) float32 of `function`, which maps tiles (N, *sides, 3) to (N, C, *sides), N = batch.
-
-    Tiles are spread evenly over the image (H, W, 3); an image smaller than a tile is padded with its paper's
-    colour, and the last batch with copies of its last tile. Tiles that show nothing of `inside` (H, W) are left out;
-    what no tile shows is 0.
-    """
-    height, width = image.shape[:2]
-    paper = paper_colour(image)
-    total = np.zeros((len(CLASS_NAMES), height, width), np.float32)
-    weights = np.zeros((height, width), np.float32)
-    window = np.outer(*(_blend_ramp(side) for side in sides))
-    shown = np.ones((height, width), bool) if inside is None else inside
-    for corners in _corner_batches(shown, sides, batch):
-        tiles = [cut(image, top, left, sides, paper) for top, left in corners]
-        found = function(np.stack(tiles + tiles[-1:] * (batch - len(tiles))))
-        for (top, left), planes in zip(corners, found, strict=False):
-            rows, columns = min(sides[0], height - top), min(sides[1], width - left)
-            area = (..., slice(top, top + rows), slice(left, left + columns))
-            total[area] += (planes * window)[:, :rows, :columns]
-            weights[area] += window[:rows, :columns]
-    return np.divide(total, weights, out=total, where=weights > 0)
-
-
-def _corner_batches(
-    inside: np.ndarray, sides: tuple[int, int], batch: int
-) -> Iterator[list[tuple[int, int]]]:
-    down, across = sides
-    tops, lefts = map(tile_starts, inside.shape, sides)
-    corners = [at for at in itertools.product(tops, lefts) if inside[at[0] :, at[1] :][:down, :across].any()]
-    for first in range(0, len(corners), batch):
-        yield corners[first : first + batch]
-
-
-def fitted_side(length: int, tile: int, multiple: int) -> int:
-    """The multiple from `tile` on, up to MOST_WIDENED of it, whose tiles cover `length` with the fewest pixels.
-
-    >>> fitted_side(2200, 512, 32), len(tile_starts(2200, 512)), len(tile_starts(2200, 576))
-    (576, 5, 4)
-    """
-    sides = range(tile, int(MOST_WIDENED * tile) + 1, multiple)
-    return min(sides, key=lambda side: side * len(tile_starts(length, side)))
-
-
-def tile_starts(length: int, tile: int) -> list[int]:
-    """Starts of evenly spread tiles that cover `length` pixels and overlap by at least OVERLAP_PX, or half a tile."""
-    if length <= tile:
-        return [0]
-    stride = tile - _overlap_px(tile)
-    count = -(-(length - tile) // stride) + 1
-    return [round(number * (length - tile) / (count - 1)) for number in range(count)]
-
-
-def _blend_ramp(side: int) -> np.ndarray:
-    """Weights along a tile's side: 1 inside, falling linearly over the overlap, never 0."""
-    ramp = np.arange(1, side + 1, dtype=np.float32) / (_overlap_px(side) + 1)
-    return np.minimum(np.minimum(ramp, ramp[::-1]), 1)
-
-
-def _overlap_px(side: int) -> int:
-    return min(OVERLAP_PX, side // 2)
 
 
 class PageScale(NamedTuple):

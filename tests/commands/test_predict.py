@@ -1,6 +1,5 @@
 """Prediction: tiling, sizes and scales, what is written, and images that cannot be read."""
 
-import itertools
 import json
 import os
 from pathlib import Path
@@ -22,7 +21,7 @@ from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
 from experiment.labelling.predict_pages import PageImage, PredictOptions, predict_page
-from experiment.labelling.predictor import Predictor, blend_tiles, page_scale, tile_starts
+from experiment.labelling.predictor import Predictor, page_scale
 from experiment.network.checkpoints import TrainingState, load_model, write_weights
 from experiment.network.model import GridWaveNet
 from experiment.runtime.choose import run_networks
@@ -57,40 +56,6 @@ def page(width: int, height: int, seed: int = 0) -> np.ndarray:
 
 
 # tiling
-
-
-@pytest.mark.parametrize("length", [1, 63, 64, 65, 119, 120, 121, 500, 1700])
-def test_tiles_cover_every_pixel_and_overlap(length):
-    starts = tile_starts(length, 64)
-    assert starts[0] == 0
-    assert len(starts) == 1 if length <= 64 else starts[-1] == length - 64
-    for one, next_one in itertools.pairwise(starts):
-        assert 0 < next_one - one <= 64 - 32
-
-
-@pytest.mark.parametrize("size", [(64, 64), (201, 97), (30, 150), (5, 3)])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
-    image = page(*size)
-    found = blend_tiles(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 96), batch)
-    np.testing.assert_allclose(found, image.transpose(2, 0, 1) / 255.0, atol=1e-5)
-
-
-def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
-    image, shown = page(250, 190), np.zeros((190, 250), bool)
-    shown[70:, :100] = True
-    calls = []
-
-    def function(tiles: np.ndarray) -> np.ndarray:
-        calls.append(len(tiles))
-        return tiles.transpose(0, 3, 1, 2) / 255.0
-
-    found = blend_tiles(function, image, (64, 64), inside=shown)
-    rows, columns = tile_starts(190, 64), tile_starts(250, 64)
-    assert (rows, columns) == ([0, 32, 63, 94, 126], [0, 31, 62, 93, 124, 155, 186])
-    assert sum(calls) == 4 * 4  # the upper row of tiles ends at 64, the last three columns begin at 124
-    np.testing.assert_allclose(found[:, shown], (image.transpose(2, 0, 1) / 255.0)[:, shown], atol=1e-5)
-    assert (found[:, :32] == 0).all() and (found[:, :, 93 + 64 :] == 0).all()
 
 
 def test_tiles_are_of_the_sides_that_cover_a_page_with_the_fewest_pixels():
@@ -163,6 +128,22 @@ def test_a_turned_page_is_read_upright_and_labelled_as_it_lies(blue_page, turns)
     rows, columns = np.nonzero(page.probability[WAVEFORM] > 0.99)
     x, y, _ = page.to_input @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
     assert np.mean(found.label[y.astype(int), x.astype(int)] == WAVEFORM) > 0.8  # of a page: 0.02
+
+
+def test_of_a_page_on_its_side_only_the_middle_is_seen_twice(blue_page):
+    counts = []
+    for turns in (0, 1):
+        calls = []
+
+        def counted(tiles: np.ndarray, calls=calls) -> np.ndarray:
+            calls.append(tiles.shape[1:3])
+            return colours(tiles)
+
+        given = np.ascontiguousarray(np.rot90(blue_page, turns))
+        Predictor(Network(counted, multiple=32), 512).predict(given)
+        counts.append(len(calls))
+    # standing, 3 rows of 4 tiles (1700 x 2200 px at the network's scale); on its side, 3 tiles of the middle besides
+    assert counts == [12, 12 + 3]
 
 
 def test_a_page_that_lies_askew_is_read_straight_and_labelled_as_it_lies(blue_page):

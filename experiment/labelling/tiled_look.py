@@ -1,0 +1,110 @@
+"""A network's look at an image of any size, through overlapping tiles of one size whose probabilities are blended."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES
+from ecg_generator_with_train_src.common.image_files import cut, paper_colour
+
+OVERLAP_PX = 32  # tiles overlap by at least that much; 64 of 512 bring labels no nearer to those of 256
+MOST_WIDENED = 1.25  # tiles may be longer by this factor, if the page then takes fewer
+
+
+class TiledLook:
+    """What `function` says of an image (H, W, 3), tile by tile: it maps tiles (N, *sides, 3) to (N, C, *sides).
+
+    Tiles are spread evenly over the image. They are given N = `batch` at a time, the last ones with copies. An image
+    smaller than a tile is padded with its paper's colour. Tiles that show nothing of `inside` (H, W) are left out.
+
+    >>> image = np.full((40, 100, 3), 255, np.uint8)
+    >>> look = TiledLook(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 64))
+    >>> look.at_all()
+    >>> look.probability().shape, float(look.probability().min())
+    ((3, 40, 100), 1.0)
+    """
+
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        image: np.ndarray,
+        sides: tuple[int, int],
+        batch: int = 1,
+        inside: np.ndarray | None = None,
+    ):
+        self.function, self.image, self.sides, self.batch = function, image, sides, batch
+        self.inside = np.ones(image.shape[:2], bool) if inside is None else inside
+        self.paper = paper_colour(image)
+        self.ramps = [_blend_ramp(side) for side in sides]
+        self.total = np.zeros((len(CLASS_NAMES), *image.shape[:2]), np.float32)
+        self.weights = np.zeros(image.shape[:2], np.float32)
+        self.tops, self.lefts = map(tile_starts, image.shape[:2], sides)
+        down, across = sides
+        self.unseen = [
+            (top, left)
+            for top, left in itertools.product(self.tops, self.lefts)
+            if self.inside[top : top + down, left : left + across].any()
+        ]
+
+    def at_middle(self) -> np.ndarray:
+        """Look at the tiles of the middle row; returns the probabilities (C, rows, W) there."""
+        middle = self.tops[len(self.tops) // 2]
+        self._at([corner for corner in self.unseen if corner[0] == middle])
+        return self.probability(slice(middle, middle + self.sides[0]))
+
+    def at_all(self) -> None:
+        """Look at all tiles that have not been looked at yet."""
+        self._at(self.unseen)
+
+    def probability(self, rows: slice = slice(None)) -> np.ndarray:
+        """(C, rows, W) float32 of the tiles that were looked at; 0 where none was, and background outside."""
+        total, weights = self.total[:, rows], self.weights[rows]
+        found = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
+        found[:, ~self.inside[rows]] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
+        return found
+
+    def _at(self, corners: list[tuple[int, int]]) -> None:
+        self.unseen = [corner for corner in self.unseen if corner not in corners]
+        for first in range(0, len(corners), self.batch):
+            self._add(corners[first : first + self.batch])
+
+    def _add(self, corners: list[tuple[int, int]]) -> None:
+        (height, width), (down, across) = self.image.shape[:2], self.sides
+        window = np.outer(*self.ramps)
+        tiles = [cut(self.image, top, left, self.sides, self.paper) for top, left in corners]
+        found = self.function(np.stack(tiles + tiles[-1:] * (self.batch - len(tiles))))
+        for (top, left), planes in zip(corners, found, strict=False):
+            rows, columns = min(down, height - top), min(across, width - left)
+            area = (..., slice(top, top + rows), slice(left, left + columns))
+            self.total[area] += (planes * window)[:, :rows, :columns]
+            self.weights[area] += window[:rows, :columns]
+
+
+def fitted_side(length: int, tile: int, multiple: int) -> int:
+    """The multiple from `tile` on, up to MOST_WIDENED of it, whose tiles cover `length` with the fewest pixels.
+
+    >>> fitted_side(2200, 512, 32), len(tile_starts(2200, 512)), len(tile_starts(2200, 576))
+    (576, 5, 4)
+    """
+    sides = range(tile, int(MOST_WIDENED * tile) + 1, multiple)
+    return min(sides, key=lambda side: side * len(tile_starts(length, side)))
+
+
+def tile_starts(length: int, tile: int) -> list[int]:
+    """Starts of evenly spread tiles that cover `length` pixels and overlap by at least OVERLAP_PX, or half a tile."""
+    if length <= tile:
+        return [0]
+    stride = tile - _overlap_px(tile)
+    count = -(-(length - tile) // stride) + 1
+    return [round(number * (length - tile) / (count - 1)) for number in range(count)]
+
+
+def _blend_ramp(side: int) -> np.ndarray:
+    """Weights along a tile's side: 1 inside, falling linearly over the overlap, never 0."""
+    ramp = np.arange(1, side + 1, dtype=np.float32) / (_overlap_px(side) + 1)
+    return np.minimum(np.minimum(ramp, ramp[::-1]), 1)
+
+
+def _overlap_px(side: int) -> int:
+    return min(OVERLAP_PX, side // 2)
