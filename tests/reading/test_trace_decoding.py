@@ -53,6 +53,16 @@ def test_strokes_that_cross_come_back_both():
         assert np.sqrt(np.mean(np.square(y_px - curve))) < 1.0
 
 
+@pytest.mark.parametrize("apart_px", [1.2, 1.6])
+def test_strokes_that_overlap_all_along_come_back_both(apart_px):
+    """The pen is wider than they are apart: each explains what the other does not."""
+    wave = 100 + 3 * np.sin(NODES.x_px / 25)
+    curves, starts = (wave, wave + apart_px), [wave - 0.8, wave + apart_px + 0.8]
+    found = decode(drawn(*curves), [NODES, NODES], starts, [np.ones(NODES.count, bool)] * 2, 2.0833)
+    for curve, y_px in zip(curves, found, strict=True):
+        assert np.abs(y_px - curve)[20:-20].max() < 0.05
+
+
 def test_nodes_without_ink_stay_where_they_start():
     curve = complexes(60, 20, 2.0)
     ink = drawn(curve)
