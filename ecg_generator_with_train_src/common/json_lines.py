@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.bounds import input_lines
-from ecg_generator_with_train_src.common.files import naming, write_text
+from ecg_generator_with_train_src.common.bounds import input_lines, naming
+from ecg_generator_with_train_src.common.files import write_text
 
 
 def read_lines(path: Path) -> list[dict]:

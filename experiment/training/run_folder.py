@@ -19,12 +19,11 @@ from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from ecg_generator_with_train_src.common.bounds import MIB, read_input, regular_file
+from ecg_generator_with_train_src.common.bounds import MIB, naming, read_input, regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
     atomic_path,
-    naming,
     remove_stale_temporaries,
     write_json,
     write_text,

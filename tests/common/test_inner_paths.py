@@ -3,7 +3,7 @@
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.inner_paths import check_inner, inside
+from ecg_generator_with_train_src.common.inner_paths import check_inner, followed, inside
 
 
 @pytest.mark.parametrize("text", ["a.png", "train/images/a.png", "a..b/..c", "пациент/患者.png", "a\\tb.png"])
@@ -38,3 +38,9 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "disk")
     assert inside(tmp_path / "root", "a.txt") == tmp_path / "root/a.txt"
+
+
+def test_a_link_to_itself_leads_nowhere(tmp_path):
+    (tmp_path / "again").symlink_to("again")
+    assert inside(tmp_path, "again") == tmp_path / "again"
+    assert followed(tmp_path / "again/b") == followed(tmp_path) / "again/b"
