@@ -32,3 +32,10 @@ def inside(root: Path, path: str) -> Path:
     if not followed(place).is_relative_to(followed(root)):
         raise InputError(f"{place}: a link leads out of {root}; remove the link")
     return place
+
+
+def own_file(path: Path) -> Path:
+    """The path itself, to write at the end of what is there. Raises InputError if that is a link to another file."""
+    if path.is_symlink() and path.is_file():
+        raise InputError(f"{path}: is a link to another file; remove the link")
+    return path

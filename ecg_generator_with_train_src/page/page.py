@@ -28,6 +28,7 @@ from ecg_generator_with_train_src.page.records import (
 from ecg_generator_with_train_src.page.stroke import lay_over, stroke
 from ecg_generator_with_train_src.page.style import PageStyle, plain_style, varied_style
 
+StartS = Annotated[float, Field(ge=0, le=LATEST_START_S)]
 MOST_PEN_PX, MOST_ROW_PX = 50, 50_000  # a pen of 3 px at 200 dpi has 12 at 800
 
 
@@ -61,9 +62,7 @@ class PageDescription(BaseModel):
     record: str
     record_sha256: str
     fs_hz: float
-    start_s: Annotated[float, Field(ge=0, le=LATEST_START_S)] = (
-        0.0  # time in the record's file at which the page begins
-    )
+    start_s: StartS = 0.0  # time in the record's file at which the page begins
     mv_per_unit: float | None = None  # of the record's file, where the user told it
     setup: PageSetup
     geometry: PageGeometry

@@ -28,6 +28,7 @@ from ecg_generator_with_train_src.common.files import (
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.inner_paths import own_file
 from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend, torch_versions
 from experiment.config import Config, differing_key, dump_config, load_config
@@ -102,7 +103,7 @@ class RunFolder:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with naming(self.metrics), self.metrics.open("a") as file:
+        with naming(self.metrics), own_file(self.metrics).open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
