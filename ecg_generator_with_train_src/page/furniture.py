@@ -32,6 +32,7 @@ Font = Literal[
 
 PrintedWords = Annotated[str, Field(max_length=500)]
 MOST_TEXTS = 200
+SMALLEST_FONT_PX = 1.0  # FreeType has none that are much smaller
 MOST_PRINT_PIXELS = 4_000_000  # of one line of text or label: as many as a page of 200 dpi has
 
 
@@ -196,7 +197,7 @@ def _refuse_large(what: str, width_px: float, height_px: float) -> None:
 
 @lru_cache(maxsize=16)
 def _font(name: Font, size_px: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_folder() / f"{name}.ttf"), size_px)
+    return ImageFont.truetype(str(font_folder() / f"{name}.ttf"), max(size_px, SMALLEST_FONT_PX))
 
 
 def font_folder() -> Path:

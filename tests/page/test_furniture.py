@@ -116,3 +116,9 @@ def test_print_that_is_larger_than_any_page_is_refused_before_it_is_drawn(defaul
         page = default_page.model_copy(update={"furniture": furniture, "geometry": finer})
         with pytest.raises(InputError, match=f"{said}.* pixels large; render the page again"):
             printed(page)
+
+
+def test_print_too_small_to_be_seen_is_drawn_as_well(default_page):
+    text = Text(text="17", x_mm=100, y_mm=100, points=1e-300)
+    page = default_page.model_copy(update={"furniture": Furniture(texts=(text,), lead_names=None)})
+    assert printed(page).shape == (1700, 2200)
