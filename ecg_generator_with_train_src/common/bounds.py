@@ -4,6 +4,7 @@ Whatever reads a file from outside as a whole reads it through here: pipes and d
 larger than anything of its kind is named instead of read.
 """
 
+import contextlib
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,21 @@ from ecg_generator_with_train_src.common.errors import InputError
 MIB = 2**20
 MOST_TEXT_BYTES = 64 * MIB  # of a table, a configuration, a description: 10 s at 2000 Hz have 2 million
 MOST_LINE_BYTES = 4 * MIB  # of a line of a list that may be long: a manifest's has 5000
+MOST_FILE_BYTES = 4096 * MIB  # of any file: to take its digest would take minutes
 MOST_PIXELS = 120_000_000  # of a picture
 MOST_SIDE_PX = 50_000
 MOST_PAGES = 1000  # of a file: one of a kilobyte can name the same page a million times
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system that name no file, such as a full disk while it is written, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def regular_file(path: Path) -> Path:
@@ -29,7 +42,7 @@ def regular_file(path: Path) -> Path:
 
 def read_input(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> bytes:
     """The bytes of a file. Raises InputError if it is no file or larger than its kind may be."""
-    with regular_file(path).open("rb") as file:
+    with naming(path), regular_file(path).open("rb") as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise InputError(f"{path}: has more than {most_bytes / MIB:g} MiB, more than any such file needs")
@@ -40,7 +53,8 @@ def input_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, one at a time, without their ends. Raises InputError at one that is far too long."""
     with regular_file(path).open("rb") as file:
         for number in range(1, 2**62):
-            line = file.readline(MOST_LINE_BYTES)
+            with naming(path):
+                line = file.readline(MOST_LINE_BYTES)
             if not line:
                 return
             if len(line) == MOST_LINE_BYTES:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ecg_generator_with_train_src.common.bounds import regular_file
+from ecg_generator_with_train_src.common.bounds import MIB, MOST_FILE_BYTES, naming, regular_file
+from ecg_generator_with_train_src.common.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY_BYTES = 200  # so much of a name begins its temporary's: file systems take 255 bytes
@@ -43,17 +44,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let errors of the system that name no file, such as a full disk while a file is written, name `path`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _umask() -> int:
@@ -96,9 +86,13 @@ def sha256_of(data: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file."""
+    """Hexadecimal SHA-256 of a file, of which a part at a time is read. Raises InputError if it is no file or huge."""
     digest = hashlib.sha256()
-    with regular_file(path).open("rb") as file:
+    if regular_file(path).stat().st_size > MOST_FILE_BYTES:
+        raise InputError(
+            f"{path}: has more than {MOST_FILE_BYTES / MIB:g} MiB, more than any such file needs"
+        )
+    with naming(path), path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -33,7 +33,9 @@ _READ_IN_PARTS = (
     b"P",
 )  # the others' readers take the whole file into memory, some twice
 MOST_BYTES, MOST_BYTES_AT_ONCE = 1024 * MIB, 256 * MIB
+MOST_SCANNED_PIXELS = 40 * MOST_PIXELS  # a progressive JPEG goes over its pixels some ten times
 REDUCE_IT = "reduce it"
+_START_OF_SCAN = b"\xff\xda"
 _FAST = 1  # zlib level
 _OPACITIES = bytes(range(256))
 _IS_CLASS = np.isin(np.arange(256), [*range(len(CLASS_NAMES)), IGNORED])
@@ -157,6 +159,7 @@ def opened(
         _check_bytes(path)
         with Image.open(path, formats=FORMATS) as image:
             check_pixels(path, *image.size, most_pixels, remedy)
+            _check_scans(path, image)
             before_load(image)
             image.load()
             yield image
@@ -174,6 +177,16 @@ def _check_bytes(path: Path) -> None:
     most_bytes = MOST_BYTES if in_parts else MOST_BYTES_AT_ONCE
     if path.stat().st_size > most_bytes:
         raise InputError(f"{path}: has more than {most_bytes / MIB:g} MiB; save each page as a PNG")
+
+
+def _check_scans(path: Path, image: Image.Image) -> None:
+    """Raise InputError for a JPEG that goes over its pixels so often that it would take minutes to read."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    with path.open("rb") as file:
+        scans = sum(part.count(_START_OF_SCAN) for part in iter(lambda: file.read(MIB), b""))
+    if scans * image.width * image.height > MOST_SCANNED_PIXELS:
+        raise InputError(f"{path}: a JPEG of {scans} scans; save it again")
 
 
 def paper_colour(image: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.bounds import input_lines
-from ecg_generator_with_train_src.common.files import naming, write_text
+from ecg_generator_with_train_src.common.bounds import input_lines, naming
+from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.inner_paths import own_file
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -28,7 +29,7 @@ def _parsed(text: bytes) -> dict | None:
 def append_line(path: Path, value: dict) -> None:
     """Add an object to the log, behind a line that a killed step left torn. An OSError names the log."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path), path.open("ab+") as file:
+    with naming(path), own_file(path).open("ab+") as file:
         is_torn = file.tell() > 0 and file.seek(-1, 2) >= 0 and file.read(1) != b"\n"
         file.write(b"\n" * is_torn + json.dumps(value).encode() + b"\n")
 

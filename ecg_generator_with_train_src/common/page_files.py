@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
 from ecg_generator_with_train_src.common import dicom_pages
-from ecg_generator_with_train_src.common.bounds import check_number_of_pages, check_pixels
+from ecg_generator_with_train_src.common.bounds import check_number_of_pages, check_pixels, naming
 from ecg_generator_with_train_src.common.errors import InputError, item_fault
 from ecg_generator_with_train_src.common.image_files import PICTURE_MARKS, opened
 from ecg_generator_with_train_src.common.pdf_process import bounded_pdf_pages
@@ -66,7 +66,11 @@ def files_of_folder(folder: Path) -> FolderFiles:
 
 
 def _is_page(path: Path) -> bool:
-    return path.suffix.lower() in PAGE_SUFFIXES | OTHER_SUFFIXES or _kind(path) is not None
+    """Whether a file may be a page: so is one that cannot be read, which is then skipped by name."""
+    try:
+        return path.suffix.lower() in PAGE_SUFFIXES | OTHER_SUFFIXES or _kind(path) is not None
+    except OSError:
+        return True
 
 
 def is_pdf(path: Path) -> bool:
@@ -76,7 +80,7 @@ def is_pdf(path: Path) -> bool:
 
 def _kind(path: Path) -> str | None:
     """What the first bytes of a file say that it is: `PDF`, `DICOM` or `picture`; None if they say nothing of it."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         head = file.read(PDF_MARK_WITHIN)
     if head[dicom_pages.MARK_AT :].startswith(dicom_pages.MARK):
         return "DICOM"

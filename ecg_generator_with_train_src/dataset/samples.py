@@ -220,7 +220,8 @@ def _read_ink(path: Path, page: PageDescription, points: TracePoints, csv_path: 
         raise InputError(f"{path}: {size} pixels, not the page's {expected[1]}x{expected[0]}")
     column, row = np.floor(points.x_px).astype(int), np.floor(points.y_px).astype(int)
     on_page = (column >= 0) & (column < expected[1]) & (row >= 0) & (row < expected[0])
-    share = np.mean(opacity[row[on_page], column[on_page]] > 0)
+    on_ink = opacity[row[on_page], column[on_page]] > 0
+    share = on_ink.mean() if on_ink.size else 0.0
     if share < MIN_TRUTH_ON_INK:
         raise InputError(
             f"{path}: only {share:.0%} of the samples of {csv_path} lie on its ink; render the page again"

@@ -13,11 +13,10 @@ from typing import Any, TextIO, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from ecg_generator_with_train_src.common.bounds import input_lines
+from ecg_generator_with_train_src.common.bounds import input_lines, naming
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import (
     is_temporary,
-    naming,
     remove_stale_temporaries,
     sha256_of,
     write_text,
@@ -33,6 +32,7 @@ from ecg_generator_with_train_src.dataset.format import (
 )
 
 _PARTIAL = "manifest.partial.jsonl"
+_INNER = tuple(f"{split}/{kind}" for split, kind in itertools.product(get_args(Split), FILE_FOLDERS))
 _Options = TypeAdapter(dict[str, Any])
 
 
@@ -87,7 +87,7 @@ class DatasetStore:
     def _start_journal(self) -> TextIO:
         """Say that a build is under way before anything is changed, and list what it starts from."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.root, *self.root.glob("*/*/")):
+        for folder in (self.root, *(self.root / inner for inner in _INNER)):
             remove_stale_temporaries(folder)
         lines = [json.dumps(self._options), *(sample.model_dump_json() for sample in self._listed)]
         write_text(self.root / _PARTIAL, "\n".join(lines) + "\n")
@@ -131,8 +131,8 @@ def _refuse_foreign_folder(root: Path) -> None:
         raise InputError(
             f"{root}: not empty and no dataset; nothing was touched; choose another --output-root"
         )
-    for split, kind in itertools.product(get_args(Split), FILE_FOLDERS):
-        inside(root, f"{split}/{kind}")  # what lies behind a link is not ours to write or to remove
+    for inner in _INNER:
+        inside(root, inner)  # what lies behind a link is not ours to write or to remove
 
 
 def _read_partial(root: Path) -> tuple[dict[str, Any] | None, list[Sample]]:

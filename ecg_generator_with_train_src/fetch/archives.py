@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.bounds import regular_file
-from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError
 from ecg_generator_with_train_src.fetch.folders import data_folder, files_below, place_of
 from ecg_generator_with_train_src.fetch.state import State, Unpacked, place_file
+from ecg_generator_with_train_src.fetch.tar_stream import tar_stream
 from ecg_generator_with_train_src.fetch.transfers import CHUNK_BYTES, CannotGoOnError, check_space
 
 STAGE_NAME = ".unpacking"  # an archive is unpacked here first; its files are then renamed to their places
@@ -118,7 +119,7 @@ def archive_errors(archive: Path) -> Iterator[None]:
     except RuntimeError as error:  # zipfile raises this when a password is needed
         raise InputError(f"{archive}: cannot be unpacked ({error})") from error
     except OSError as error:
-        if error.errno is not None:  # the disk is at fault, not the archive
+        if error.filename is not None or error.errno in FULL_DISK:  # the disk is at fault, not the archive
             raise
         raise InputError(f"{archive}: corrupt archive ({error}); get it again from its owner") from error
 
@@ -128,16 +129,20 @@ def archive_members(archive: Path, most_ratio: float = MOST_RATIO) -> Iterator[M
 
     Raises InputError at the first unsafe member, or where the files become too large for an archive of this size.
     """
-    members = _zip_members if archive.name.endswith(".zip") else _tar_members
     _refuse_zero_tail(archive)
-    left_bytes = most_ratio * max(regular_file(archive).stat().st_size, SMALL_BYTES)
-    for name, size, opener in members(archive):
+    most_bytes = most_ratio * max(regular_file(archive).stat().st_size, SMALL_BYTES)
+    too_much = (
+        f"{archive}: its files are more than {most_ratio:g} times as large as it is; nothing was unpacked; "
+        "if it is to be trusted, raise --max-archive-ratio"
+    )
+    is_zip = archive.name.endswith(".zip")
+    left_bytes = most_bytes
+    for name, size, opener in (
+        _zip_members(archive) if is_zip else _tar_members(archive, most_bytes, too_much)
+    ):
         left_bytes -= size
         if left_bytes < 0:
-            raise InputError(
-                f"{archive}: its files are more than {most_ratio:g} times as large as it is; nothing was unpacked; "
-                "if it is to be trusted, raise --max-archive-ratio"
-            )
+            raise InputError(too_much)
         if not any(part.startswith((".", "__MACOSX")) for part in name.parts):
             yield name, size, opener
 
@@ -151,8 +156,11 @@ def _refuse_zero_tail(archive: Path) -> None:
         raise InputError(f"{archive}: ends in zeros, as a broken download does; get it again from its owner")
 
 
-def _tar_members(archive: Path) -> Iterator[Member]:
-    with tarfile.open(archive) as tar:
+def _tar_members(archive: Path, most_bytes: float, too_much: str) -> Iterator[Member]:
+    with (
+        tar_stream(archive, most_bytes, too_much) as stream,
+        tarfile.open(fileobj=stream, mode="r:") as tar,
+    ):
         for member in tar:
             name = safe_name(member.name, archive)
             if not (member.isfile() or member.isdir()):
@@ -161,7 +169,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
                 tarfile.data_filter(member, str(archive.parent))
             if member.isfile():
                 yield name, member.size, functools.partial(tar.extractfile, member)
-        while tar.fileobj.read(CHUNK_BYTES):  # gzip checks its checksum only when it is read to the very end
+        while stream.read(CHUNK_BYTES):  # gzip checks its checksum only when it is read to the very end
             pass
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecg_generator_with_train_src.common.batch import SkipReport, run_batch
+from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, run_batch
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.notes import note_lines
 from ecg_generator_with_train_src.fetch.folders import FLAT, NESTED
@@ -14,6 +14,7 @@ SHOWN_ERRORS = 5  # a source of another kind may have thousands of bad records; 
 def lay_out(state: State, report: SkipReport) -> None:
     """Make the flat and the nested layout, each from the other where the source has only one, and train.csv.
 
+    A record for which that cannot be done is reported.
     Raises InputError if there is no record in either.
     """
     root = state.root
@@ -22,13 +23,19 @@ def lay_out(state: State, report: SkipReport) -> None:
         report.write()
         why = f": {next(iter(report.reasons.values()))}" if report.reasons else "; check --source"
         raise InputError(f"{root}: the source gave no records{why}")
-    for name, path in (flat | nested).items():
-        flat_path = flat.get(name, root / FLAT / path.name)
-        nested_path = nested.get(name, root / NESTED / name / path.name)
+
+    def make_both(name: str) -> None:
+        file_name = (flat | nested)[name].name
+        flat_path = flat.get(name, root / FLAT / file_name)
+        nested_path = nested.get(name, root / NESTED / name / file_name)
         if flat_path.exists() and not state.is_linked(flat_path):
             _follow(flat_path, nested_path, state)
         else:
             _follow(nested_path, flat_path, state)
+
+    for name in flat | nested:
+        if isinstance(error := outcome_of(make_both, name), InputError):
+            report.add(name, str(error), error.trace)
     for table in (root / FLAT / "train.csv", root / NESTED / "train.csv"):
         if table.is_file():
             _follow(table, root / "train.csv", state)  # the readers of both layouts look one folder up
@@ -69,7 +76,8 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
     records = records_in(root / FLAT)
     others = records_in(root / NESTED)
     items = [(path, fs_hz.get(name)) for name, path in records.items()]
-    items += [(path, fs_hz.get(name)) for name, path in others.items() if not path.samefile(records[name])]
+    own = {name: path for name, path in others.items() if not _are_one_file(path, records.get(name))}
+    items += [(path, fs_hz.get(name)) for name, path in own.items()]
     errors, notes = {}, []
     for (path, _), outcome in run_batch(check_record, items, num_workers=num_workers, description="check"):
         if isinstance(outcome, InputError):
@@ -80,7 +88,11 @@ def check_records(root: Path, num_workers: int, report: SkipReport) -> int:
         report.add(name, str(error), error.trace, quiet=number >= SHOWN_ERRORS)
     for line in note_lines(notes, "records"):
         print(line)
-    return len(records)
+    return len(records | others)
+
+
+def _are_one_file(path: Path, other: Path | None) -> bool:
+    return other is not None and path.exists() and other.exists() and path.samefile(other)
 
 
 def check_record(item: tuple[Path, float | None]) -> list[str]:

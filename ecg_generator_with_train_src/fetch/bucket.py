@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.inner_paths import own_file
 from ecg_generator_with_train_src.fetch.archives import MOST_RATIO, safe_name, unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import ARCHIVE_SUFFIXES
 from ecg_generator_with_train_src.fetch.google_access import (
@@ -240,7 +241,7 @@ def _fetch_rest(remote: Remote, bar: tqdm, retry_seconds: int) -> int:
 def _request_once(remote: Remote, have: int, bar: tqdm) -> Exception | None:
     """Make one request for the bytes from `have` on; return the error if the connection broke."""
     try:
-        with remote.partial.open("ab") as file:
+        with own_file(remote.partial).open("ab") as file:
             remote.blob.download_to_file(
                 _CountedFile(file, bar),
                 start=have or None,

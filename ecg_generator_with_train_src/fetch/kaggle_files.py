@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ecg_generator_with_train_src.common.batch import SkipReport
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import atomic_path
+from ecg_generator_with_train_src.common.inner_paths import own_file
 from ecg_generator_with_train_src.fetch.kaggle_client import Competition, asked_pause_s
 from ecg_generator_with_train_src.fetch.kaggle_token import SETTINGS_PAGE
 from ecg_generator_with_train_src.fetch.transfers import (
@@ -228,7 +229,7 @@ def _ask_rest(response: Any, have: int, validator: str | None) -> tuple[Any, int
 
 
 def _write_rest(response: Any, partial: Path, have: int, meter: _ByteMeter) -> None:
-    with contextlib.closing(response), partial.open("ab" if have else "wb") as target:
+    with contextlib.closing(response), own_file(partial).open("ab" if have else "wb") as target:
         for chunk in response.iter_content(CHUNK_BYTES):
             target.write(chunk)
             have += len(chunk)

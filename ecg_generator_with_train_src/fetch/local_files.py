@@ -7,6 +7,7 @@ from tqdm import tqdm
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.bounds import regular_file
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.inner_paths import followed
 from ecg_generator_with_train_src.fetch.archives import MOST_RATIO, unpack_or_report
 from ecg_generator_with_train_src.fetch.folders import (
     ARCHIVE_SUFFIXES,
@@ -65,11 +66,11 @@ def take_folder(folder: Path, state: State, counts: Counts, report: SkipReport) 
 
     A file that cannot be taken is reported. Raises CannotGoOnError if the disk has no space for the copies.
     """
-    inside = state.root.resolve()
+    inside = followed(state.root)
     files = [
         path
         for path in files_below(folder)
-        if path.suffix.lower() in TAKEN_SUFFIXES and inside not in path.resolve().parents
+        if path.suffix.lower() in TAKEN_SUFFIXES and inside not in followed(path).parents
     ]
     target = state.root / place_of(folder)
     if folder.stat().st_dev != state.root.stat().st_dev:

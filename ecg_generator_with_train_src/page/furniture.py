@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel, ConfigDict, Field
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import PageGeometry, Placement, PlaceMm, Points
 from ecg_generator_with_train_src.page.grid import Rgb
 from ecg_generator_with_train_src.page.layouts import PULSE_S, PageSetup, Pulse
@@ -30,6 +31,9 @@ Font = Literal[
 
 
 PrintedWords = Annotated[str, Field(max_length=500)]
+MOST_TEXTS = 200
+SMALLEST_FONT_PX = 1.0  # FreeType has none that are much smaller
+MOST_PRINT_PIXELS = 4_000_000  # of one line of text or label: as many as a page of 200 dpi has
 
 
 class Text(BaseModel):
@@ -71,7 +75,7 @@ class Furniture(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    texts: tuple[Text, ...] = ()
+    texts: Annotated[tuple[Text, ...], Field(max_length=MOST_TEXTS)] = ()
     text_rgb: Rgb = (0, 0, 0)
     lead_names: LeadNames | None = LeadNames()
     qr_label: QrLabel | None = None
@@ -162,6 +166,7 @@ def _qr_label(label: QrLabel, geometry: PageGeometry) -> list[tuple[Strip, Rgb]]
     code = np.ix_(modules.any(axis=1), modules.any(axis=0))  # without the encoder's own margin
     modules = np.pad(modules[code], QR_QUIET_MODULES)
     scale = max(1, round(label.size_mm * geometry.px_per_mm / len(modules)))
+    _refuse_large("the QR label", scale * len(modules), scale * len(modules))
     dark = np.kron(modules, np.ones((scale, scale))).astype(np.float32)
     top, left = round(geometry.y_px_of_mm(label.y_mm)), round(geometry.x_px_of_mm(label.x_mm))
     white = Strip(top, left, np.ones_like(dark))
@@ -174,19 +179,25 @@ def _text(text: Text, geometry: PageGeometry) -> Strip:
     return Strip(round(y_px) + top, round(x_px) + left, glyphs)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _rasterize(text: str, font_name: Font, size_px: float) -> tuple[int, int, np.ndarray]:
     """The offset of the glyphs' box from the start of the baseline, and their coverage."""
     font = _font(font_name, size_px)
     left, top, right, bottom = font.getbbox(text, anchor="ls")
+    _refuse_large(f"the text {text[:20]!r}", right - left, bottom - top)
     image = Image.new("L", (right - left + 1, bottom - top + 1))
     ImageDraw.Draw(image).text((-left, -top), text, font=font, fill=255, anchor="ls")
     return left, top, np.asarray(image, np.float32) / 255
 
 
+def _refuse_large(what: str, width_px: float, height_px: float) -> None:
+    if width_px * height_px > MOST_PRINT_PIXELS:
+        raise InputError(f"{what} is {width_px:.0f}x{height_px:.0f} pixels large; render the page again")
+
+
 @lru_cache(maxsize=16)
 def _font(name: Font, size_px: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_folder() / f"{name}.ttf"), size_px)
+    return ImageFont.truetype(str(font_folder() / f"{name}.ttf"), max(size_px, SMALLEST_FONT_PX))
 
 
 def font_folder() -> Path:

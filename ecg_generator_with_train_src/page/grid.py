@@ -7,10 +7,10 @@ edge and over the vertical ones (all measured on pages of the competition).
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ecg_generator_with_train_src.page.geometry import (
     DPI,
@@ -21,10 +21,12 @@ from ecg_generator_with_train_src.page.geometry import (
     Points,
 )
 
-Rgb = tuple[int, int, int]
+Level = Annotated[int, Field(ge=0, le=255)]
+Rgb = tuple[Level, Level, Level]
 
 CORE_MM = MM_PER_INCH / DPI  # width that a mask marks of a line: one pixel of the default page
 FRAME_POINTS = 0.8
+_LINES_AT_ONCE = 256  # in floating point they are several times as large
 
 
 class GridStyle(BaseModel):
@@ -128,8 +130,10 @@ def _across(lines: GridLines, indices: np.ndarray, width_px: float) -> np.ndarra
 def _rule(page: np.ndarray, axis: int, coverage: np.ndarray, rgb: Rgb) -> None:
     """Draw lines across the page, over what is there."""
     lines_first = np.moveaxis(page, axis, 0)
-    inked = np.flatnonzero(coverage)
-    lines_first[inked] = lay_colour_over(lines_first[inked], rgb, coverage[inked, None, None])
+    all_inked = np.flatnonzero(coverage)
+    for first in range(0, len(all_inked), _LINES_AT_ONCE):
+        inked = all_inked[first : first + _LINES_AT_ONCE]
+        lines_first[inked] = lay_colour_over(lines_first[inked], rgb, coverage[inked, None, None])
 
 
 def _dot(page: np.ndarray, rows: np.ndarray, columns: np.ndarray, rgb: Rgb) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.geometry import (
@@ -23,7 +23,11 @@ from ecg_generator_with_train_src.page.geometry import (
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 
 Pulse = Literal["left", "right", "none"]
-NumberOfRows = Annotated[int, Field(ge=1, le=24)]
+MOST_CHARACTERS = 300  # of a layout in words
+MOST_ROWS = 24  # of a block or of rows of one lead each, and as many strips
+NumberOfRows = Annotated[int, Field(ge=1, le=MOST_ROWS)]
+Leads = Annotated[tuple[str, ...], Field(max_length=MOST_ROWS)]
+ShareOfHeight = Annotated[float, Field(ge=0, le=1)]
 PaperSize = Literal["letter", "a4"]
 LeadOrder = Literal["standard", "cabrera"]
 
@@ -60,9 +64,19 @@ class Layout(BaseModel):
 
     rows: NumberOfRows
     columns: NumberOfRows
-    rhythm_leads: tuple[str, ...] = ()
-    row_leads: tuple[str, ...] = ()
-    zero_lines: tuple[float, ...] = ()
+    rhythm_leads: Leads = ()
+    row_leads: Leads = ()
+    zero_lines: tuple[ShareOfHeight, ...] = ()
+
+    @model_validator(mode="after")
+    def _every_row_has_its_own(self) -> "Layout":
+        if self.row_leads and len(self.row_leads) != self.rows * self.columns:
+            raise ValueError(f"row_leads are {len(self.row_leads)}, not {self.rows * self.columns}")
+        if self.zero_lines and len(self.zero_lines) != self.row_count:
+            raise ValueError(
+                f"zero_lines are {len(self.zero_lines)}, not one for each of {self.row_count} rows"
+            )
+        return self
 
     @property
     def name(self) -> str:
@@ -96,7 +110,7 @@ class Layout(BaseModel):
 
 
 ROWS_WORD = "rows:"
-_BLOCK = re.compile(r"(?P<rows>\d+)x(?P<columns>\d+)(?:\+(?P<strips>.+))?")
+_BLOCK = re.compile(r"(?P<rows>\d{1,2})x(?P<columns>\d{1,2})(?:\+(?P<strips>.+))?")
 # what blocks of fewer than twelve leads show
 _SMALL_BLOCKS = {
     "1x1": ("II",),
@@ -116,15 +130,17 @@ def parse_layout(words: str) -> Layout:
     >>> parse_layout("rows:V3R,-aVR").name, parse_layout("6x1").name
     ('rows:V3R,-aVR', 'rows:I,II,III,aVR,aVL,aVF')
     """
+    if len(words) > MOST_CHARACTERS:
+        raise InputError(f"{words[:20]}…: no layout; expected {LAYOUT_WORDS}")
     if words.startswith(ROWS_WORD):
-        return _rows_of(_leads(words, words.removeprefix(ROWS_WORD)))
+        return _rows_of(words, _leads(words, words.removeprefix(ROWS_WORD)))
     block = _BLOCK.fullmatch(words)
     if block is None:
         raise InputError(f"{words}: no layout; expected {LAYOUT_WORDS}")
     strips = _leads(words, block["strips"]) if block["strips"] else ()
     size = f"{block['rows']}x{block['columns']}"
     if size in _SMALL_BLOCKS:
-        return _rows_of((*_SMALL_BLOCKS[size], *strips))
+        return _rows_of(words, (*_SMALL_BLOCKS[size], *strips))
     rows, columns = int(block["rows"]), int(block["columns"])
     if rows * columns != len(LEADS):
         raise InputError(
@@ -140,15 +156,22 @@ LAYOUT_WORDS = (
 )
 
 
-def _rows_of(leads: tuple[str, ...]) -> Layout:
+def _refuse_many(words: str, rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise InputError(f"{words}: has {rows} rows or strips, more than {MOST_ROWS}")
+
+
+def _rows_of(words: str, leads: tuple[str, ...]) -> Layout:
+    _refuse_many(words, len(leads))
     return Layout(rows=len(leads), columns=1, row_leads=leads)
 
 
 def _leads(words: str, listed: str) -> tuple[str, ...]:
     """The leads of a list such as `II,V1`, in the usual spelling."""
     spelling = {lead.lower(): lead for lead in (*LEADS, *FURTHER_LEADS, UNKNOWN_LEAD)}
-    leads = []
-    for name in listed.split(","):
+    leads, names = [], listed.split(",")
+    _refuse_many(words, len(names))
+    for name in names:
         sign = "-" if name.startswith("-") else ""
         if (known := spelling.get(name.removeprefix("-").lower())) is None:
             raise InputError(

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ecg_generator_with_train_src import __version__
 from ecg_generator_with_train_src.common.errors import InputError
@@ -17,9 +17,19 @@ from ecg_generator_with_train_src.page.furniture import Furniture
 from ecg_generator_with_train_src.page.furniture_content import default_furniture, varied_furniture
 from ecg_generator_with_train_src.page.geometry import PageGeometry, PaperGeometry, Placement
 from ecg_generator_with_train_src.page.layouts import PageSetup
-from ecg_generator_with_train_src.page.records import AS_THEY_ARE, LEADS, Record, RecordOptions, read_record
+from ecg_generator_with_train_src.page.records import (
+    AS_THEY_ARE,
+    LATEST_START_S,
+    LEADS,
+    Record,
+    RecordOptions,
+    read_record,
+)
 from ecg_generator_with_train_src.page.stroke import lay_over, stroke
 from ecg_generator_with_train_src.page.style import PageStyle, plain_style, varied_style
+
+StartS = Annotated[float, Field(ge=0, le=LATEST_START_S)]
+MOST_PEN_PX, MOST_ROW_PX = 50, 50_000  # a pen of 3 px at 200 dpi has 12 at 800
 
 
 class GivenGrid(BaseModel):
@@ -52,7 +62,7 @@ class PageDescription(BaseModel):
     record: str
     record_sha256: str
     fs_hz: float
-    start_s: float = 0.0  # time in the record's file at which the page begins
+    start_s: StartS = 0.0  # time in the record's file at which the page begins
     mv_per_unit: float | None = None  # of the record's file, where the user told it
     setup: PageSetup
     geometry: PageGeometry
@@ -62,6 +72,14 @@ class PageDescription(BaseModel):
     seed: int
     generator_version: str
     drawn: DrawnPage | None = None  # None if the page is not drawn yet
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> "PageDescription":
+        if (pen_px := self.geometry.px_of_points(self.style.pen_points)) > MOST_PEN_PX:
+            raise ValueError(f"the pen is {pen_px:.0f} px wide, more than {MOST_PEN_PX}")
+        if (row_px := self.setup.duration_s * self.geometry.px_per_s) > MOST_ROW_PX:
+            raise ValueError(f"rows are {row_px:.0f} px long, more than {MOST_ROW_PX}")
+        return self
 
     @property
     def placements(self) -> tuple[Placement, ...]:

@@ -25,6 +25,7 @@ from ecg_generator_with_train_src.record_files.text_tables import read_text_sign
 from ecg_generator_with_train_src.record_files.wfdb_files import HEADER_SUFFIX, read_wfdb_signals, wfdb_files
 
 RECORD_DURATION_S = 10.0
+LATEST_START_S = 1e9  # of a record in its file: 30 years
 
 _TABLES = ("train.csv", "test.csv", "sample_submission.csv")  # tables of the competition that are no records
 
@@ -78,8 +79,10 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
 
 def record_options(args: argparse.Namespace) -> RecordOptions:
     """What the flags tell of records. Raises InputError for a time before the records' start."""
-    if not 0 <= args.start_s < float("inf"):
-        raise InputError(f"--start-s: {args.start_s:g} is no second of a record; give 0 or more")
+    if not 0 <= args.start_s <= LATEST_START_S:
+        raise InputError(
+            f"--start-s: {args.start_s:g} is no second of a record; give 0 to {LATEST_START_S:g}"
+        )
     return RecordOptions(args.unit, args.start_s)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HEADER_WITHIN_LINES = 100
 MOST_COLUMNS = 1000  # a line of more is no header
+MOST_LINE_CHARACTERS = 100_000  # pandas would make a column of each cell of a row
 SHOWN_CHARACTERS = 60  # of a cell or line that is wrong
 _SEPARATORS = (",", ";", "\t", "|", r"\s+")
 _COMMENTS = ("#", "%", "//")
@@ -53,10 +54,11 @@ class _Header:
 def read_text_signals(path: Path) -> FileSignals:
     """Read the leads of a CSV or a similar table.
 
-    Raises InputError naming the file if it is no text, no line names a lead, a lead is named twice, rows are longer
-    than the header, or a lead has text in a cell.
+    Raises InputError naming the file if it is no text, has a line that is far too long, no line names a lead, a lead is
+    named twice, rows are longer than the header, or a lead has text in a cell.
     """
     lines = decode_text(path).split("\n")
+    _refuse_long_line(path, lines)
     header = _find_header(path, lines)
     leads = [column.lead for column in header.columns if column.lead]
     if twice := sorted({lead for lead in leads if leads.count(lead) > 1}):
@@ -80,6 +82,14 @@ def read_text_signals(path: Path) -> FileSignals:
         },
         fs_hz=_fs_of(path, table, header, units) or fs_in_words(lines[: header.line]),
     )
+
+
+def _refuse_long_line(path: Path, lines: list[str]) -> None:
+    long = next((number for number, line in enumerate(lines, 1) if len(line) > MOST_LINE_CHARACTERS), None)
+    if long is not None:
+        raise InputError(
+            f"{path}, line {long}: has more than {MOST_LINE_CHARACTERS} characters; mend this line"
+        )
 
 
 def decode_text(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> str:

@@ -20,8 +20,8 @@ MOST_HEADER_BYTES = 2**20  # of a record of 50,000 segments
 MOST_SIGNALS = 1000
 MOST_SAMPLES = 30_000_000  # of all signals together: 12 leads at 500 Hz for 83 minutes
 _SIGNALS_SAID = re.compile(rb"^[ \t]*[^#\s]\S*[ \t]+(\d{1,18})", re.MULTILINE)
-# what wfdb raises for malformed headers and short or damaged signal files
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
+# what wfdb, and soundfile beneath it, raise for malformed headers and short or damaged signal files
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, struct.error)
 
 
 def read_wfdb_signals(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> FileSignals:

@@ -80,7 +80,7 @@ def was_read(about: Path) -> bool:
     """Whether a page was read: it was unless the JSON beside its signals says otherwise."""
     try:
         said = json.loads(read_input(about))
-    except (OSError, ValueError, RecursionError):
+    except (InputError, OSError, ValueError, RecursionError):
         return True
     return not isinstance(said, dict) or said.get("status") != "unread"
 

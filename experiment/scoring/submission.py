@@ -18,6 +18,9 @@ from ecg_generator_with_train_src.common.files import atomic_path
 from ecg_generator_with_train_src.page.records import LEADS
 
 MOST_ROWS = 30_000_000  # of 1000 pages at 500 Hz: all are in the memory at once
+MOST_PLACES = (
+    4 * MOST_ROWS
+)  # of twelve leads as long as each page's longest; of the competition's pages 3.2 a row
 _TYPES = {"id": pa.string(), "value": pa.float64()}
 
 
@@ -113,6 +116,8 @@ def _assemble(
     """Assemble the signals of each page, with every row at its place."""
     count = np.bincount(cell, minlength=len(pages) * len(LEADS))
     _refuse_lead(path, pages, count == 0, "is missing")
+    if len(LEADS) * int(count.reshape(-1, len(LEADS)).max(axis=1).sum()) > MOST_PLACES:
+        raise InputError(f"{path}: has leads that are far longer than the others of their page; mend them")
     wrong = cell[row >= count[cell]]
     _refuse_lead(path, pages, np.isin(np.arange(len(count)), wrong), "has rows missing or twice")
     start = np.cumsum(count) - count

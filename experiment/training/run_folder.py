@@ -19,16 +19,16 @@ from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from ecg_generator_with_train_src.common.bounds import MIB, read_input, regular_file
+from ecg_generator_with_train_src.common.bounds import MIB, naming, read_input, regular_file
 from ecg_generator_with_train_src.common.classes import CLASS_NAMES
 from ecg_generator_with_train_src.common.errors import InputError, first_problem
 from ecg_generator_with_train_src.common.files import (
     atomic_path,
-    naming,
     remove_stale_temporaries,
     write_json,
     write_text,
 )
+from ecg_generator_with_train_src.common.inner_paths import own_file
 from ecg_generator_with_train_src.dataset.format import DatasetInfo
 from experiment.backend.backend import Backend, torch_versions
 from experiment.config import Config, differing_key, dump_config, load_config
@@ -103,7 +103,7 @@ class RunFolder:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with naming(self.metrics), self.metrics.open("a") as file:
+        with naming(self.metrics), own_file(self.metrics).open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:

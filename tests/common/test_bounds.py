@@ -73,3 +73,20 @@ def test_a_picture_of_too_many_pixels_is_named_with_the_remedy(tmp_path):
     check_pixels(tmp_path, 10, 10, 100, "reduce it")
     with pytest.raises(InputError, match=r"12000x10001 pixels are 120 megapixels, more than 120; reduce it"):
         check_pixels(tmp_path, 12_000, 10_001, 120_000_000, "reduce it")
+
+
+@linux_only
+@pytest.mark.parametrize("read", [read_input, sha256_of_file, lambda path: list(input_lines(path))])
+def test_a_file_that_the_system_cannot_read_is_named(tmp_path, read):
+    (tmp_path / "a.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match="Input/output error") as refused:
+        read(tmp_path / "a.csv")
+    assert refused.value.filename == str(tmp_path / "a.csv")
+
+
+@linux_only
+def test_no_digest_is_taken_of_sparse_terabytes(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"I,II")
+    os.truncate(tmp_path / "a.csv", 10**12)
+    with pytest.raises(InputError, match=r"a\.csv: has more than 4096 MiB, more than any such file needs"):
+        sha256_of_file(tmp_path / "a.csv")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ecg_generator_with_train_src.common import image_files
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.files import write_bytes
 from ecg_generator_with_train_src.common.image_files import (
@@ -160,3 +161,15 @@ def test_an_image_without_opacity_is_no_ink_layer(tmp_path, data):
     (tmp_path / "page.png").write_bytes(data)
     with pytest.raises(InputError, match="no opacity"):
         read_ink_alpha(tmp_path / "page.png")
+
+
+def test_a_jpeg_that_goes_over_its_pixels_for_minutes_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    Image.new("L", (100, 80), 128).save(path, progressive=True)
+    whole = path.read_bytes()
+    last_scan = whole[whole.rindex(b"\xff\xda") : -2]
+    monkeypatch.setattr(image_files, "MOST_SCANNED_PIXELS", 20 * 100 * 80)
+    assert read_grey(path).shape == (80, 100)
+    path.write_bytes(whole[:-2] + 20 * last_scan + whole[-2:])
+    with pytest.raises(InputError, match=r"a\.jpg: a JPEG of 26 scans; save it again"):
+        read_grey(path)

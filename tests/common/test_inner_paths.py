@@ -3,7 +3,7 @@
 import pytest
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.inner_paths import check_inner, inside
+from ecg_generator_with_train_src.common.inner_paths import check_inner, followed, inside, own_file
 
 
 @pytest.mark.parametrize("text", ["a.png", "train/images/a.png", "a..b/..c", "пациент/患者.png", "a\\tb.png"])
@@ -38,3 +38,18 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "disk")
     assert inside(tmp_path / "root", "a.txt") == tmp_path / "root/a.txt"
+
+
+def test_a_link_to_itself_leads_nowhere(tmp_path):
+    (tmp_path / "again").symlink_to("again")
+    assert inside(tmp_path, "again") == tmp_path / "again"
+    assert followed(tmp_path / "again/b") == followed(tmp_path) / "again/b"
+
+
+def test_only_a_file_of_its_own_is_written_on(tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "log.jsonl").symlink_to("precious.txt")
+    with pytest.raises(InputError, match=r"log\.jsonl: is a link to another file; remove the link"):
+        own_file(tmp_path / "log.jsonl")
+    for name in ("precious.txt", "new.txt"):
+        assert own_file(tmp_path / name) == tmp_path / name

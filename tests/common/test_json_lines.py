@@ -2,6 +2,7 @@
 
 import pytest
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.json_lines import append_line, read_lines, write_lines
 
 
@@ -32,3 +33,11 @@ def test_a_full_disk_names_the_log(tmp_path):
     with pytest.raises(OSError, match="No space left") as refused:
         append_line(path, {"name": "a"})
     assert refused.value.filename == str(path)
+
+
+def test_no_line_is_appended_to_what_a_link_leads_to(tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    (tmp_path / "log.jsonl").symlink_to("precious.txt")
+    with pytest.raises(InputError, match="is a link to another file"):
+        append_line(tmp_path / "log.jsonl", {"name": "a"})
+    assert (tmp_path / "precious.txt").read_text() == "mine"

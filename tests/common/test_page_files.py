@@ -16,6 +16,8 @@ from ecg_generator_with_train_src.common.page_files import (
 )
 from experiment.fuzzing.sample_files import HEIC
 
+from helpers import linux_only
+
 RED, GREY = (250, 10, 5), (120, 120, 120)
 
 
@@ -216,3 +218,12 @@ def test_less_is_taken_of_formats_whose_readers_take_the_whole_file_into_memory(
     os.truncate(path, 2**28 + 1)
     with pytest.raises(InputError, match=r"a\.jpg: has more than 256 MiB; save each page as a PNG"):
         list(readable_pages(path))
+
+
+@linux_only
+def test_a_file_that_the_system_cannot_read_costs_itself_alone(marked, tmp_path):
+    marked.save(tmp_path / "a.png")
+    (tmp_path / "b.bin").symlink_to("/proc/self/mem")
+    assert [path.name for path in files_of_folder(tmp_path).pages] == ["a.png", "b.bin"]
+    with pytest.raises(InputError, match=r"b\.bin: "):
+        list(read_pages(tmp_path / "b.bin"))

@@ -1,9 +1,14 @@
 """What stands in the files of a sample: page, labels, coverage and truth."""
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+import pytest
+
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.image_files import read_classes, read_grey, read_ink_alpha, read_rgb
 from ecg_generator_with_train_src.dataset.format import Sample, read_manifest
+from ecg_generator_with_train_src.dataset.samples import _read_ink
 from ecg_generator_with_train_src.page.page import read_page_description, trace_points
 from ecg_generator_with_train_src.page.records import read_record
 
@@ -55,3 +60,17 @@ def test_truth_points_are_the_records_samples_and_lie_on_the_ink(tiny_dataset, r
         classes = read_classes(tiny_dataset / sample.mask)
         assert (classes[row, column] == 2).mean() > 0.99
         np.testing.assert_allclose(strip_mv, record.lead_mv("II"), atol=1e-4)
+
+
+def test_an_ink_layer_of_a_page_that_shows_no_sample_is_refused(rendered, sample_records):
+    record_id = sorted(path.name for path in sample_records.iterdir() if path.is_dir())[0]
+    ink = rendered / "wave_images" / f"{record_id}.png"
+    page = read_page_description(ink.with_name(f"{record_id}.page.json"))
+    csv_path = sample_records / record_id / f"{record_id}.csv"
+    points = trace_points(page, read_record(csv_path, page.fs_hz))
+    assert _read_ink(ink, page, points, csv_path).shape == (1700, 2200)
+    outside = dataclasses.replace(points, x_px=points.x_px + 5000)
+    with pytest.raises(
+        InputError, match=r"only 0% of the samples of .* lie on its ink; render the page again"
+    ):
+        _read_ink(ink, page, outside, csv_path)

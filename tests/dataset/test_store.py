@@ -238,3 +238,15 @@ def test_a_journal_with_damaged_options_is_refused_or_built_anew(tmp_path, first
     build(tmp_path / "d", "b", "2", overwrite=True)
     build(tmp_path / "new", "b", "2", overwrite=True)
     assert files_below(tmp_path / "d") == files_below(tmp_path / "new")
+
+
+def test_temporaries_are_removed_in_the_datasets_own_folders_alone(tmp_path):
+    root, other = tmp_path / "dataset", tmp_path / "other/inner"
+    build(root, "ab", "1", overwrite=True)
+    other.mkdir(parents=True)
+    (root / "link").symlink_to(tmp_path / "other")
+    own, foreign = (folder / ".a.png.abcd1234.tmp.png" for folder in (root / "train/images", other))
+    for path in (own, foreign):
+        path.write_bytes(b"")
+    build(root, "b", "2", overwrite=True)
+    assert (own.exists(), foreign.exists()) == (False, True)

@@ -1,8 +1,11 @@
 """Archives that are whole, corrupt or malicious: all is unpacked, or nothing."""
 
+import bz2
+import gzip
 import os
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -263,3 +266,36 @@ def test_names_that_begin_with_what_is_no_text_are_unpacked_and_noted(out, name)
         b"b.csv",
     }
     assert len(State(out).unpacked["odd.tar.gz"].files) == 2
+
+
+def packed_header(archive: Path, kind: bytes, size_bytes: int) -> None:
+    """A tar.bz2 of a record behind a header that says it has so many bytes; zeros shrink to next to nothing."""
+    header, record = tarfile.TarInfo("header"), tarfile.TarInfo("train-csvs/1.csv")
+    header.type, header.size = kind, size_bytes
+    archive.write_bytes(bz2.compress(header.tobuf() + bytes(size_bytes) + record.tobuf() + bytes(1024)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_tar_whose_header_fills_the_memory_is_refused(out, kind):
+    archive = out.parent / "train-csvs.tar.bz2"
+    packed_header(archive, kind, 8 * 2**20)
+    tracemalloc.start()
+    try:
+        assert "corrupt archive (a header of 8 MiB); get it again" in refusal_of(archive, out)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_follows_the_last_file_of_a_tar_counts_like_its_files(out):
+    archive = out.parent / "train-csvs.tar.bz2"
+    archive.write_bytes(bz2.compress(gzip.decompress(tar_gz(flat_files()))) + bz2.compress(bytes(40_000_000)))
+    assert "more than 200 times as large as it is" in refusal_of(archive, out)
+    assert sorted(unpack(archive, State(out), most_ratio=1000)) == sorted(flat_files())
+
+
+def test_an_impossible_size_in_a_tar_names_the_archive(out):
+    archive, header = out.parent / "train-csvs.tar", tarfile.TarInfo("train-csvs/1.csv")
+    header.size = -1024
+    archive.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    assert "corrupt archive" in refusal_of(archive, out)

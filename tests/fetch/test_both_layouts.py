@@ -125,3 +125,14 @@ def test_wfdb_records_are_laid_out_with_their_samples_and_what_is_odd_of_records
     before = contents(tmp_path)
     lay_out(State(tmp_path), report)
     assert contents(tmp_path) == before
+
+
+def test_a_record_that_cannot_be_laid_out_costs_that_record(tmp_path, report):
+    """A file may have a name of 255 bytes, a folder of 251 with as long a file in it as well, but no longer."""
+    long = "n" * 251
+    write_files(tmp_path, {**flat_files(), f"train-csvs/{long}.csv": csv_bytes(7)})
+    lay_out(State(tmp_path), report)
+    assert list(report.reasons) == [long]
+    assert report.reasons[long].endswith("File name too long")
+    assert (tmp_path / "train/101/101.csv").exists()
+    assert check_records(tmp_path, 1, report) == len(records_in(tmp_path / "train-csvs"))

@@ -110,9 +110,10 @@ def test_pipes_devices_and_links_to_nothing_are_reported_and_the_rest_is_taken(o
     os.mkfifo(source / "102.csv")
     (source / "103.csv").symlink_to("/dev/zero")
     (source / "104.csv").symlink_to("nowhere")
+    (source / "105.csv").symlink_to("105.csv")
     report = SkipReport(out / "skipped.txt")
     counts = take_local(str(source), State(out), report)
-    assert set(report.reasons) == {"102.csv", "103.csv", "104.csv"}
+    assert set(report.reasons) == {"102.csv", "103.csv", "104.csv", "105.csv"}
     assert (counts.files, contents(out)) == (1, {"train-csvs/101.csv": b"signals"})
     with pytest.raises(InputError, match=r"pipe\.zip: is a pipe or a device"):
         os.mkfifo(source / "pipe.zip")

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.page.compose import compose
+from ecg_generator_with_train_src.page.furniture import Furniture, QrLabel, Text
 from ecg_generator_with_train_src.page.page import PageDescription
 
 COLUMN_STARTS_PX = (610, 1102, 1594)
@@ -101,3 +103,22 @@ def test_furniture_beyond_the_edge_is_cut(default_page):
     page = printed(default_page.model_copy(update={"furniture": furniture}))
     assert page.shape == (1700, 2200)
     assert page[780:790, 2170:].any()
+
+
+def test_print_that_is_larger_than_any_page_is_refused_before_it_is_drawn(default_page):
+    finer = default_page.geometry.model_copy(update={"px_per_mm_x": 100.0, "px_per_mm_y": 100.0})
+    text = Text(text="W" * 500, x_mm=1, y_mm=1, points=72)
+    label = QrLabel(text="17", x_mm=1, y_mm=1, size_mm=200)
+    for furniture, said in (
+        (Furniture(texts=(text,)), "the text 'WWWW"),
+        (Furniture(qr_label=label), "the QR label is "),
+    ):
+        page = default_page.model_copy(update={"furniture": furniture, "geometry": finer})
+        with pytest.raises(InputError, match=f"{said}.* pixels large; render the page again"):
+            printed(page)
+
+
+def test_print_too_small_to_be_seen_is_drawn_as_well(default_page):
+    text = Text(text="17", x_mm=100, y_mm=100, points=1e-300)
+    page = default_page.model_copy(update={"furniture": Furniture(texts=(text,), lead_names=None)})
+    assert printed(page).shape == (1700, 2200)

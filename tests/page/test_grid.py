@@ -1,5 +1,7 @@
 """The ruled paper: where its lines are, what they look like, and that the committed files are what the code draws."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,16 @@ def test_the_mask_marks_the_darkest_pixels_of_the_picture(geometry):
     assert blue[inner & mask].max() <= 219
     assert blue[inner & ~mask].min() >= 164  # the fainter neighbours: 205, and 205² / 255 where two cross
     assert (blue[inner & ~mask] == 205).sum() > 0
+
+
+def test_a_sheet_that_is_lines_alone_takes_little_more_memory_than_its_picture():
+    """Half a pixel apart, the lines ink every row and column."""
+    sheet = PaperGeometry(
+        width_px=2000, height_px=2000, px_per_mm_x=0.5, px_per_mm_y=0.5, major_x_px=0, major_y_px=0
+    )
+    tracemalloc.start()
+    try:
+        picture = draw_grid(sheet)
+        assert tracemalloc.get_traced_memory()[1] < 6 * picture.nbytes
+    finally:
+        tracemalloc.stop()

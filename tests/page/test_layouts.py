@@ -5,9 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.page.layouts import LAYOUTS, PageSetup, parse_layout
+from ecg_generator_with_train_src.page.layouts import LAYOUTS, Layout, PageSetup, parse_layout
 from ecg_generator_with_train_src.page.page import PageDescription
 from ecg_generator_with_train_src.page.records import LEADS
 
@@ -109,6 +110,37 @@ def test_layouts_in_words(words, rows, name):
 def test_other_words_are_no_layout(words):
     with pytest.raises(InputError, match=re.escape(words)):
         parse_layout(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("9" * 5000 + "x1", "99999999999999999999…: no layout"),
+        ("rows:" + ",".join(["I"] * 25), "has 25 rows or strips, more than 24"),
+        ("3x4+" + ",".join(["I"] * 25), "has 25 rows or strips, more than 24"),
+        ("8x1+" + ",".join(["I"] * 17), "has 25 rows or strips, more than 24"),
+    ],
+)
+def test_more_rows_than_any_page_has_are_no_layout(words, said):
+    with pytest.raises(InputError, match=said) as refused:
+        parse_layout(words)
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"zero_lines": (0.5,)},
+        {"zero_lines": (0.1, 0.2, 0.3, 1e300)},
+        {"row_leads": ("I", "II")},
+        {"rhythm_leads": ("II",) * 25, "zero_lines": ()},
+    ],
+)
+def test_a_layout_whose_parts_do_not_fit_is_none(damage):
+    values = LAYOUTS["3x4+II"].model_dump()
+    assert Layout.model_validate(values) == LAYOUTS["3x4+II"]
+    with pytest.raises(ValidationError):
+        Layout.model_validate(values | damage)
 
 
 def test_chest_leads_may_have_a_gain_of_their_own():

@@ -1,5 +1,7 @@
 """Traces on the page: pixels worked out by hand, and the ideal trace that goes with them."""
 
+import json
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -301,3 +303,31 @@ def test_an_unknown_field_in_a_description_is_refused_by_name(tmp_path, default_
     (tmp_path / "a.page.json").write_text(text)
     with pytest.raises(InputError, match="sed"):
         read_page_description(tmp_path / "a.page.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("start_s",), 1e300, "start_s: "),
+        (("style", "pen_points"), 72, "the pen is 200 px wide, more than 50"),
+        (("geometry", "paper_speed_mm_s"), 500, ""),
+        (("geometry", "px_per_mm_x"), 100, "rows are 500000 px long, more than 50000"),
+        (("style", "ink_rgb"), [2**63, 0, 0], "style.ink_rgb.0: "),
+        (("style", "grid", "paper_rgb"), [-1, 0, 0], "style.grid.paper_rgb.0: "),
+        (("furniture", "texts"), [{"text": "", "x_mm": 0, "y_mm": 0}] * 201, "furniture.texts: "),
+    ],
+)
+def test_what_no_page_has_is_refused_before_it_is_drawn(tmp_path, default_page, place, value, said):
+    values = default_page.model_dump(mode="json")
+    values["geometry"]["paper_speed_mm_s"] = 500 if place[-1] == "px_per_mm_x" else 25
+    inner = values
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    path = tmp_path / "a.page.json"
+    path.write_text(json.dumps(values))
+    if not said:
+        assert read_page_description(path).geometry.paper_speed_mm_s == value
+        return
+    with pytest.raises(InputError, match=rf"a\.page\.json: .*{said}.*render the page again"):
+        read_page_description(path)

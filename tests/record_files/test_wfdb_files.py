@@ -158,6 +158,12 @@ def test_what_is_damaged_missing_or_elsewhere_is_named(tmp_path):
     assert "a.hea: no such file" in refusal_of(path)
 
 
+def test_a_damaged_flac_is_a_damaged_record(tmp_path):
+    path = with_changes(write(tmp_path), "a.dat 16 ", "a.dat 516 ")
+    (tmp_path / "a.dat").write_bytes(b"fLaC" + b"\xff" * 200)
+    assert "a.hea: no whole WFDB record (Error opening" in refusal_of(path)
+
+
 def with_changes(path: Path, old: str, new: str) -> Path:
     """The header with each `old` replaced."""
     text = path.read_text()

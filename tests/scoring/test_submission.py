@@ -105,3 +105,14 @@ def test_more_rows_than_fit_the_memory_are_refused(tmp_path, monkeypatch, suffix
             assert list(read_submission(path)) == ["7"]
     with pytest.raises(InputError, match=f"s.{suffix}: has more than 23 rows; part it by pages"):
         read_submission(path)
+
+
+def test_leads_far_longer_than_the_others_of_their_page_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "MOST_PLACES", 12 * 5)
+    path = tmp_path / "s.csv"
+    for rows in (5, 6):
+        submission.write_submission(path, {"7": {**dict.fromkeys(LEADS, np.zeros(1)), "II": np.zeros(rows)}})
+        if rows == 5:
+            assert list(read_submission(path)) == ["7"]
+    with pytest.raises(InputError, match=r"s\.csv: has leads that are far longer than the others"):
+        read_submission(path)

@@ -5,6 +5,7 @@ import json
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from ecg_generator_with_train_src.common.errors import InputError
 from experiment.training.run_folder import RunFolder, cut_events
 
 from small_runs import scalars_of, train_on_cpu
@@ -89,3 +90,12 @@ def test_a_full_disk_names_the_log(tmp_path):
     with pytest.raises(OSError, match="No space left") as refused:
         folder.log(TRAIN)
     assert refused.value.filename == str(folder.metrics)
+
+
+def test_no_line_is_appended_to_what_a_link_leads_to(tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    folder = RunFolder(tmp_path)
+    folder.metrics.symlink_to("precious.txt")
+    with pytest.raises(InputError, match="is a link to another file"):
+        folder.log(TRAIN)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
