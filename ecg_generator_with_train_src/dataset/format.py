@@ -28,6 +28,8 @@ BUILD_IT = "build the dataset with scripts/build_dataset.py --overwrite"
 REAL_PREFIX = "real-"  # begins the profile of a real page; the page's type follows
 
 FILE_FOLDERS = ("images", "masks", "coverage", "truth")  # in each split
+Share = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # sums of them stay exact
 PictureSidePx = Annotated[int, Field(gt=0, le=MOST_SIDE_PX)]
 FileKind = Literal["image", "mask", "coverage", "truth"]
@@ -97,15 +99,21 @@ class DatasetInfo(BaseModel):
     format_version: Literal[1] = 1
     classes: tuple[str, ...] = CLASS_NAMES
     ignored: int = IGNORED
-    class_frequencies: tuple[float, float, float]  # shares of the pixels that are not ignored; they sum to 1
-    image_mean: tuple[float, float, float]  # RGB, each from 0 to 1
-    image_std: tuple[float, float, float]
+    class_frequencies: tuple[Share, Share, Share]  # of the pixels that are not ignored; they sum to 1
+    image_mean: tuple[Share, Share, Share]  # RGB, each from 0 to 1
+    image_std: tuple[Deviation, Deviation, Deviation]
     num_samples: dict[Split, int]
     num_recordings: dict[Split, int]
     seed: int
     generator_version: str
     options: dict[str, Any]  # all options that determine the output
     manifest_sha256: str
+
+    @model_validator(mode="after")
+    def _all_pixels_are_of_a_class(self) -> "DatasetInfo":
+        if abs(sum(self.class_frequencies) - 1) > 1e-3:
+            raise ValueError(f"class_frequencies sum to {sum(self.class_frequencies):g}, not to 1")
+        return self
 
 
 def read_dataset_info(root: Path) -> DatasetInfo:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.dataset.format import Sample, read_dataset_info, read_manifest
+from ecg_generator_with_train_src.dataset.format import DatasetInfo, Sample, read_dataset_info, read_manifest
 
 KNOWN = {"name": "a", "split": "train", "image": "train/images/a.png", "mask": "train/masks/a.png"}
 KNOWN |= {"coverage": "train/coverage/a.png", "truth": "train/truth/a.npz"}
@@ -47,6 +47,21 @@ def test_a_missing_or_damaged_description_is_named_with_its_remedy(tmp_path):
         (tmp_path / name).write_text("{}\n")
         with pytest.raises(InputError, match=rf"{name}.*: Field required; build the dataset .* --overwrite"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"class_frequencies": (0.0, 0.0, 0.0)}, "class_frequencies sum to 0, not to 1"),
+        ({"class_frequencies": (0.9, 0.2, -0.1)}, "greater than or equal to 0"),
+        ({"image_mean": (0.5, 1e308, 0.5)}, "less than or equal to 1"),
+        ({"image_std": (0.1, 0.0, 0.1)}, "greater than 0"),
+    ],
+)
+def test_frequencies_and_statistics_are_those_of_pictures(tiny_dataset, changes, why):
+    info = read_dataset_info(tiny_dataset).model_dump()
+    with pytest.raises(ValidationError, match=why):
+        DatasetInfo.model_validate(info | changes)
 
 
 def test_a_sample_has_the_size_of_a_picture():
