@@ -64,7 +64,6 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/reading/find_layout.py": "reading/test_read_page.py",
     "experiment/reading/output_files.py": "commands/test_digitize.py",
     "experiment/training/confusion.py": "scoring/test_dice.py",
-    "experiment/scoring/compare.py": "commands/test_score.py",
     "experiment/scoring/page_truth.py": "scoring/test_page_scores.py",
     "experiment/scoring/score_tables.py": "commands/test_score.py",
     "scripts/common_recordings.py": "scripts/test_import_ptbxl.py",
