@@ -13,6 +13,7 @@ NO_VALUE = (-9999, 9999, -99999, 99999, -32768, 32767, -2147483648, 2147483647)
 # between these, the median lead of an ECG spans from its lowest to its highest value
 LEAST_SPAN_MV, MOST_SPAN_MV = 0.02, 40.0
 _MOST_STEPS = 250.0  # a larger span is rather one of microvolts than of a converter's steps
+LEAST_UNIT_MV, MOST_UNIT_MV = 1e-9, 1e3  # a thousandth of a nanovolt, and a volt
 USUAL_STEP_MV = 0.005  # of converters that have 200 steps a millivolt
 
 
@@ -24,7 +25,7 @@ def mv_per_unit(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
+    if not LEAST_UNIT_MV <= value <= MOST_UNIT_MV:
         raise argparse.ArgumentTypeError(
             f"{text}: expected mV, uV, V, nV, or how many mV a step is, such as 0.005"
         )

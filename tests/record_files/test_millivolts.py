@@ -30,7 +30,7 @@ def test_a_unit_is_a_name_or_the_millivolts_of_a_step(text, value):
     assert mv_per_unit(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "mmHg", "0", "-1", "inf", "nan"])
+@pytest.mark.parametrize("text", ["", "mmHg", "0", "-1", "inf", "nan", "1e-320", "1e9"])
 def test_other_words_are_no_unit(text):
     with pytest.raises(argparse.ArgumentTypeError, match="expected mV, uV, V, nV, or how many mV a step is"):
         mv_per_unit(text)
