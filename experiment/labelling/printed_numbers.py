@@ -34,7 +34,9 @@ SIZE_PX = (24, 48)  # numbers are compared at this height and width
 PER_LIKENESS, PER_SHAPE = 25.0, 6.0  # what correlation and proportions say, as logarithms of odds
 CLEAR_NUMBER = 10.0  # from such odds on it is as likely as not that a number is one of the values
 TRUST = 0.99  # the most that is believed
-LIKELY_THERE = 0.75  # numbers are looked at where it is as likely that a speed or a gain is printed
+# PrintNet tells the usual values by itself; numbers are looked at where it is as likely that another one is printed
+USUAL_VALUES = {"mm/s": 25.0, "mm/mV": 10.0}
+LIKELY_RARE = 0.6
 OVERLOOKED = 0.005  # the least chance of a value that PrintNet does not see at all
 FAINTEST = 0.02  # values that are less likely are left out
 PRINTED_VALUES = {"mm/s": PRINTED_SPEEDS_MM_S, "mm/mV": PRINTED_GAINS_MM_MV}
@@ -179,13 +181,16 @@ def with_numbers(text: PrintedText, image: np.ndarray) -> PrintedText:
 def _told_apart(scales: list[PrintedScale], image: np.ndarray) -> list[PrintedScale]:
     """The scales that may stand at one place, by what they seemed to be and by the ink of the number."""
     first, seemed = scales[0], {scale.value: scale.probability for scale in scales}
-    values = PRINTED_VALUES[first.quantity]
-    if any(scale.of != "all" for scale in scales) or sum(seemed.values()) < LIKELY_THERE:
+    usual = USUAL_VALUES[first.quantity]
+    rare = tuple(value for value in PRINTED_VALUES[first.quantity] if value != usual)
+    total = sum(seemed.get(value, 0.0) for value in rare)
+    if any(scale.of != "all" for scale in scales) or total < LIKELY_RARE:
         return scales
-    by_ink = chances_of_numbers(image, first.quantity, values, first.x_px, first.y_px)
+    by_ink = chances_of_numbers(image, first.quantity, rare, first.x_px, first.y_px)
     if by_ink is None:
         return scales
-    both = by_ink * [max(seemed.get(value, 0.0), OVERLOOKED) for value in values]
-    both *= sum(seemed.values()) / both.sum()
-    chances = zip(values, both.tolist(), strict=True)
-    return [replace(first, value=value, probability=chance) for value, chance in chances if chance > FAINTEST]
+    both = by_ink * [max(seemed.get(value, 0.0), OVERLOOKED) for value in rare]
+    both *= total / both.sum()
+    chances = zip(rare, both.tolist(), strict=True)
+    told = [replace(first, value=value, probability=chance) for value, chance in chances if chance > FAINTEST]
+    return [*told, *(scale for scale in scales if scale.value == usual)]

@@ -101,7 +101,13 @@ def test_ink_against_what_seemed_certain_leaves_doubt():
     assert max(scale.probability for scale in scales) < 0.8
 
 
+def test_what_seems_to_be_the_usual_gain_is_left_as_it_is():
+    image, _ = page_with("", "5 mm/mV")
+    text = seen((10.0, 0.6), (5.0, 0.2), (20.0, 0.15))
+    assert with_numbers(text, image) == text
+
+
 def test_gains_of_parts_and_what_is_hardly_there_are_left_as_they_are():
     image, _ = page_with("", "5 mm/mV")
-    for text in (seen((5.0, 0.4), (20.0, 0.5), of="chest"), seen((5.0, 0.2), (20.0, 0.4))):
+    for text in (seen((5.0, 0.4), (20.0, 0.5), of="chest"), seen((5.0, 0.2), (20.0, 0.3))):
         assert with_numbers(text, image) == text
