@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.print_words import PRINTED_NAMES, PRINTED_WORDS
 from experiment.labelling.page_probability import PageProbability, input_of_upright
 from experiment.labelling.predictor import UNSURE_OF_UP, Predictor
+from experiment.labelling.printed_numbers import FAINTEST, with_numbers
 from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
 from experiment.runtime.network import Network
@@ -16,7 +17,6 @@ from experiment.runtime.network import Network
 LEAST, LEAST_OF_I = 0.5, 0.8  # a name is read from this probability on; beats and separators look like I
 LEAST_OF_SCALES = 0.38  # the same of all values together of a speed or a gain
 FAINT = 0.3  # peaks below are not looked at
-FAINTEST = 0.02  # of the scales that may stand at a place, less likely ones are left out
 BETWEEN_CELLS = 0.78  # the least heat of a word that is read for certain
 PEAK_CELLS = 3  # a centre is the hottest cell of a square of this side
 NAMES_APART_MM, SCALES_APART_MM = 2.5, 6.0  # of two words that are nearer, the likelier is read
@@ -42,7 +42,7 @@ class PrintReader:
         """All words on the page, in its canvas coordinates."""
         below, beside = (-side % self.network.multiple for side in image.shape[:2])
         whole = np.pad(image, ((0, below), (0, beside), (0, 0)), constant_values=255)
-        return text_of(self.network(whole[None])[0, 1:])
+        return with_numbers(text_of(self.network(whole[None])[0, 1:]), image)
 
 
 def text_of(heat: np.ndarray) -> PrintedText:

@@ -18,7 +18,7 @@ from experiment.reading.pulses import FoundPulse
 # How usual values are, as logarithms of odds
 USUAL_SPEEDS = dict(zip(SPEEDS_MM_S, (0.0, -2.0, -4.0), strict=True))
 USUAL_GAINS = dict(zip(GAINS_MM_MV, (0.0, -1.5, -1.5, -3.0, -3.5), strict=True))
-MISREAD = 0.01  # the least chance that something else is printed than what was read
+MISREAD = 0.015  # the least chance that something else is printed than what was read
 PULSE_ODDS = 4.5  # what a pulse says for its value
 SURE_PRINT = 0.8  # print of this probability alone tells the gain of chest leads, and contradicts a pulse
 SEEN_PRINT = 0.25  # what is read with this probability may be there
@@ -170,9 +170,10 @@ def _chosen(
     """The value to take, where it is from, and why it may be another."""
     if given is not None:
         return given, "given", []
+    unread = max(1 - sum(printed.values()), MISREAD) / len(usual)
     odds = {
         value: prior
-        + (math.log(printed.get(value, 0.0) + MISREAD) if printed else 0.0)
+        + (math.log(printed.get(value, 0.0) + unread) if printed else 0.0)
         + PULSE_ODDS * (value in pulse)
         for value, prior in usual.items()
     }

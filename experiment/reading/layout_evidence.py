@@ -7,7 +7,7 @@ is needed: a page without names is told by its beats, a page whose rhythm is the
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -115,10 +115,10 @@ class Evidence:
         return self._unlikenesses[key]
 
     def relations(self, places: Sequence[Place]) -> float:
-        """Whether limb leads of one column fit together as Einthoven and Goldberger found."""
+        """Whether limb leads of one column fit together as Einthoven and Goldberger found; each half of a whole row by
+        itself: where two columns stand, what is right of the middle shows other leads."""
         found = []
-        for column in {place.column for place in places}:
-            own = [place for place in places if place.column == column]
+        for own in _together(places):
             traces = np.stack([self._seen(place, place.row) for place in own])
             labels = [place.label for place in own]
             relations = len(limb_leads(labels)) - 2
@@ -184,14 +184,7 @@ class Evidence:
 
     def columns_differ(self, layout: Layout, order: LeadOrder) -> bool:
         """Whether leads of the block start elsewhere than where columns of one width would have them: separators stand
-        elsewhere, or names unequally far behind the starts of their columns."""
-        starts_px = self.start_px + np.arange(layout.columns + 1) * self.length_px / layout.columns
-        x_px = np.arange(self.row_bars.shape[1])
-        odd = np.abs(x_px[:, None] - starts_px).min(axis=1) > ODD_START_MM * PX_PER_MM
-        odd &= (x_px > starts_px[0]) & (x_px < starts_px[-1])
-        bars = maximum_filter1d(standing_out(self.row_bars[: layout.rows], *BARS), 5, axis=1).mean(axis=0)
-        if layout.rows > 1 and bars[odd].max(initial=0) > max(ODD_BAR, bars[~odd].max(initial=0)):
-            return True
+        elsewhere, or names unequally far behind the starts of their columns. Names in all columns alone tell."""
         behind_px = defaultdict(list)
         for place in places_of(layout, order, self.start_px, self.length_px):
             for name in self.text.names:
@@ -199,7 +192,19 @@ class Evidence:
                 if place.column and same_lead(place.label, name.lead) and self.stands_at(name, place, above):
                     behind_px[place.column].append(name.x_px - place.left_px)
         usual_px = [float(np.median(found)) for found in behind_px.values() if len(found) > 1]
-        return len(usual_px) > 1 and max(usual_px) - min(usual_px) > ODD_NAMES_MM * PX_PER_MM
+        if len(usual_px) > 1 and max(usual_px) - min(usual_px) > ODD_NAMES_MM * PX_PER_MM:
+            return True
+        return len(usual_px) < layout.columns - 1 and self._odd_bar(layout)
+
+    def _odd_bar(self, layout: Layout) -> bool:
+        """Whether a clear separator of all rows stands elsewhere than where columns of one width start. Steep beats may
+        look like one."""
+        starts_px = self.start_px + np.arange(layout.columns + 1) * self.length_px / layout.columns
+        x_px = np.arange(self.row_bars.shape[1])
+        odd = np.abs(x_px[:, None] - starts_px).min(axis=1) > ODD_START_MM * PX_PER_MM
+        odd &= (x_px > starts_px[0]) & (x_px < starts_px[-1])
+        bars = maximum_filter1d(standing_out(self.row_bars[: layout.rows], *BARS), 5, axis=1).mean(axis=0)
+        return layout.rows > 1 and bars[odd].max(initial=0) > max(ODD_BAR, bars[~odd].max(initial=0))
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -253,6 +258,18 @@ class Evidence:
             if 0 <= at < found_in.shape[1]:
                 found[:, k] = found_in[:, at]
         return found
+
+
+def _together(places: Sequence[Place]) -> list[list[Place]]:
+    """The places of each column, of a single column those of each half."""
+    columns = sorted({place.column for place in places})
+    if len(columns) > 1:
+        return [[place for place in places if place.column == column] for column in columns]
+    middle_px = [(place.left_px + place.right_px) / 2 for place in places]
+    return [
+        [replace(place, right_px=at) for place, at in zip(places, middle_px, strict=True)],
+        [replace(place, left_px=at) for place, at in zip(places, middle_px, strict=True)],
+    ]
 
 
 def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:

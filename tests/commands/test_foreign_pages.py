@@ -14,6 +14,7 @@ from helpers import run_here
 PAGES = {
     "names": ForeignPage("3x4+V1", names="above", pulse=True, print_scale=False),
     "signals": ForeignPage("6x2", names="none", separators=True, gain_mm_mv=5.0, grid=1),
+    "rows": ForeignPage("rows:I,II,III,aVR,aVL,aVF", names="none", gain_mm_mv=5.0, pulse=False),
     "fast": ForeignPage("3x4+II", names="below", speed_mm_s=50.0, pulse=True, grid=2),
 }
 
@@ -31,7 +32,7 @@ def readings(tmp_path_factory):
         "experiment/digitize.py", "--images", root, "--output-dir", out, "--fs-hz", 250, "--device", "cpu"
     )
     assert result.returncode == 0, result.stderr
-    assert "read 3 of 3 pages" in result.stdout
+    assert "read 4 of 4 pages" in result.stdout
     return {name: json.loads((out / f"{name}.json").read_text()) for name in PAGES}
 
 
@@ -47,3 +48,10 @@ def test_printed_names_and_pulses_leave_no_doubt_of_layout_and_gain(readings):
     about = readings["names"]
     assert (about["layout"], about["gain_mm_mv"], about["told_by"]["gain_mm_mv"]) == ("3x4+V1", 10.0, "pulse")
     assert about["layout_certainty"] > 0.95
+
+
+def test_relations_tell_rows_of_limb_leads_and_print_their_gain(readings):
+    about = readings["rows"]
+    assert (about["layout"], about["told_by"]["gain_mm_mv"]) == ("rows:I,II,III,aVR,aVL,aVF", "print")
+    assert about["layout_certainty"] > 0.99
+    assert about["status"] == "sure", about["reasons"]

@@ -63,6 +63,13 @@ def test_rare_values_must_be_printed_more_clearly_unless_traces_are_as_low():
     assert (low.gain_mm_mv, low.gain_from, low.doubts) == (2.5, "print", ())
 
 
+@pytest.mark.parametrize(("sure", "doubted"), [(0.98, False), (0.85, True)])
+def test_a_rare_gain_must_be_printed_clearly_beside_traces_that_the_usual_one_would_suit(sure, doubted):
+    text = printed(("mm/mV", 20.0, sure, "all"), ("mm/s", 25.0, 0.95, "all"))
+    found = calibration(None, None, NO_PULSE, text, TraceSizes(height_mm=10.0))
+    assert (found.gain_mm_mv, bool(found.doubts)) == (20, doubted)
+
+
 def test_traces_tell_which_of_two_values_is_printed():
     text = printed(("mm/mV", 20.0, 0.55, "all"), ("mm/mV", 5.0, 0.45, "all"), ("mm/s", 25.0, 0.95, "all"))
     high, low = (calibration(None, None, NO_PULSE, text, TraceSizes(height_mm=mm)) for mm in (20.0, 5.0))

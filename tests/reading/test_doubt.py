@@ -68,8 +68,36 @@ def test_less_ink_more_filled_in_and_bent_paper_make_a_lead_less_certain():
     def confidence(ink: float, gaps_s: tuple = (), residual_mm: float = 0.025) -> float:
         return verdict_of(SEEN, FOUND, [lead("V1", TIME, ink, gaps_s)], residual_mm).confidences[0]
 
-    assert confidence(0.85) > 0.95
+    assert confidence(0.85) > 0.9
     assert confidence(0.85) > confidence(0.75) > confidence(0.55)
     assert confidence(0.75) > confidence(0.75, ((5.0, 5.4),))
     assert confidence(0.75) > confidence(0.75, residual_mm=0.05)
     assert confidence(0.45) < 0.5
+
+
+def confidence_of(signals_mv: dict[str, np.ndarray]) -> dict[str, float]:
+    leads = [lead(name, signal_mv, 0.8) for name, signal_mv in signals_mv.items()]
+    return dict(zip(signals_mv, verdict_of(SEEN, FOUND, leads, 0.02).confidences, strict=True))
+
+
+def test_the_lower_a_trace_the_less_certain_it_is():
+    low, middle, high, higher = (confidence_of({"V1": size * TIME})["V1"] for size in (0.1, 0.4, 0.9, 1.2))
+    assert low < middle < high
+    assert middle < 0.95 < high
+    assert high == pytest.approx(higher, abs=0.001)
+
+
+def test_traces_that_reach_into_other_rows_make_these_less_certain_too():
+    """V1, V2 and V3 stand above one another, 36 mm apart; V4 stands beside V1."""
+    quiet = dict.fromkeys(("V1", "V2", "V3", "V4"), TIME)
+    usual, wild = confidence_of(quiet), confidence_of(quiet | {"V1": 3 * TIME})
+    assert wild["V1"] < usual["V1"] - 0.15
+    assert wild["V2"] < usual["V2"] - 0.15
+    assert (wild["V3"], wild["V4"]) == (usual["V3"], usual["V4"])
+
+
+def test_rows_that_reach_far_into_one_another_are_said():
+    leads = [lead(name, 6 * TIME, 0.8) for name in ("V1", "V2", "V3")]
+    verdict = verdict_of(SEEN, FOUND, leads, 0.02)
+    assert verdict.status == "check"
+    assert verdict.reasons[0].startswith("lead V1, V2, V3 is uncertain")

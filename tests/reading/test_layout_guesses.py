@@ -96,6 +96,16 @@ def test_rows_of_limb_leads_are_told_by_their_relations():
     assert likeliest(page_of("6x1")).layout.name == "rows:I,II,III,aVR,aVL,aVF"
 
 
+def test_each_half_of_rows_of_limb_leads_fits_together_and_of_two_columns_one_alone():
+    rows, block = (
+        places_of(parse_layout(words), "standard", START_PX, LENGTH_PX)
+        for words in ("rows:I,II,III,aVR,aVL,aVF", "6x2")
+    )
+    of_rows, of_block = (evidence_of(page_of(words), NO_TEXT) for words in ("6x1", "6x2"))
+    assert of_rows.relations(rows) - of_rows.relations(block) > 5
+    assert of_block.relations(block) - of_block.relations(rows) > 4
+
+
 @pytest.mark.parametrize("above_px", [70, -50])
 @pytest.mark.parametrize(
     "words", ["3x4+V6", "rows:V1,V2,V3,V4,V5,V6", "rows:V4,II", "2x6", "3x4+V1,II,V6", "rows:aVF,V2,I"]
@@ -168,6 +178,17 @@ def test_a_separator_within_a_lead_is_noticed():
         at = bars.copy()
         at[:, round(at_px)] = 0.4
         evidence = Evidence(at, rows, START_PX, LENGTH_PX)
+        assert evidence.columns_differ(parse_layout("3x4"), "standard") == differ
+
+
+def test_beats_like_a_separator_are_none_where_names_stand_in_all_columns():
+    page, text = page_of("3x4"), names("3x4")
+    rows = find_rows(page.ink, range(1, 15))
+    bars = np.zeros((3, page.ink.shape[1]))
+    bars[:, round(START_PX + LENGTH_PX / 2 + 80)] = 0.4
+    left = tuple(name for name in text.names if name.lead not in ("V1", "V2", "V3"))
+    for printed, differ in ((text, False), (PrintedText(left, ()), True)):
+        evidence = Evidence(bars, rows, START_PX, LENGTH_PX, printed)
         assert evidence.columns_differ(parse_layout("3x4"), "standard") == differ
 
 
