@@ -35,7 +35,7 @@ from experiment.labelling.network_flags import (
 from experiment.labelling.origin import run_origin
 from experiment.labelling.result_names import PageFile, named_files
 from experiment.labelling.see_page import PageSeer, SeerRecipe, seers_weights
-from experiment.network.shipped import PRINT, shipped
+from experiment.network.shipped import PRINT, ROWS, shipped
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_on_cluster import digitize_on_cluster
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
@@ -150,7 +150,9 @@ def _work(
         sizes=picture_sizes(arguments),
         overwrite=arguments.overwrite,
         redact=arguments.redact,
-        origin=run_origin(arguments, weights=checkpoint, print_weights=shipped(PRINT)),
+        origin=run_origin(
+            arguments, weights=checkpoint, print_weights=shipped(PRINT), row_weights=shipped(ROWS)
+        ),
     )
 
 

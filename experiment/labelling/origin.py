@@ -14,8 +14,8 @@ _NOT_OF_PAGES = {
     "strict", "submission", "checkpoint", "truth_root", "corrections", "fs_hz", "train_csv", "test_csv",
 }
 _OF_PAGES = (
-    "program", "options", "weights_sha256", "print_weights_sha256", "image_sha256", "truth_sha256",
-    "fs_hz", "fs_from", "correction",
+    "program", "options", "weights_sha256", "print_weights_sha256", "row_weights_sha256", "image_sha256",
+    "truth_sha256", "fs_hz", "fs_from", "correction",
 )
 # fmt: on
 

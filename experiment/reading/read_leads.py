@@ -3,6 +3,7 @@
 The traces are tracked and decoded, their heights become millivolts, and hidden stretches are drawn from other leads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -41,6 +42,12 @@ PULSE_FOOT_PX = 1.0  # the falling flank of a calibration pulse ends this far be
 MIN_PEN_PX, MAX_PEN_PX = 1.0, 5.0
 
 
+# Places, their nodes, heights and whether these have ink, and the pen's diameter, to better heights
+Corrected = Callable[
+    [list[Placement], list[Nodes], list[np.ndarray], list[np.ndarray], float], list[np.ndarray]
+]
+
+
 @dataclass(frozen=True)
 class LeadSignal:
     """The signal of one lead at one place of the page."""
@@ -60,11 +67,13 @@ def read_leads(
     fs_hz: float,
     tracks: list[Track] | None = None,
     smoothness: float = SHARP,
+    corrected: Corrected | None = None,
 ) -> list[LeadSignal]:
     """Read the signals of all places of a layout, sampled at `fs_hz`, from the rectified ink (H, W).
 
     `tracks` are the rows' heights if they are known; otherwise they are followed through the ink. `smoothness` is the
-    decoding's. Raises InputError, which does not name the file, if a place lies beyond the page.
+    decoding's; `corrected` betters the heights that it finds, as second_look does. Raises InputError, which does not
+    name the file, if a place lies beyond the page.
     """
     pen_px = measure_pen(ink)
     ink = _without_bars(ink, found)
@@ -79,6 +88,8 @@ def read_leads(
         ]
     has_ink = [_has_ink(tracks[place.row], node.x_px) for place, node in zip(places, nodes, strict=True)]
     heights = decode(ink, nodes, starts, has_ink, pen_px, APERTURE_PX, smoothness)
+    if corrected is not None:
+        heights = corrected(places, nodes, heights, has_ink, pen_px)
     leads = [
         _lead_signal(place, tracks[place.row], node, y_px, fs_hz)
         for place, node, y_px in zip(places, nodes, heights, strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from experiment.reading.paper_field import PaperField, flat_paper
 from experiment.reading.printed_text import laid_flat
 from experiment.reading.read_leads import LeadSignal, read_leads
 from experiment.reading.rectify import RectifiedPage, rectify
+from experiment.reading.second_look import look_again
 from experiment.reading.spike_tips import with_tips
 from experiment.reading.trace_decoding import BLURRED, SHARP
 
@@ -130,8 +132,8 @@ def read_with_field(
         )
     page = rectify(seen.probability, seen.image, field)
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
-    smoothness = BLURRED if page.is_photo else SHARP
-    leads = read_leads(with_tips(page, found), found, fs_hz, smoothness=smoothness)
+    smoothness, corrected = (BLURRED, partial(look_again, page)) if page.is_photo else (SHARP, None)
+    leads = read_leads(with_tips(page, found), found, fs_hz, smoothness=smoothness, corrected=corrected)
     verdict = verdict_of(seen, found, leads, field.residual_mm)
     signal_mv = blend_limb_leads(put_together(leads, fs_hz))
     return PageReading(seen, fs_hz, signal_mv, tuple(leads), found, page, field.residual_mm, verdict)

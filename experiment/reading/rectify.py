@@ -125,8 +125,12 @@ def _dense(to_image: np.ndarray) -> np.ndarray:
 
 
 def _darkness(image: np.ndarray) -> np.ndarray:
-    """How much darker than its surroundings each pixel is, in grey levels."""
-    grey = cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3))
+    """How much darker than its surroundings each pixel of an image (H, W, 3) is, in grey levels."""
+    return darker_than_paper(cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3)))
+
+
+def darker_than_paper(grey: np.ndarray) -> np.ndarray:
+    """How much darker than its surroundings each pixel of a plane (H, W) float32 is, in grey levels."""
     small = cv2.resize(grey, None, fx=1 / STEP_PX, fy=1 / STEP_PX, interpolation=cv2.INTER_AREA)
     paper = cv2.resize(
         cv2.medianBlur(small.astype(np.uint8), 9), grey.shape[::-1], interpolation=cv2.INTER_LINEAR

@@ -1,6 +1,5 @@
 """Training PrintNet on pieces of pages that are drawn as they are needed."""
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,28 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
-from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import write_bytes
 from ecg_generator_with_train_src.page.print_crops import (
     PrintCrop,
     PrintMaterial,
     draw_print_crop,
 )
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
-from experiment.network.checkpoints import read_safetensors
 from experiment.network.print_net import PrintNet, load_print_net
 from experiment.network.scales import STRIDE
+from experiment.training.small_networks import follow, rate, resume, save_halved, save_state, state_beside
 
 SPREAD_CELLS = 1.0  # standard deviation of a word's target about its centre
 WORD_WEIGHT = 3.0  # of a cell at a word's centre in the loss, beside one where nothing is
 SAVE_EVERY, LOG_EVERY = 100, 50
 FEET_A_PIECE = 2  # a batch has so many times as many low pieces
-WARM_UP, LAST_SHARE = (
-    0.05,
-    0.01,
-)  # share of the steps in which the rate rises, and share of it that is left at the end
 AVERAGED = 0.995  # how much of the running mean of the weights, which is what is kept, each step leaves
 
 
@@ -108,12 +100,12 @@ def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
     mean = PrintNet()
     mean.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-2)
-    state_path = options.output.with_name(options.output.stem + "_state.safetensors")
-    first = _resume(model, mean, optimizer, state_path)
+    state_path = state_beside(options.output)
+    first = resume(model, mean, optimizer, state_path)
     started, losses = time.perf_counter(), []
     for step, (images, targets) in enumerate(batches(material, options, first), start=first + 1):
         for group in optimizer.param_groups:
-            group["lr"] = options.lr * _rate(step / options.steps)
+            group["lr"] = options.lr * rate(step / options.steps)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(images)
         loss = loss_of(logits, targets)
@@ -121,7 +113,7 @@ def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         optimizer.step()
-        _follow(mean, model, min(AVERAGED, step / (step + 10)))
+        follow(mean, model, min(AVERAGED, step / (step + 10)))
         losses.append(float(loss.detach()))
         if step % LOG_EVERY == 0:
             speed = (step - first) * options.batch_size / (time.perf_counter() - started)
@@ -130,52 +122,5 @@ def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
                 flush=True,
             )
         if step % SAVE_EVERY == 0 or step == options.steps:
-            _save(model, mean, optimizer, state_path, step)
-            write_bytes(
-                options.output, save({name: tensor.half() for name, tensor in mean.state_dict().items()})
-            )
-
-
-@torch.no_grad()
-def _follow(mean: PrintNet, model: PrintNet, kept: float) -> None:
-    for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.dtype.is_floating_point:
-            old.lerp_(new, 1 - kept)
-
-
-def _rate(share: float) -> float:
-    """The learning rate, relative to its highest, after a share of all steps: a short rise, then half a cosine."""
-    return min(share / WARM_UP, 1.0) * (LAST_SHARE + (1 - LAST_SHARE) * (1 + math.cos(math.pi * share)) / 2)
-
-
-def _save(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: Path, step: int) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"mean.{name}": tensor for name, tensor in mean.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-    write_bytes(path, save(tensors | {"step": torch.tensor(step)}))
-
-
-def _resume(model: PrintNet, mean: PrintNet, optimizer: torch.optim.AdamW, path: Path) -> int:
-    """Load the state of an earlier run, if there is one; returns the steps that it has made.
-
-    Raises InputError naming the file if it is damaged or of another network.
-    """
-    if not path.is_file():
-        return 0
-    tensors, _ = read_safetensors(path)
-    try:
-        for prefix, network in (("model.", model), ("mean.", mean)):
-            network.load_state_dict(
-                {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            )
-        state = optimizer.state_dict()
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, what = name.split(".")
-                state["state"].setdefault(int(number), {})[what] = tensor
-        optimizer.load_state_dict(state)
-        return int(tensors["step"])
-    except (LookupError, ValueError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: no state of this training ({why}); remove it to start anew") from error
+            save_state(model, mean, optimizer, state_path, step)
+            save_halved(mean, options.output)

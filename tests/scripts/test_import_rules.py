@@ -133,7 +133,15 @@ NO_COMMANDS = {"config", "console", "read_image"}
 
 def test_no_command_imports_another():
     commands = set(COMMANDS) - NO_COMMANDS
-    assert {"predict", "digitize", "score", "train_tpu", "export_weights", "train_print_reader"} == commands
+    assert {
+        "predict",
+        "digitize",
+        "score",
+        "train_tpu",
+        "export_weights",
+        "train_print_reader",
+        "train_row_reader",
+    } == commands
     for path in (REPOSITORY / "experiment").rglob("*.py"):
         imported = set(re.findall(r"^\s*from experiment\.(\w+) import", path.read_text(), re.MULTILINE))
         assert not imported & commands, path
