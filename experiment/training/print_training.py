@@ -1,8 +1,8 @@
 """Training PrintNet on pieces of pages that are drawn as they are needed."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,11 @@ from ecg_generator_with_train_src.page.print_crops import (
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.print_net import PrintNet, load_print_net
 from experiment.network.scales import STRIDE
-from experiment.training.small_networks import follow, rate, resume, save_halved, save_state, state_beside
+from experiment.training.small_networks import train_small_network
 
 SPREAD_CELLS = 1.0  # standard deviation of a word's target about its centre
 WORD_WEIGHT = 3.0  # of a cell at a word's centre in the loss, beside one where nothing is
-SAVE_EVERY, LOG_EVERY = 100, 50
 FEET_A_PIECE = 2  # a batch has so many times as many low pieces
-AVERAGED = 0.995  # how much of the running mean of the weights, which is what is kept, each step leaves
 
 
 @dataclass(frozen=True)
@@ -97,30 +95,6 @@ def train_print_net(material: PrintMaterial, options: PrintTraining) -> None:
     torch.manual_seed(options.seed)
     model = load_print_net(options.start) if options.start else PrintNet()
     model.train()
-    mean = PrintNet()
-    mean.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-2)
-    state_path = state_beside(options.output)
-    first = resume(model, mean, optimizer, state_path)
-    started, losses = time.perf_counter(), []
-    for step, (images, targets) in enumerate(batches(material, options, first), start=first + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * rate(step / options.steps)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(images)
-        loss = loss_of(logits, targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-        optimizer.step()
-        follow(mean, model, min(AVERAGED, step / (step + 10)))
-        losses.append(float(loss.detach()))
-        if step % LOG_EVERY == 0:
-            speed = (step - first) * options.batch_size / (time.perf_counter() - started)
-            print(
-                f"step {step}/{options.steps}: loss {np.mean(losses[-LOG_EVERY:]):.4f}, {speed:.0f} pieces/s",
-                flush=True,
-            )
-        if step % SAVE_EVERY == 0 or step == options.steps:
-            save_state(model, mean, optimizer, state_path, step)
-            save_halved(mean, options.output)
+    train_small_network(
+        model, PrintNet(), options, partial(batches, material, options), loss_of, 1e-2, clip_norm=2.0
+    )

@@ -1,8 +1,8 @@
 """Training RowNet on pieces of decoded traces, mirrored at random."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,8 @@ from experiment.network.checkpoints import read_safetensors
 from experiment.network.row_net import RowNet
 from experiment.reading.second_look import DISTANCES_PX, mirrored
 from experiment.training.row_material import RowPage
-from experiment.training.small_networks import follow, rate, resume, save_halved, save_state, state_beside
+from experiment.training.small_networks import train_small_network
 
-SAVE_EVERY, LOG_EVERY = 100, 50
-AVERAGED = 0.995  # how much of the running mean of the weights, which is what is kept, each step leaves
 SPREAD_PX = 0.25  # standard deviation of the target about the true distance across the stroke
 FAR = 5.0  # deviations above so many times a page's usual one count by their size, no more by their square
 BRIGHTER = 0.03  # what is to be seen is scaled by about this share
@@ -98,33 +96,9 @@ def train_row_net(pages: Sequence[RowPage], options: RowTraining) -> None:
     if options.start:
         tensors, _ = read_safetensors(options.start)
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    mean = RowNet()
-    mean.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=1e-3)
-    state_path = state_beside(options.output)
-    first = resume(model, mean, optimizer, state_path)
-    started, losses = time.perf_counter(), []
-    for step, (told, *along) in enumerate(row_batches(pages, options, first), start=first + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * rate(step / options.steps)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(told)
-        loss = row_loss(logits, *along)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        follow(mean, model, min(AVERAGED, step / (step + 10)))
-        losses.append(loss.item())
-        if step % LOG_EVERY == 0:
-            speed = (step - first) * options.batch_size / (time.perf_counter() - started)
-            print(
-                f"step {step}/{options.steps}: loss {np.mean(losses[-LOG_EVERY:]):.4f}, {speed:.0f} pieces/s",
-                flush=True,
-            )
-        if step % SAVE_EVERY == 0 or step == options.steps:
-            save_state(model, mean, optimizer, state_path, step)
-            save_halved(mean, options.output)
+    train_small_network(
+        model, RowNet(), options, partial(row_batches, pages, options), row_loss, 1e-3, clip_norm=1.0
+    )
 
 
 def _mean_and_std(pages: Sequence[RowPage]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,8 +1,13 @@
-"""What the trainings of small networks share: the learning rate, the running mean of the weights, the kept state."""
+"""What the trainings of small networks share: the loop, the learning rate, the running mean of the weights, the kept
+state."""
 
 import math
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import nn
@@ -13,6 +18,59 @@ from experiment.network.checkpoints import read_safetensors
 
 # Share of the steps in which the rate rises, and share of it that is left at the end
 WARM_UP, LAST_SHARE = 0.05, 0.01
+SAVE_EVERY, LOG_EVERY = 100, 50
+AVERAGED = 0.995  # how much of the running mean of the weights, which is what is kept, each step leaves
+
+
+class SmallTraining(Protocol):
+    """What the loop asks of a training's options."""
+
+    output: Path  # the weights; the state of the training is kept beside them
+    steps: int
+    batch_size: int
+    lr: float
+
+
+def train_small_network(
+    model: nn.Module,
+    mean: nn.Module,
+    options: SmallTraining,
+    batches_from: Callable[[int], Iterator[tuple[torch.Tensor, ...]]],
+    loss_of: Callable[..., torch.Tensor],
+    weight_decay: float,
+    clip_norm: float,
+) -> None:
+    """Train to the last step, from where an earlier run of the same output stands, and write the weights.
+
+    `mean` is a network of the same shape for the running mean. `batches_from` a step gives what the network takes and
+    what `loss_of` takes behind its logits.
+    """
+    mean.load_state_dict(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=weight_decay)
+    state_path = state_beside(options.output)
+    first = resume(model, mean, optimizer, state_path)
+    started, losses = time.perf_counter(), []
+    for step, (taken, *targets) in enumerate(batches_from(first), start=first + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * rate(step / options.steps)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(taken)
+        loss = loss_of(logits, *targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        follow(mean, model, min(AVERAGED, step / (step + 10)))
+        losses.append(loss.item())
+        if step % LOG_EVERY == 0:
+            speed = (step - first) * options.batch_size / (time.perf_counter() - started)
+            print(
+                f"step {step}/{options.steps}: loss {np.mean(losses[-LOG_EVERY:]):.4f}, {speed:.0f} pieces/s",
+                flush=True,
+            )
+        if step % SAVE_EVERY == 0 or step == options.steps:
+            save_state(model, mean, optimizer, state_path, step)
+            save_halved(mean, options.output)
 
 
 def rate(share: float) -> float:

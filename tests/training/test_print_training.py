@@ -11,7 +11,7 @@ from ecg_generator_with_train_src.page.print_crops import HEIGHT_PX, WIDTH_PX, P
 from ecg_generator_with_train_src.page.print_words import PRINTED_WORDS
 from experiment.network.print_net import PrintNet
 from experiment.network.scales import STRIDE
-from experiment.training import print_training
+from experiment.training import print_training, small_networks
 from experiment.training.print_training import PrintTraining, batches, loss_of, target_of, train_print_net
 
 V1 = PRINTED_WORDS.index("V1")
@@ -82,7 +82,7 @@ def test_a_training_can_go_on_from_weights_and_learns_from_feet(tmp_path, materi
 
 
 def test_a_training_that_was_broken_off_goes_on(tmp_path, material, capsys, monkeypatch):
-    monkeypatch.setattr(print_training, "LOG_EVERY", 1)
+    monkeypatch.setattr(small_networks, "LOG_EVERY", 1)
     output = tmp_path / "w.safetensors"
     train_print_net(material, PrintTraining(output, 2, batch_size=2))
     half_way = load_file(output)
