@@ -6,11 +6,8 @@ needed over traces of the records. An interrupted training continues. One CPU co
 
 from pathlib import Path
 
-import torch
-
 from ecg_generator_with_train_src.common.command_line import (
     add_seed,
-    available_cores,
     make_parser,
     positive_float,
     positive_int,
@@ -40,7 +37,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--start", type=Path, help="weights to go on from, as of an earlier training")
     add_seed(parser)
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(available_cores())
     from ecg_generator_with_train_src.page.print_crops import print_material
     from experiment.training.print_training import PrintTraining, train_print_net
 

@@ -7,12 +7,10 @@ training continues. Reading a page takes some ten seconds of one CPU core, 4,000
 
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.command_line import (
     add_seed,
-    available_cores,
     make_parser,
     positive_float,
     positive_int,
@@ -39,7 +37,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--start", type=Path, help="weights to go on from, as of an earlier training")
     add_seed(parser)
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(available_cores())
     from experiment.labelling.network_flags import checkpoint_of
     from experiment.labelling.see_page import PageSeer, seers_weights
     from experiment.runtime.choose import runtime_here

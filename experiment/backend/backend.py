@@ -159,7 +159,8 @@ class Backend:
 def run_rank(function: Callable[..., int], backend: Backend, arguments: tuple) -> int:
     """Call `function(backend, *arguments)` after rank 0 has printed what runs where; return its exit code."""
     if backend.is_main:
-        print(backend.description, flush=True)
+        # one write, so that no line of another rank falls between the text and its end
+        print(f"{backend.description}\n", end="", flush=True)
     return function(backend, *arguments)
 
 
