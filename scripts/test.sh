@@ -6,4 +6,5 @@ source scripts/environment.sh
 
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
-"$PYTHON" -m pytest "$@"
+# two files at a time: a test may take two cores itself
+"$PYTHON" -m pytest -n 2 --dist loadfile "$@"
