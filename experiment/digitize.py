@@ -26,6 +26,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from ecg_generator_with_train_src.page.layouts import LAYOUT_WORDS, LEAD_ORDERS, parse_layout
 from experiment.labelling.network_flags import (
+    WHOLE_PIXELS_TO_READ,
     add_network_arguments,
     checkpoint_of,
     find_images,
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    add_network_arguments(parser)
+    add_network_arguments(parser, WHOLE_PIXELS_TO_READ)
     parser.add_argument("--output-dir", type=Path, default=Path("readings"), help="where the results go")
     parser.add_argument(
         "--layout", default=AUTO, help=f"of the leads on all pages: {LAYOUT_WORDS}; auto finds it"
@@ -147,7 +148,7 @@ def _work(
         strict=arguments.strict,
         fill_gaps=arguments.gaps == "fill",
         formats=tuple(dict.fromkeys(arguments.format)),
-        sizes=picture_sizes(arguments),
+        sizes=picture_sizes(arguments, WHOLE_PIXELS_TO_READ),
         overwrite=arguments.overwrite,
         redact=arguments.redact,
         origin=run_origin(

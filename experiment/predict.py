@@ -22,6 +22,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.page_files import PDF_SUFFIX
 from experiment.labelling.network_flags import (
     DEFAULT_TILE,
+    WHOLE_PIXELS_TO_LABEL,
     add_network_arguments,
     checkpoint_of,
     find_images,
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         tile=arguments.tile,
         tta=arguments.tta,
         px_per_mm=arguments.px_per_mm,
-        sizes=picture_sizes(arguments),
+        sizes=picture_sizes(arguments, WHOLE_PIXELS_TO_LABEL),
         overwrite=arguments.overwrite,
         redact=arguments.redact,
         origin=run_origin(arguments, weights=checkpoint),
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    add_network_arguments(parser)
+    add_network_arguments(parser, WHOLE_PIXELS_TO_LABEL)
     parser.add_argument(
         "--output-dir",
         type=Path,

@@ -11,13 +11,14 @@ size of usual paper does.
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from scipy import fft
 
 from ecg_generator_with_train_src.common.image_files import darkest_channel
+from experiment.labelling.straightening import MARGIN_SHARE, STRAIGHT_DEG
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
 MAX_SIDE_PX = 2400  # larger images are reduced first: lines stay some 8 px apart
@@ -38,6 +39,9 @@ _PITCH_STEP = 0.015  # in logs
 _SHEET_WORTH = 0.8  # worth from which a patch shows the grid; patches of a table have up to 0.6
 _SHEET_LOGS = 0.2  # perspective lets a patch's pitch differ from the mean by this much
 _SHEET_SHARE = 0.5  # where it is less, this share of the worth of the best patches is asked
+_CLOSE_DIRECTIONS = np.arange(
+    -14, 15, 2
+)  # degrees from the common slant at which a patch's own lines may run
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Grid:
     margin: float
     sheet_px: np.ndarray
     patch_px: float
+    least_worth: float  # of a patch that shows it
+
+    @property
+    def is_askew(self) -> bool:
+        """Whether the page lies so far from straight that it is turned before the network sees it."""
+        return abs(self.slant_deg) > STRAIGHT_DEG
 
 
 def find_grid(image: np.ndarray) -> Grid | None:
@@ -85,9 +95,58 @@ def find_grid(image: np.ndarray) -> Grid | None:
         [_polar_spectrum(darkness[top : top + patch_px, left : left + patch_px]) for top, left in corners]
     )
     for tolerance in (NEARLY_FLAT, TILTED):
-        if grid := _vote(spectra, tolerance, patch_px, np.array(corners), max(darkness.shape), shrink):
-            return grid
+        if grid := _vote(spectra, tolerance, patch_px, np.array(corners), max(darkness.shape)):
+            return _scaled(_seen_closer(grid, darkness), 1 / shrink)
     return None
+
+
+def _scaled(grid: Grid, factor: float) -> Grid:
+    """The grid of the same image `factor` times as large."""
+    return replace(
+        grid,
+        pitch_px=grid.pitch_px * factor,
+        sheet_px=grid.sheet_px * factor,
+        patch_px=grid.patch_px * factor,
+    )
+
+
+def _seen_closer(grid: Grid, darkness: np.ndarray) -> Grid:
+    """The grid with its sheet told by patches of half the side, where the picture shows more than the sheet."""
+    side = int(grid.patch_px) // 4 * 2
+    width_height = np.array(darkness.shape[::-1])
+    low = np.maximum(grid.sheet_px.min(axis=0) - MARGIN_SHARE * grid.patch_px, 0)
+    high = np.minimum(grid.sheet_px.max(axis=0) + MARGIN_SHARE * grid.patch_px, width_height)
+    if side < MIN_PATCH_PX or ((low == 0).all() and (high == width_height).all() and not grid.is_askew):
+        return grid
+    places = [
+        np.linspace(start, stop - side, max(math.ceil((stop - start) / side), 2)).astype(int)
+        for start, stop in zip(low, high, strict=True)
+    ]
+    corners = np.stack(np.meshgrid(*places), axis=-1)  # (rows, columns, 2)
+    centres = corners + side / 2
+    known = (np.abs(centres[:, :, None] - grid.sheet_px) <= side / 2).all(axis=3).any(axis=2)
+    shows = known.copy()
+    for row, column in np.argwhere(~known):
+        left, top = corners[row, column]
+        shows[row, column] = (
+            _worth_at(darkness[top : top + side, left : left + side], grid) > grid.least_worth
+        )
+    _, parts = cv2.connectedComponents(shows.astype(np.uint8))
+    return replace(grid, sheet_px=centres[shows & np.isin(parts, parts[known])], patch_px=float(side))
+
+
+def _worth_at(patch: np.ndarray, grid: Grid) -> float:
+    """How well lines of about the grid's pitch and slant, both ways, explain a patch."""
+    logs = np.arange(-_SHEET_LOGS, _SHEET_LOGS, _PITCH_STEP)
+    spectrum = _polar_spectrum(patch)
+    return min(
+        _worth(
+            spectrum[None, (round(grid.slant_deg) + side + _CLOSE_DIRECTIONS) % 180],
+            grid.pitch_px * np.exp(logs),
+            len(patch),
+        ).max()
+        for side in (0, 90)
+    )
 
 
 def _reduced(image: np.ndarray, shrink: float) -> np.ndarray:
@@ -145,10 +204,9 @@ def _vote(
     patch_px: int,
     corners_px: np.ndarray,
     long_side_px: int,
-    shrink: float,
 ) -> Grid | None:
-    """The grid that all patches' spectra (N, 180, R) together speak for, at the scale of the unreduced image; the
-    patches' corners (N, 2) are rows and columns."""
+    """The grid that all patches' spectra (N, 180, R) together speak for; the patches' corners (N, 2) are rows and
+    columns."""
     axis_deg = _common_direction(spectra)
     near = np.arange(-tolerance.direction_deg, tolerance.direction_deg + 1)
     pitch_px = np.exp(np.arange(math.log(MIN_PITCH_PX), math.log(MAX_PITCH_PX), _PITCH_STEP))
@@ -167,22 +225,22 @@ def _vote(
     weaker = families[..., best].mean(axis=1).min()  # stripes are no grid
     if total[best] < tolerance.min_worth or weaker < tolerance.min_worth / 2 or margin < tolerance.min_margin:
         return None
+    reach = round(_SHEET_LOGS / _PITCH_STEP)
+    near_best = families[..., max(best - reach, 0) : best + reach + 1].max(axis=2).min(axis=0)
+    least_worth = min(_SHEET_WORTH, _SHEET_SHARE * float(np.percentile(near_best, 95)))
     return Grid(
-        pitch_px=_mean_pitch(curves, pitch_px, best) / shrink,
+        pitch_px=_mean_pitch(curves, pitch_px, best),
         slant_deg=_mean_slant(worth[..., best], axis_deg, near),
         worth=float(total[best]),
         margin=margin,
-        sheet_px=(corners_px[_on_sheet(families, best, corners_px)][:, ::-1] + patch_px / 2) / shrink,
-        patch_px=patch_px / shrink,
+        sheet_px=corners_px[_on_sheet(near_best > least_worth, corners_px)][:, ::-1] + patch_px / 2,
+        patch_px=patch_px,
+        least_worth=least_worth,
     )
 
 
-def _on_sheet(families: np.ndarray, best: int, corners_px: np.ndarray) -> np.ndarray:
-    """Which patches (N,) show both families of lines, near the best pitch, and hang together; all that do if less than
-    half of them hang together."""
-    reach = round(_SHEET_LOGS / _PITCH_STEP)
-    worth = families[..., max(best - reach, 0) : best + reach + 1].max(axis=2).min(axis=0)
-    shows = worth > min(_SHEET_WORTH, _SHEET_SHARE * np.percentile(worth, 95))
+def _on_sheet(shows: np.ndarray, corners_px: np.ndarray) -> np.ndarray:
+    """Which patches (N,) of those that show the grid hang together; all of them if less than half of them do."""
     rows, columns = (np.unique(at, return_inverse=True)[1] for at in corners_px.T)
     seen = np.zeros((rows.max() + 1, columns.max() + 1), np.uint8)
     seen[rows, columns] = shows

@@ -18,7 +18,9 @@ from experiment.runtime.network import RUNTIMES, Runtime, RuntimeOptions
 
 DEFAULT_TILE, MOST_TILE = 512, 4096
 LEAST_PITCH_PX, MOST_PITCH_PX = 1.0, 100.0  # a scan of 25 dpi, and one of 2540
-WHOLE_PIXELS = 40e6  # a phone photo of 37 megapixels stays whole
+# Larger pictures are halved while they are read. Labels are wanted at the size of a phone photo of 37 megapixels, but
+# traces are read at 200 dpi, which such a photo still has when it is halved, as do pages scanned at 600 dpi
+WHOLE_PIXELS_TO_LABEL, WHOLE_PIXELS_TO_READ = 40e6, 30e6
 OWN_OUTPUT = (
     "_mask.png",
     "_overlay.png",
@@ -28,8 +30,8 @@ OWN_OUTPUT = (
 MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that every command needs that shows pages to the network."""
+def add_network_arguments(parser: argparse.ArgumentParser, whole_pixels: float) -> None:
+    """Add the flags that every command needs that shows pages to the network; it halves pictures of more pixels."""
     parser.add_argument(
         "--images", type=Path, nargs="+", required=True, help="images and PDFs, or folders to search for them"
     )
@@ -47,7 +49,7 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-megapixels",
         type=positive_float,
         default=MOST_PIXELS / 1e6,
-        help=f"pictures of more are not read; those of more than {WHOLE_PIXELS / 1e6:g} are read at half their size, "
+        help=f"pictures of more are not read; those of more than {whole_pixels / 1e6:g} are read at half their size, "
         "or a quarter, without --px-per-mm; the memory that is needed grows with this bound",
     )
     parser.add_argument(
@@ -89,10 +91,10 @@ def _pitch(text: str) -> float:
     return value
 
 
-def picture_sizes(arguments: argparse.Namespace) -> PageSizes:
-    """What --max-megapixels and --max-pages say."""
+def picture_sizes(arguments: argparse.Namespace, whole_pixels: float) -> PageSizes:
+    """What --max-megapixels and --max-pages say, for a command that halves pictures of more than so many pixels."""
     sizes = PageSizes(1e6 * arguments.max_megapixels, most_pages=arguments.max_pages)
-    return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=WHOLE_PIXELS)
+    return sizes if arguments.px_per_mm else sizes._replace(whole_pixels=whole_pixels)
 
 
 def find_images(paths: list[Path]) -> list[Path]:

@@ -107,8 +107,7 @@ class Predictor:
         look = self._look(page.image, page.inside)
         if not stands_upright and runs_down(look.at_middle()[WAVEFORM], clearly=True):
             return self._turned(page)
-        look.at_all()
-        probability = look.probability()
+        probability = look.at_all()
         if stands_upright or not runs_down(probability[WAVEFORM]):
             return page.image, probability, 0
         return self._turned(page)
@@ -116,8 +115,7 @@ class Predictor:
     def _turned(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
         image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
         look = self._look(image, inside)
-        look.at_all()
-        return image, look.probability(), 1
+        return image, look.at_all(), 1
 
     def _look(self, image: np.ndarray, inside: np.ndarray) -> TiledLook:
         return TiledLook(

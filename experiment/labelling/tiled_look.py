@@ -20,8 +20,8 @@ class TiledLook:
 
     >>> image = np.full((40, 100, 3), 255, np.uint8)
     >>> look = TiledLook(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 64))
-    >>> look.at_all()
-    >>> look.probability().shape, float(look.probability().min())
+    >>> probability = look.at_all()
+    >>> probability.shape, round(float(probability.min()), 5)
     ((3, 40, 100), 1.0)
     """
 
@@ -36,10 +36,10 @@ class TiledLook:
         self.function, self.image, self.sides, self.batch = function, image, sides, batch
         self.inside = np.ones(image.shape[:2], bool) if inside is None else inside
         self.paper = paper_colour(image)
-        self.ramps = [_blend_ramp(side) for side in sides]
-        self.total = np.zeros((len(CLASS_NAMES), *image.shape[:2]), np.float32)
-        self.weights = np.zeros(image.shape[:2], np.float32)
+        self.probability = np.zeros((len(CLASS_NAMES), *image.shape[:2]), np.float32)
+        self.probability[BACKGROUND, ~self.inside] = 1
         self.tops, self.lefts = map(tile_starts, image.shape[:2], sides)
+        self.ramps = [*map(_blend_ramps, (self.tops, self.lefts), sides, image.shape[:2])]
         down, across = sides
         self.unseen = [
             (top, left)
@@ -51,18 +51,12 @@ class TiledLook:
         """Look at the tiles of the middle row; returns the probabilities (C, rows, W) there."""
         middle = self.tops[len(self.tops) // 2]
         self._at([corner for corner in self.unseen if corner[0] == middle])
-        return self.probability(slice(middle, middle + self.sides[0]))
+        return self.probability[:, middle : middle + self.sides[0]]
 
-    def at_all(self) -> None:
-        """Look at all tiles that have not been looked at yet."""
+    def at_all(self) -> np.ndarray:
+        """Look at all tiles that have not been looked at yet; returns the probabilities (C, H, W)."""
         self._at(self.unseen)
-
-    def probability(self, rows: slice = slice(None)) -> np.ndarray:
-        """(C, rows, W) float32 of the tiles that were looked at; 0 where none was, and background outside."""
-        total, weights = self.total[:, rows], self.weights[rows]
-        found = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
-        found[:, ~self.inside[rows]] = np.eye(len(CLASS_NAMES), dtype=np.float32)[:, [BACKGROUND]]
-        return found
+        return self.probability
 
     def _at(self, corners: list[tuple[int, int]]) -> None:
         self.unseen = [corner for corner in self.unseen if corner not in corners]
@@ -70,15 +64,14 @@ class TiledLook:
             self._add(corners[first : first + self.batch])
 
     def _add(self, corners: list[tuple[int, int]]) -> None:
-        (height, width), (down, across) = self.image.shape[:2], self.sides
-        window = np.outer(*self.ramps)
         tiles = [cut(self.image, top, left, self.sides, self.paper) for top, left in corners]
         found = self.function(np.stack(tiles + tiles[-1:] * (self.batch - len(tiles))))
         for (top, left), planes in zip(corners, found, strict=False):
-            rows, columns = min(down, height - top), min(across, width - left)
-            area = (..., slice(top, top + rows), slice(left, left + columns))
-            self.total[area] += (planes * window)[:, :rows, :columns]
-            self.weights[area] += window[:rows, :columns]
+            window = np.outer(self.ramps[0][top], self.ramps[1][left])
+            rows, columns = window.shape
+            area = slice(top, top + rows), slice(left, left + columns)
+            weighted = planes[:, :rows, :columns] * (window * self.inside[area])
+            self.probability[(..., *area)] += weighted
 
 
 def fitted_side(length: int, tile: int, multiple: int) -> int:
@@ -100,10 +93,15 @@ def tile_starts(length: int, tile: int) -> list[int]:
     return [round(number * (length - tile) / (count - 1)) for number in range(count)]
 
 
-def _blend_ramp(side: int) -> np.ndarray:
-    """Weights along a tile's side: 1 inside, falling linearly over the overlap, never 0."""
+def _blend_ramps(starts: list[int], side: int, length: int) -> dict[int, np.ndarray]:
+    """By a tile's start, its weights along this side, as far as the image goes: those of all tiles sum to 1. They fall
+    linearly over the overlap."""
     ramp = np.arange(1, side + 1, dtype=np.float32) / (_overlap_px(side) + 1)
-    return np.minimum(np.minimum(ramp, ramp[::-1]), 1)
+    ramp = np.minimum(np.minimum(ramp, ramp[::-1]), 1)
+    total = np.zeros(max(length, side), np.float32)
+    for start in starts:
+        total[start : start + side] += ramp
+    return {start: (ramp / total[start : start + side])[: length - start] for start in starts}
 
 
 def _overlap_px(side: int) -> int:

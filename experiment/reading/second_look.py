@@ -70,7 +70,7 @@ def planes_of(page: RectifiedPage) -> np.ndarray:
     full = max(page.darkness_of_ink, LEAST_DARKNESS)
     lights = (np.ascontiguousarray(page.image[..., light], np.float32) for light in (RED, BLUE))
     dark = (np.minimum(darker_than_paper(light) / full, MOST_DARKNESS) for light in lights)
-    return np.dstack([page.ink, page.grid, *dark]).astype(np.float32)
+    return cv2.merge([page.ink, page.grid, *dark])
 
 
 def features(

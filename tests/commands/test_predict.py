@@ -17,7 +17,6 @@ from ecg_generator_with_train_src.dataset.format import read_manifest
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment import predict
 from experiment.config import check_config
-from experiment.labelling import network_flags
 from experiment.labelling.network_flags import find_images, load_predictor
 from experiment.labelling.page_probability import input_of_upright
 from experiment.labelling.predict_pages import PageImage, PredictOptions, predict_page
@@ -346,7 +345,7 @@ def test_a_scale_at_which_a_picture_is_larger_than_any_page_costs_that_picture(c
 def test_large_pictures_are_bounded_and_labelled_at_half_their_size(
     checkpoint, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(network_flags, "WHOLE_PIXELS", 10_000)
+    monkeypatch.setattr(predict, "WHOLE_PIXELS_TO_LABEL", 10_000)
     Image.fromarray(page(100, 120)).save(tmp_path / "page.png")
     flags = ("--images", tmp_path / "page.png", "--checkpoint", checkpoint, "--output-dir", tmp_path / "out")
     assert run_predict(*flags) == 0

@@ -125,4 +125,5 @@ def test_the_squares_that_show_the_grid_are_those_of_the_sheet():
     low, high = grid.sheet_px.min(axis=0), grid.sheet_px.max(axis=0)
     assert (low > np.array([700, 200]) - grid.patch_px / 2).all()
     assert (high < np.array([1600, 1000]) + grid.patch_px / 2).all()
-    assert (high - low > [600, 400]).all()
+    assert (high - low > [700, 600]).all()
+    assert grid.patch_px < 2000 / 8 * 0.6  # the sheet's edge is told by squares of half the side

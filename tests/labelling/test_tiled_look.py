@@ -27,8 +27,7 @@ def test_blending_tiles_of_a_pixelwise_function_is_that_function(size, batch):
     image = page(*size)
     look = TiledLook(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 96), batch)
     look.at_middle()
-    look.at_all()
-    np.testing.assert_allclose(look.probability(), image.transpose(2, 0, 1) / 255.0, atol=1e-5)
+    np.testing.assert_allclose(look.at_all(), image.transpose(2, 0, 1) / 255.0, atol=1e-5)
 
 
 def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
@@ -41,8 +40,7 @@ def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
         return tiles.transpose(0, 3, 1, 2) / 255.0
 
     look = TiledLook(function, image, (64, 64), inside=shown)
-    look.at_all()
-    found = look.probability()
+    found = look.at_all()
     rows, columns = tile_starts(190, 64), tile_starts(250, 64)
     assert (rows, columns) == ([0, 32, 63, 94, 126], [0, 31, 62, 93, 124, 155, 186])
     assert sum(calls) == 4 * 4  # the upper row of tiles ends at 64, the last three columns begin at 124
