@@ -30,6 +30,7 @@ from experiment.reading.layout_evidence import (
     FEW_NAMES,
     Evidence,
     bars_of_rows,
+    names_below,
     standing_out,
     unexplained_names,
 )
@@ -131,6 +132,7 @@ def find_layout(
         doubts=(
             *doubts,
             *scale.doubts,
+            *_doubts_of_start(span.may_start_earlier_px / PX_PER_MM, scale.paper_speed_mm_s),
             *_doubts_of_times(times),
             *_doubts_of_columns(evidence, layout, order),
             *(() if known.layout else _doubts_of_leads(evidence, layout, order)),
@@ -182,6 +184,16 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     return best.layout, best.lead_order, certainty, tuple(doubts)
 
 
+def _doubts_of_start(earlier_mm: float, paper_speed_mm_s: float) -> list[str]:
+    if not earlier_mm:
+        return []
+    return [
+        f"the traces are {earlier_mm:.1f} mm shorter than rows are: times may be "
+        f"{earlier_mm / paper_speed_mm_s:.2f} s too early; look which end is missing, and tell time_zero_px by "
+        "--corrections"
+    ]
+
+
 def _doubts_of_times(times: ColumnTimes) -> list[str]:
     if not times.uncertain:
         return []
@@ -216,6 +228,11 @@ def _doubts_of_leads(evidence: Evidence, layout: Layout, order: LeadOrder) -> li
     if len(other) >= SEVERAL or set(other) & set(RIGHT_LEADS):
         doubts.append(
             f"{', '.join(other)} seem to be printed where the layout {layout.name} has other leads: compare the names"
+        )
+    if below := names_below(evidence, layout, order, CLEAR_NAME):
+        doubts.append(
+            f"{', '.join(below)} seem to be printed below the last row that was read: is there another one? "
+            "--layout says which rows there are"
         )
     return doubts
 

@@ -294,6 +294,22 @@ def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, leas
     ]
 
 
+def names_below(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
+    """Names, likelier than `least`, that stand below the last row, too far away to be of one of its leads."""
+    places = places_of(layout, order, evidence.start_px, evidence.length_px)
+    above = evidence.names_above([place for place in places if place.row < layout.rows])
+    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+    return [
+        name.lead
+        for name in evidence.text.names
+        if name.probability > least
+        and name.lead not in HARD_NAMES
+        and left_px < name.x_px < evidence.start_px + evidence.length_px
+        and name.y_px > evidence.rows.zero_y_px[-1]
+        and evidence.row_beside(name, above) is None
+    ]
+
+
 # Shares of a row's length at which a lead may start within it
 _SHARES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 5 / 6)
 

@@ -32,11 +32,13 @@ DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so t
 
 @dataclass(frozen=True)
 class RowSpan:
-    """Canvas x where a page's rows start and where they are seen to end, and their length in pixels."""
+    """Canvas x where a page's rows start and where they are seen to end, and their length in pixels; and by how much
+    earlier they may start, as ink that is shorter than they are is missing at one of its ends."""
 
     start_px: float
     end_px: float
     length_px: float
+    may_start_earlier_px: float = 0.0
 
 
 def find_span(
@@ -57,10 +59,15 @@ def find_span(
     clear = [_between_bars(bars, columns, seen_start_px, end_px, length_px) for length_px in lengths_px]
     if max(score for score, _ in clear) > CLEAR_BARS:
         (_, start_px), length_px = max(zip(clear, lengths_px, strict=True), key=lambda each: each[0][0])
+        missing_px = 0.0
     else:
         extent_px = seen_start_px, end_px, latest_px
         start_px, length_px = _without_bars(page, zero_y_px, extent_px, lengths_px)
-    return RowSpan(_on_line(page, start_px, seen_start_px, end_px - length_px), end_px, length_px)
+        missing_px = start_px + length_px - latest_px
+    start_px = _on_line(page, start_px, seen_start_px, end_px - length_px)
+    cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
+    doubtful = AGREE_MM * PX_PER_MM < missing_px < LENGTH_TOLERANCE_MM * PX_PER_MM and not cut
+    return RowSpan(start_px, end_px, length_px, missing_px if doubtful else 0.0)
 
 
 def _on_line(page: RectifiedPage, start_px: float, seen_start_px: float, seen_end_px: float) -> float:

@@ -7,7 +7,13 @@ import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import parse_layout
-from experiment.reading.layout_evidence import Evidence, bars_of_rows, places_of, unexplained_names
+from experiment.reading.layout_evidence import (
+    Evidence,
+    bars_of_rows,
+    names_below,
+    places_of,
+    unexplained_names,
+)
 from experiment.reading.layout_guesses import guesses, possible_columns
 from experiment.reading.printed_text import NO_TEXT, PrintedName, PrintedText
 from experiment.reading.rectify import RectifiedPage
@@ -195,3 +201,13 @@ def test_beats_like_a_separator_are_none_where_names_stand_in_all_columns():
 def test_the_columns_that_pages_with_so_many_rows_may_have():
     assert possible_columns(4) == {1, 3, 4}
     assert possible_columns(12) == {1}
+
+
+def test_a_name_below_the_last_row_is_noticed():
+    text, page = names("3x4+II"), page_of("3x4+II")
+    evidence = evidence_of(page, text)
+    zero_y_px = evidence.rows.zero_y_px
+    below = replace(text.names[-1], lead="V5", y_px=float(2 * zero_y_px[-1] - zero_y_px[-2]))
+    for printed, found in ((text.names, []), ((*text.names, below), ["V5"])):
+        evidence = evidence_of(page, PrintedText(printed, ()))
+        assert names_below(evidence, parse_layout("3x4+II"), "standard", 0.7) == found
