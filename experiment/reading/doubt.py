@@ -16,7 +16,7 @@ from experiment.reading.row_traces import limb_misfit
 Status = Literal["sure", "check", "unread"]
 STATUSES: tuple[Status, ...] = ("unread", "check", "sure")  # those that most need a look first
 
-MUCH_FILLED = 0.15  # a lead of which more than this share has no ink is reported; a separator hides 0.01
+MUCH_FILLED = 0.08  # a lead of which more than this share has no ink is reported; a separator hides 0.01
 LEAST_LEGIBLE = 0.5  # leads whose ink tells so little are reported
 LEAST_CONFIDENCE = 0.25  # and those that are less certain for their size and their neighbours too
 DOUBTFUL_MISFIT = 0.3  # limb leads that leave more than this, of what chance would leave, do not fit together
@@ -29,10 +29,12 @@ CERTAINTY = (
 )
 PER_INK, PER_FILLED, PER_MISFIT, PER_RESIDUAL = 11.8, -6.3, -1.04, -82.0
 USUAL_INK, USUAL_MISFIT, USUAL_RESIDUAL_MM = 0.75, 0.1, 0.03
-# A trace is less certain the less high it is than HIGH_MM, as its noise does not shrink with it, and the more it or a
-# neighbour reaches into other rows: from CROWDED of the rows' distance on. Set by 600 leads of 50 pages that matplotlib
-# drew: of the 393 that get 0.9 or more, 99.2 % have 10 dB or more; before, it was 95.1 % of 589.
+# A trace is less certain the less high it is than HIGH_MM, and the less it moves than WEAK_MM (standard deviation),
+# as its noise does not shrink with it; and the more it or a neighbour reaches into other rows: from CROWDED of the
+# rows' distance on. Set by 600 leads of 50 pages that matplotlib drew, and WEAK_MM by 2,360 of 250 such pages, 338 of
+# real photos and 273 of clean pages and scans: of the 2,098 of these that get 0.9 or more, 99.3 % have 10 dB or more.
 PER_SIZE, HIGH_MM = 1.5, 20.0
+PER_WEAKNESS, WEAK_MM, LEAST_MM = 1.5, 1.0, 0.1
 PER_CROWDING, CROWDED = -2.0, 0.8
 LEAST_HEIGHT_MM = 1.0
 
@@ -52,15 +54,13 @@ def verdict_of(
     """The status of a page that was read; `residual_mm` is how far its grid lines are from where they should be."""
     misfit = limb_misfit_of(leads)
     odds = [_legibility(lead, misfit, residual_mm) for lead in leads]
-    legible = tuple(_chance(each) for each in odds)
-    confidences = tuple(
-        _chance(each + _size_odds(lead, leads)) for each, lead in zip(odds, leads, strict=True)
-    )
+    sized = [each + _size_odds(lead, leads) for each, lead in zip(odds, leads, strict=True)]
+    confidences = tuple(_chance(each + _weakness_odds(lead)) for each, lead in zip(sized, leads, strict=True))
     reasons = (
         *seen.warnings,
         *found.warnings,
         *found.doubts,
-        *_doubts_of_leads(leads, legible, confidences, misfit),
+        *_doubts_of_leads(leads, [*map(_chance, odds)], [*map(_chance, sized)], misfit),
     )
     return Verdict("check" if reasons else "sure", reasons, confidences)
 
@@ -82,6 +82,12 @@ def _size_odds(lead: LeadSignal, leads: Sequence[LeadSignal]) -> float:
     """What a low trace, and rows that reach into one another, add to these odds: 0 or less."""
     size = PER_SIZE * math.log(min(max(_height_mm(lead), LEAST_HEIGHT_MM) / HIGH_MM, 1.0))
     return size + PER_CROWDING * max(_crowding(lead, leads) - CROWDED, 0.0)
+
+
+def _weakness_odds(lead: LeadSignal) -> float:
+    """What a trace that hardly moves adds to these odds. It is no reason to look at the page: many a lead is weak."""
+    moves_mm = float(np.std(lead.signal_mv)) * abs(lead.place.px_per_mv) / PX_PER_MM
+    return PER_WEAKNESS * math.log(min(max(moves_mm, LEAST_MM) / WEAK_MM, 1.0))
 
 
 def _height_mm(lead: LeadSignal) -> float:
@@ -112,12 +118,13 @@ def _filled_share(lead: LeadSignal) -> float:
 
 
 def _doubts_of_leads(
-    leads: Sequence[LeadSignal], legible: Sequence[float], confidences: Sequence[float], misfit: float | None
+    leads: Sequence[LeadSignal], legible: Sequence[float], sized: Sequence[float], misfit: float | None
 ) -> list[str]:
+    """`legible` are the chances of the leads by their ink, and `sized` those by their size and neighbours too."""
     uncertain = [
         lead.place.label
-        for lead, ink, confidence in zip(leads, legible, confidences, strict=True)
-        if ink < LEAST_LEGIBLE or confidence < LEAST_CONFIDENCE
+        for lead, by_ink, by_size in zip(leads, legible, sized, strict=True)
+        if by_ink < LEAST_LEGIBLE or by_size < LEAST_CONFIDENCE
     ]
     hidden = [lead.place.label for lead in leads if _filled_share(lead) > MUCH_FILLED]
     doubts = []

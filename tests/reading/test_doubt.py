@@ -87,6 +87,15 @@ def test_the_lower_a_trace_the_less_certain_it_is():
     assert high == pytest.approx(higher, abs=0.001)
 
 
+def test_a_trace_that_hardly_moves_but_for_a_spike_is_less_certain_yet_no_reason_to_check():
+    still, lively = np.zeros(250), 0.5 * np.sin(9 * TIME)
+    still[100] = lively[100] = 1.0
+    still[101] = lively[101] = -0.5
+    verdict = verdict_of(SEEN, FOUND, [lead("V1", still), lead("V2", lively)], 0.02)
+    assert verdict.confidences[0] < 0.9 < verdict.confidences[1]
+    assert verdict.status == "sure"
+
+
 def test_traces_that_reach_into_other_rows_make_these_less_certain_too():
     """V1, V2 and V3 stand above one another, 36 mm apart; V4 stands beside V1."""
     quiet = dict.fromkeys(("V1", "V2", "V3", "V4"), TIME)
