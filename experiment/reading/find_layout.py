@@ -132,7 +132,7 @@ def find_layout(
         doubts=(
             *doubts,
             *scale.doubts,
-            *_doubts_of_start(span.may_start_earlier_px / PX_PER_MM, scale.paper_speed_mm_s),
+            *_doubts_of_start(span.may_start_later_px / PX_PER_MM, scale.paper_speed_mm_s),
             *_doubts_of_times(times),
             *_doubts_of_columns(evidence, layout, order),
             *(() if known.layout else _doubts_of_leads(evidence, layout, order)),
@@ -184,13 +184,13 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     return best.layout, best.lead_order, certainty, tuple(doubts)
 
 
-def _doubts_of_start(earlier_mm: float, paper_speed_mm_s: float) -> list[str]:
-    if not earlier_mm:
+def _doubts_of_start(later_mm: float, paper_speed_mm_s: float) -> list[str]:
+    if not later_mm:
         return []
+    away = f"{abs(later_mm):.1f} mm ({abs(later_mm) / paper_speed_mm_s:.2f} s)"
     return [
-        f"the traces are {earlier_mm:.1f} mm shorter than rows are: times may be "
-        f"{earlier_mm / paper_speed_mm_s:.2f} s too early; look which end is missing, and tell time_zero_px by "
-        "--corrections"
+        f"the rows may start {away} {'later' if later_mm > 0 else 'earlier'}, as their ink ends elsewhere: look where "
+        "they do, and tell time_zero_px by --corrections"
     ]
 
 

@@ -32,13 +32,13 @@ DISTANCE_COST_OF_WHOLE = 0.1  # the same where the ink is as long as a row, so t
 
 @dataclass(frozen=True)
 class RowSpan:
-    """Canvas x where a page's rows start and where they are seen to end, and their length in pixels; and by how much
-    earlier they may start, as ink that is shorter than they are is missing at one of its ends."""
+    """Canvas x where a page's rows start and where they are seen to end, and their length in pixels; and how much later
+    they may start (earlier, if negative), as the ink is missing at one of its ends, or the last one is farther off."""
 
     start_px: float
     end_px: float
     length_px: float
-    may_start_earlier_px: float = 0.0
+    may_start_later_px: float = 0.0
 
 
 def find_span(
@@ -57,17 +57,17 @@ def find_span(
     if time_zero_px is not None:
         return RowSpan(time_zero_px, end_px, lengths_px[0])
     clear = [_between_bars(bars, columns, seen_start_px, end_px, length_px) for length_px in lengths_px]
-    if max(score for score, _ in clear) > CLEAR_BARS:
+    told_by_bars = max(score for score, _ in clear) > CLEAR_BARS
+    if told_by_bars:
         (_, start_px), length_px = max(zip(clear, lengths_px, strict=True), key=lambda each: each[0][0])
-        missing_px = 0.0
     else:
         extent_px = seen_start_px, end_px, latest_px
         start_px, length_px = _without_bars(page, zero_y_px, extent_px, lengths_px)
-        missing_px = start_px + length_px - latest_px
     start_px = _on_line(page, start_px, seen_start_px, end_px - length_px)
     cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
-    doubtful = AGREE_MM * PX_PER_MM < missing_px < LENGTH_TOLERANCE_MM * PX_PER_MM and not cut
-    return RowSpan(start_px, end_px, length_px, missing_px if doubtful else 0.0)
+    later_px = latest_px - length_px - start_px
+    doubtful = AGREE_MM * PX_PER_MM < abs(later_px) < LENGTH_TOLERANCE_MM * PX_PER_MM
+    return RowSpan(start_px, end_px, length_px, later_px if doubtful and not (told_by_bars or cut) else 0.0)
 
 
 def _on_line(page: RectifiedPage, start_px: float, seen_start_px: float, seen_end_px: float) -> float:

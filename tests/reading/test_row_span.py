@@ -46,10 +46,19 @@ def test_rows_whose_ink_begins_late_and_ends_early_start_on_the_line():
     assert length_mm == 250.0
 
 
-@pytest.mark.parametrize(("length_mm", "earlier_mm"), [(249.7, 0.0), (248.2, 1.8), (240.0, 0.0)])
-def test_rows_of_which_an_end_is_missing_may_start_earlier(length_mm, earlier_mm):
+@pytest.mark.parametrize(("length_mm", "later_mm"), [(249.7, 0.0), (248.2, -1.8), (240.0, 0.0)])
+def test_rows_of_which_an_end_is_missing_may_start_earlier(length_mm, later_mm):
     span = find_span(page_of(20.5, length_mm), ZERO_Y_PX, NO_BARS, {1, 2, 4}, None)
-    assert span.may_start_earlier_px / PX_PER_MM == pytest.approx(earlier_mm, abs=0.4)
+    assert span.may_start_later_px / PX_PER_MM == pytest.approx(later_mm, abs=0.4)
+
+
+def test_rows_may_start_later_if_one_of_them_ends_farther_off():
+    page = page_of(20.5)
+    end, zero = round(270.5 * PX_PER_MM), int(ZERO_Y_PX[1])
+    page.ink[zero - 1 : zero + 1, end : end + round(2.4 * PX_PER_MM)] = 1
+    span = find_span(page, ZERO_Y_PX, NO_BARS, {1, 2, 4}, None)
+    assert span.start_px / PX_PER_MM == pytest.approx(20.5, abs=0.2)
+    assert span.may_start_later_px / PX_PER_MM == pytest.approx(2.4, abs=0.3)
 
 
 def test_where_the_ink_is_longer_than_a_row_and_pulses_join_it_the_end_tells():
