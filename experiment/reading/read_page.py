@@ -132,8 +132,13 @@ def read_with_field(
         )
     page = rectify(seen.probability, seen.image, field)
     found = find_layout(page, options, laid_flat(seen.text, field, page.left_mm, page.top_mm))
-    smoothness, corrected = (BLURRED, partial(look_again, page)) if page.is_photo else (SHARP, None)
-    leads = read_leads(with_tips(page, found), found, fs_hz, smoothness=smoothness, corrected=corrected)
+    leads = read_leads(
+        with_tips(page, found),
+        found,
+        fs_hz,
+        smoothness=BLURRED if page.is_photo else SHARP,
+        corrected=partial(look_again, page),
+    )
     verdict = verdict_of(seen, found, leads, field.residual_mm)
     signal_mv = blend_limb_leads(put_together(leads, fs_hz))
     return PageReading(seen, fs_hz, signal_mv, tuple(leads), found, page, field.residual_mm, verdict)

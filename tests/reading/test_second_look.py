@@ -113,6 +113,16 @@ def test_heights_are_corrected_towards_the_ink_and_only_where_there_is_some():
     assert np.median(np.abs(better[has_ink] - 100)) < 0.6
 
 
+def test_of_pages_that_are_no_photos_half_of_the_correction_is_made(monkeypatch):
+    page, y_px = page_of(line(0.0)), np.full(NODES.count, 100.8)
+    page.is_photo = False
+    [half] = look_again(page, [PLACE], [NODES], [y_px], [HAS_INK], 3.0)
+    monkeypatch.setattr(second_look, "BELIEVED_ON_SCANS", 1.0)
+    [whole] = look_again(page, [PLACE], [NODES], [y_px], [HAS_INK], 3.0)
+    assert np.abs(whole - y_px).max() > 0.05
+    np.testing.assert_allclose(half - y_px, (whole - y_px) / 2, atol=1e-9)
+
+
 def test_nodes_farther_apart_get_the_same_corrections():
     page, few = page_of(line(1.0)), Nodes(20.0, 2 * STEP_PX, 250)
     y_px = 100.6 + NODES.x_px - WIDTH / 2
