@@ -73,8 +73,11 @@ def planes_of(page: RectifiedPage) -> np.ndarray:
     """What is looked at: (H, W, PLANES) float32. Darkness is a share of the ink's."""
     full = max(page.darkness_of_ink, LEAST_DARKNESS)
     lights = (np.ascontiguousarray(page.image[..., light], np.float32) for light in (RED, BLUE))
-    dark = (np.minimum(darker_than_paper(light) / full, MOST_DARKNESS) for light in lights)
-    return cv2.merge([page.ink, page.grid, *dark])
+    planes = np.empty((*page.ink.shape, PLANES), np.float32)
+    planes[..., 0], planes[..., 1] = page.ink, page.grid
+    for plane, light in enumerate(lights, start=2):
+        planes[..., plane] = np.minimum(darker_than_paper(light) / full, MOST_DARKNESS)
+    return planes
 
 
 def features(
