@@ -18,7 +18,7 @@ import numpy as np
 from scipy import fft
 
 from ecg_generator_with_train_src.common.image_files import darkest_channel
-from experiment.labelling.straightening import MARGIN_SHARE, STRAIGHT_DEG
+from experiment.labelling.straightening import MARGIN_SHARE, MIN_PATCHES, STRAIGHT_DEG
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
 MAX_SIDE_PX = 2400  # larger images are reduced first: lines stay some 8 px apart
@@ -113,10 +113,12 @@ def _scaled(grid: Grid, factor: float) -> Grid:
 def _seen_closer(grid: Grid, darkness: np.ndarray) -> Grid:
     """The grid with its sheet told by patches of half the side, where the picture shows more than the sheet."""
     side = int(grid.patch_px) // 4 * 2
-    width_height = np.array(darkness.shape[::-1])
-    low = np.maximum(grid.sheet_px.min(axis=0) - MARGIN_SHARE * grid.patch_px, 0)
-    high = np.minimum(grid.sheet_px.max(axis=0) + MARGIN_SHARE * grid.patch_px, width_height)
-    if side < MIN_PATCH_PX or ((low == 0).all() and (high == width_height).all() and not grid.is_askew):
+    if side < MIN_PATCH_PX or len(grid.sheet_px) < MIN_PATCHES:
+        return grid
+    width_height, reach = np.array(darkness.shape[::-1]), MARGIN_SHARE * grid.patch_px
+    low = np.maximum(grid.sheet_px.min(axis=0) - reach, 0)
+    high = np.minimum(grid.sheet_px.max(axis=0) + reach, width_height)
+    if (low == 0).all() and (high == width_height).all() and not grid.is_askew:
         return grid
     places = [
         np.linspace(start, stop - side, max(math.ceil((stop - start) / side), 2)).astype(int)
