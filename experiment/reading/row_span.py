@@ -22,7 +22,6 @@ LENGTHS_MM = (62.5, 125.0, ROW_LENGTH_MM)  # usual lengths of rows
 CUT_MM = 12.0  # rows that end this near to the page's edge may be cut off
 TIME_ZERO_MM = 2.0  # ink may start or end this far from where its row does
 AGREE_MM = 0.75  # ink that is longer than a row by more than this has a pulse at one of its ends
-DOUBTFUL_MM = 0.5  # rows that may start farther off (20 ms at 25 mm/s) are said to
 BEFORE_JOINED_MM = 5.0  # pulses that are seen so far before the ink's start do not join it
 SEARCH_MM = 6.0  # time zero is looked for up to this far from where ink starts or should start
 CLEAR_BARS = 0.4
@@ -67,7 +66,7 @@ def find_span(
     start_px = _on_line(page, start_px, seen_start_px, end_px - length_px)
     cut = end_px > page.ink.shape[1] - CUT_MM * PX_PER_MM
     later_px = latest_px - length_px - start_px
-    doubtful = DOUBTFUL_MM * PX_PER_MM < abs(later_px) < LENGTH_TOLERANCE_MM * PX_PER_MM
+    doubtful = AGREE_MM * PX_PER_MM < abs(later_px) < LENGTH_TOLERANCE_MM * PX_PER_MM
     return RowSpan(start_px, end_px, length_px, later_px if doubtful and not (told_by_bars or cut) else 0.0)
 
 
