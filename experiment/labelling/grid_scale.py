@@ -39,9 +39,8 @@ _PITCH_STEP = 0.015  # in logs
 _SHEET_WORTH = 0.8  # worth from which a patch shows the grid; patches of a table have up to 0.6
 _SHEET_LOGS = 0.2  # perspective lets a patch's pitch differ from the mean by this much
 _SHEET_SHARE = 0.5  # where it is less, this share of the worth of the best patches is asked
-_CLOSE_DIRECTIONS = np.arange(
-    -14, 15, 2
-)  # degrees from the common slant at which a patch's own lines may run
+# Degrees from the common slant at which a patch's own lines may run
+_CLOSE_DIRECTIONS = np.arange(-14, 15, 2)
 
 
 @dataclass(frozen=True)

@@ -275,8 +275,7 @@ def _together(places: Sequence[Place]) -> list[list[Place]]:
 def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
     """Names, likelier than `least`, that stand beside the traces where the layout has none of these leads."""
     places = places_of(layout, order, evidence.start_px, evidence.length_px)
-    above = evidence.names_above([place for place in places if place.row < layout.rows])
-    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+    above = _names_above(evidence, places, layout)
 
     def is_explained(name: PrintedName) -> bool:
         return any(
@@ -285,28 +284,35 @@ def unexplained_names(evidence: Evidence, layout: Layout, order: LeadOrder, leas
 
     return [
         name.lead
-        for name in evidence.text.names
-        if name.probability > least
-        and name.lead not in HARD_NAMES
-        and left_px < name.x_px < evidence.start_px + evidence.length_px
-        and evidence.row_beside(name, above) is not None
-        and not is_explained(name)
+        for name in _clear_names(evidence, least)
+        if evidence.row_beside(name, above) is not None and not is_explained(name)
     ]
 
 
 def names_below(evidence: Evidence, layout: Layout, order: LeadOrder, least: float) -> list[str]:
     """Names, likelier than `least`, that stand below the last row, too far away to be of one of its leads."""
-    places = places_of(layout, order, evidence.start_px, evidence.length_px)
-    above = evidence.names_above([place for place in places if place.row < layout.rows])
-    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+    above = _names_above(evidence, places_of(layout, order, evidence.start_px, evidence.length_px), layout)
     return [
         name.lead
+        for name in _clear_names(evidence, least)
+        if name.y_px > evidence.rows.zero_y_px[-1] and evidence.row_beside(name, above) is None
+    ]
+
+
+def _names_above(evidence: Evidence, places: Sequence[Place], layout: Layout) -> bool:
+    """Whether names stand above their rows, as those of the layout's block tell."""
+    return evidence.names_above([place for place in places if place.row < layout.rows])
+
+
+def _clear_names(evidence: Evidence, least: float) -> list[PrintedName]:
+    """Names, likelier than `least` and not easily overlooked, between where rows start and where they end."""
+    left_px = evidence.start_px - NAME_BEFORE_MM * PX_PER_MM
+    return [
+        name
         for name in evidence.text.names
         if name.probability > least
         and name.lead not in HARD_NAMES
         and left_px < name.x_px < evidence.start_px + evidence.length_px
-        and name.y_px > evidence.rows.zero_y_px[-1]
-        and evidence.row_beside(name, above) is None
     ]
 
 
