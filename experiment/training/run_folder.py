@@ -148,7 +148,9 @@ class RunFolder:
                 axes.axvline(line["step"], color="red", ls="--", label="_" * bool(number) + "retry")
         loss.set(ylabel="loss")
         dice.set(ylabel="validation Dice", ylim=(0, 1))
-        rate.set(ylabel="learning rate", xlabel="step", yscale="log")
+        rate.set(ylabel="learning rate", xlabel="step")
+        if train:  # an axis without a value cannot be logarithmic
+            rate.set_yscale("log")
         for axes in (loss, dice, rate):
             axes.legend()
             axes.grid(alpha=0.3)

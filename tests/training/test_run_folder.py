@@ -58,6 +58,19 @@ def test_a_damaged_line_of_the_log_is_left_out_with_a_warning(tmp_path, capsys, 
     assert capsys.readouterr().err == ""
 
 
+RETRY = {"kind": "retry", "step": 1, "reason": "r"}
+
+
+@pytest.mark.parametrize("lines", [[], [VAL], [RETRY], [TRAIN, VAL, RETRY]])
+def test_curves_are_drawn_of_whatever_the_log_still_holds(tmp_path, lines):
+    """A user may have moved the log away while the run goes on."""
+    folder = RunFolder(tmp_path)
+    for line in lines:
+        folder.log(line)
+    folder.draw_curves()
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
 def test_pictures_of_other_names_stay(tmp_path):
     folder = RunFolder(tmp_path)
     folder.samples.mkdir()

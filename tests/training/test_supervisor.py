@@ -129,10 +129,10 @@ def press_ctrl_c(family: Family) -> None:
 
 
 def let_a_rank_fail(family: Family) -> None:
-    """Rank 0 finds a folder where it wants to write its log."""
-    metrics = family.folder / "metrics.jsonl"
-    metrics.unlink()
-    metrics.mkdir()
+    """Rank 0 finds a link to a folder where it wants to write its log."""
+    link = family.folder / "link"
+    link.symlink_to(family.folder)
+    link.replace(family.folder / "metrics.jsonl")  # at one moment: the run may be at work on the log
 
 
 CODES = {kill_supervisor: -9, kill_rank: 137, press_ctrl_c: 130, let_a_rank_fail: 2}
