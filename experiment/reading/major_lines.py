@@ -1,8 +1,9 @@
-"""Where the paper lies when a page shows its major grid lines alone, as black-and-white scans often do.
+"""Where the paper lies when a page shows its major grid lines alone, as black-and-white scans and screens often do.
 
 A network that was trained on pages with both kinds of lines fills in minor ones that it does not see, and may fill in
-too many or too few. The major lines, 5 mm apart, are then sought in the image itself: at a fifth of the resolution they
-lie as far apart as minor lines do otherwise. The field that explains the image's dark lines better is believed.
+too many or too few, or take the raster of a screen for them. The major lines, 5 mm apart, are then sought in the image
+itself: at a fifth of the resolution they lie as far apart as minor lines do otherwise. The field that explains the
+image's dark lines better is believed.
 """
 
 import cv2
@@ -14,10 +15,15 @@ from ecg_generator_with_train_src.common.image_files import darkest_channel
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
-from experiment.reading.mended_field import mended
+from experiment.reading.mended_field import mended, refitted
 from experiment.reading.paper_field import PaperField, fit_paper
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
+PLAIN = 0.2  # where it explains so much, it is not doubted
+# A field of major lines that explains so many times as much is believed. It is 0.99 to 1.13, once 1.15, on paper, where
+# it reaches beyond the minor lines that are seen, and 1.14 to 1.72 where a screen's raster was taken for minor lines
+CLEARER = 1.14
+AS_CLEAR = 0.95  # and fitted to minor lines after that, it must explain nearly as much
 INK, NEAR_INK_PX = 0.15, 5  # what is dark this near to more ink than this is none of the grid
 PAPER_PX = 41  # width of the surroundings with which darkness is compared
 FULL_CONTRAST = 128.0  # grey levels of a line that is as dark as lines get
@@ -31,10 +37,17 @@ def fit_page(seen: PageProbability) -> PaperField | None:
     if field is None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
-    if clearness(dark, field) > CLEAR:
-        return mended(field, seen.probability[GRID], dark)
+    clear = clearness(dark, field)
+    if clear > CLEAR:
+        field = mended(field, seen.probability[GRID], dark)
+    if clear > PLAIN:
+        return field
     of_majors = fit_major_lines(dark)
-    return of_majors if of_majors and clearness(dark, of_majors) > CLEAR else field
+    clearest = clearness(dark, of_majors) if of_majors else 0.0
+    if clearest < max(CLEAR, CLEARER * clearness(dark, field)):
+        return field
+    of_all = mended(refitted(of_majors, seen.probability[GRID]), seen.probability[GRID], dark)
+    return of_all if clearness(dark, of_all) > AS_CLEAR * clearest else of_majors
 
 
 def fit_major_lines(dark: np.ndarray) -> PaperField | None:

@@ -22,6 +22,7 @@ OVERLAP_MM = (
 CLEAR = 0.24  # how dark a pulse's faintest line must be against the traces, if most rows have one
 CLEAR_ALONE = 0.5  # the same for a page on which fewer rows have one
 OUTSTANDING = 1.4  # and how many times as dark as that of the clearest box of another height
+FAINT, OUTSTANDING_FAINT = 0.12, 3.0  # the same for boxes of most rows that a screen's raster nearly hides
 LETTER_MM = 6.0  # letters are lower; of boxes as low as they are, most rows must have one that is so dark:
 CLEAR_LETTERS = 0.45
 SHIFT_PX = 24  # pulses may stand this far above or below their row's zero line
@@ -67,8 +68,9 @@ def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
                 found.append(FoundPulse(side, speeds, gain, clearness))
     clearest = max(found, key=lambda pulse: pulse.clearness)
     rivals = [pulse.clearness for pulse in found if pulse.gain_mm_mv != clearest.gain_mm_mv]
-    stands_out = clearest.clearness > max(CLEAR, OUTSTANDING * max(rivals, default=0.0))
-    return clearest if stands_out else NO_PULSE
+    rival = max(rivals, default=0.0)
+    times = OUTSTANDING if clearest.clearness > CLEAR else OUTSTANDING_FAINT
+    return clearest if clearest.clearness > times * rival else NO_PULSE
 
 
 class Uprights(NamedTuple):
@@ -118,12 +120,12 @@ class Boxes:
         if size <= width + 2 or width <= 2 * CORNER_PX or not uprights:
             return 0.0
         fainter = [np.minimum(sides.darkest[:-width], sides.darkest[width:]).max() for sides in uprights]
-        if np.median(fainter) <= CLEAR and max(fainter) <= CLEAR_ALONE:
+        if np.median(fainter) <= FAINT and max(fainter) <= CLEAR_ALONE:
             return 0.0  # no box is darker than the fainter of its sides
         rows = [self._row(sides, width) for sides in uprights]
         common = np.median(np.stack([maximum_filter1d(row, 2 * BESIDE_PX) for row in rows]), axis=0).max()
         letters = height < LETTER_MM * PX_PER_MM
-        if len(rows) > 1 and common > (CLEAR_LETTERS if letters else CLEAR):
+        if len(rows) > 1 and common > (CLEAR_LETTERS if letters else FAINT):
             return float(common)
         alone = max(row.max() for row in rows)
         return float(alone) if alone > CLEAR_ALONE and not letters else 0.0

@@ -1,4 +1,4 @@
-"""Pages of which a scan shows the major lines alone, while the network fills in minor ones."""
+"""Pages that show their major lines alone, while the network fills in minor ones, or takes a raster for them."""
 
 import numpy as np
 
@@ -42,3 +42,16 @@ def test_lines_that_were_filled_in_give_way_to_the_major_ones():
 
 def test_a_grid_that_fits_together_is_believed():
     np.testing.assert_allclose(mm_of_100(page(PX_PER_MM)), 100, atol=0.05)
+
+
+def test_a_raster_that_was_taken_for_minor_lines_gives_way_to_the_major_ones():
+    """Over a part of the page the lines that are seen drift away from the major ones."""
+    seen = page(PX_PER_MM)
+    y, x = np.indices(SHAPE) + 0.5
+    drift_px = 0.08 * np.maximum(x - 700, 0)
+    along, down = x + TURN * y + drift_px, y - TURN * x
+    seen.probability[GRID] = (along % PX_PER_MM < 1) | (down % PX_PER_MM < 1)
+    seen.probability[BACKGROUND] = 1 - seen.probability[GRID]
+    field = fit_page(seen)
+    (left, right), _ = field.paper_of_image(np.array([900, 900 + 70 * PX_PER_MM]), np.full(2, 600.0))
+    assert abs(right - left - 70) < 0.5

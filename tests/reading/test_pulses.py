@@ -1,5 +1,7 @@
 """Calibration pulses are found where machines set them, and boxes of grid lines are none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,24 @@ def test_squares_of_the_grid_are_no_pulses():
 
 def test_boxes_that_stand_elsewhere_are_no_pulses():
     assert found_on(page_with([(20, row_mm - 12, 5, 10) for row_mm in ROWS_MM])) == NO_PULSE
+
+
+def under_a_raster(page: RectifiedPage, share: float) -> RectifiedPage:
+    """The page photographed from a screen: a raster of slanting dots, before which lines stand out by a share."""
+    y, x = np.indices(page.darkness.shape)
+    raster = INK / 2 * (1 + np.sin(2 * np.pi * (x + y) / 3.3)) / 2
+    return replace(
+        page, darkness=(raster + share * page.darkness * (page.ink < 0.5) + INK * page.ink).astype(np.float32)
+    )
+
+
+def test_faint_boxes_of_all_rows_under_a_raster_are_pulses():
+    boxes = [(20, row_mm, 5, 10) for row_mm in ROWS_MM]
+    pulse = found_on(under_a_raster(page_with(boxes), 0.22))
+    assert (pulse.side, pulse.speeds_mm_s, pulse.gain_mm_mv) == ("left", (25,), 10)
+    assert pulse.clearness < 0.24
+
+
+@pytest.mark.parametrize("boxes", [[], [(20, ROWS_MM[1], 5, 10)]])
+def test_a_raster_alone_or_with_one_faint_box_is_none(boxes):
+    assert found_on(under_a_raster(page_with(boxes), 0.22)) == NO_PULSE
