@@ -34,7 +34,9 @@ _BETWEEN = (0.1, 0.3, 0.5, 0.7, 0.9, 1.5)
 _MAX_WORTH = 3.5  # a single peak counts for this much at most, in logs above the median
 _FLOOR = 0.01  # peaks below this share of the highest are rounding errors on drawn sheets
 _NYQUIST = 0.48  # cycles per pixel; lines may be visible up to just below one half
-_USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
+# The usual long side of a picture, its standard deviations in logs (parts of pages are more often seen than pictures
+# that are larger than a page), and the weight of its say
+_USUAL_MM, _LARGER_LOGS, _SMALLER_LOGS, _USUAL_WEIGHT = 270.0, 0.42, 0.6, 0.25
 _PITCH_STEP = 0.015  # in logs
 _SHEET_WORTH = 0.8  # worth from which a patch shows the grid; patches of a table have up to 0.6
 _SHEET_LOGS = 0.2  # perspective lets a patch's pitch differ from the mean by this much
@@ -218,7 +220,8 @@ def _vote(
     curves = families.mean(axis=0)
     tolerant = np.ones((1, 2 * round(tolerance.pitch_logs / _PITCH_STEP) + 1), np.uint8)
     total = cv2.GaussianBlur(cv2.dilate(curves, tolerant).mean(axis=0)[None], (0, 0), 1.0)[0]
-    usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
+    larger_logs = np.log(long_side_px / pitch_px / _USUAL_MM)
+    usual = -0.5 * np.square(larger_logs / np.where(larger_logs > 0, _LARGER_LOGS, _SMALLER_LOGS))
     score = total + _USUAL_WEIGHT * usual
     best = int(np.argmax(score))
     apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1 + 2 * tolerance.pitch_logs
