@@ -6,7 +6,8 @@ traces are clipped to the strength of lines, and its spectrum is whitened by its
 frequency. A pitch is worth the mean log height of its peaks less that of the places half way between them, where twice
 the pitch, or half of it, would have some. The patches vote with their whole curves of worth over pitch, so that a
 stain, a shadow or the table below the page outvotes nobody. What lines cannot tell (are they 1 mm apart, or 5?), the
-size of usual paper does.
+size of usual paper does. A raster half as wide as the lines, as black-and-white scanners draw it, may stand out more
+than they do; but then the paper would be larger than paper is.
 """
 
 import functools
@@ -34,9 +35,11 @@ _BETWEEN = (0.1, 0.3, 0.5, 0.7, 0.9, 1.5)
 _MAX_WORTH = 3.5  # a single peak counts for this much at most, in logs above the median
 _FLOOR = 0.01  # peaks below this share of the highest are rounding errors on drawn sheets
 _NYQUIST = 0.48  # cycles per pixel; lines may be visible up to just below one half
-# The usual long side of a picture, its standard deviations in logs (parts of pages are more often seen than pictures
-# that are larger than a page), and the weight of its say
-_USUAL_MM, _LARGER_LOGS, _SMALLER_LOGS, _USUAL_WEIGHT = 270.0, 0.42, 0.6, 0.25
+_USUAL_MM, _USUAL_FACTOR, _USUAL_WEIGHT = 270.0, 0.6, 0.25  # long side; its standard deviation in logs; say
+_LARGEST_MM = 420.0  # no sheet is longer
+_TWICE_WORTH = (
+    0.5  # the part of a raster's worth that lines twice as far apart must have: it is 0.58 to 0.82 on scans
+)
 _PITCH_STEP = 0.015  # in logs
 _SHEET_WORTH = 0.8  # worth from which a patch shows the grid; patches of a table have up to 0.6
 _SHEET_LOGS = 0.2  # perspective lets a patch's pitch differ from the mean by this much
@@ -78,6 +81,13 @@ class Grid:
     sheet_px: np.ndarray
     patch_px: float
     least_worth: float  # of a patch that shows it
+
+    @property
+    def length_mm(self) -> float:
+        """How long the squares that show the grid are together, along the image's longer axis."""
+        if not len(self.sheet_px):
+            return 0.0
+        return float((np.ptp(self.sheet_px, axis=0) + self.patch_px).max() / self.pitch_px)
 
     @property
     def is_askew(self) -> bool:
@@ -220,8 +230,7 @@ def _vote(
     curves = families.mean(axis=0)
     tolerant = np.ones((1, 2 * round(tolerance.pitch_logs / _PITCH_STEP) + 1), np.uint8)
     total = cv2.GaussianBlur(cv2.dilate(curves, tolerant).mean(axis=0)[None], (0, 0), 1.0)[0]
-    larger_logs = np.log(long_side_px / pitch_px / _USUAL_MM)
-    usual = -0.5 * np.square(larger_logs / np.where(larger_logs > 0, _LARGER_LOGS, _SMALLER_LOGS))
+    usual = -0.5 * np.square(np.log(long_side_px / pitch_px / _USUAL_MM) / _USUAL_FACTOR)
     score = total + _USUAL_WEIGHT * usual
     best = int(np.argmax(score))
     apart = np.abs(np.log(pitch_px / pitch_px[best])) > 0.1 + 2 * tolerance.pitch_logs
@@ -229,18 +238,33 @@ def _vote(
     weaker = families[..., best].mean(axis=1).min()  # stripes are no grid
     if total[best] < tolerance.min_worth or weaker < tolerance.min_worth / 2 or margin < tolerance.min_margin:
         return None
-    reach = round(_SHEET_LOGS / _PITCH_STEP)
-    near_best = families[..., max(best - reach, 0) : best + reach + 1].max(axis=2).min(axis=0)
-    least_worth = min(_SHEET_WORTH, _SHEET_SHARE * float(np.percentile(near_best, 95)))
-    return Grid(
-        pitch_px=_mean_pitch(curves, pitch_px, best),
-        slant_deg=_mean_slant(worth[..., best], axis_deg, near),
-        worth=float(total[best]),
-        margin=margin,
-        sheet_px=corners_px[_on_sheet(near_best > least_worth, corners_px)][:, ::-1] + patch_px / 2,
-        patch_px=patch_px,
-        least_worth=least_worth,
-    )
+
+    def grid_of(number: int) -> Grid:
+        """The grid of one of the pitches."""
+        reach = round(_SHEET_LOGS / _PITCH_STEP)
+        near_pitch = families[..., max(number - reach, 0) : number + reach + 1].max(axis=2).min(axis=0)
+        least_worth = min(_SHEET_WORTH, _SHEET_SHARE * float(np.percentile(near_pitch, 95)))
+        return Grid(
+            pitch_px=_mean_pitch(curves, pitch_px, number),
+            slant_deg=_mean_slant(worth[..., number], axis_deg, near),
+            worth=float(total[number]),
+            margin=margin,
+            sheet_px=corners_px[_on_sheet(near_pitch > least_worth, corners_px)][:, ::-1] + patch_px / 2,
+            patch_px=patch_px,
+            least_worth=least_worth,
+        )
+
+    grid = grid_of(best)
+    if grid.length_mm > _LARGEST_MM:
+        twice = _best_near(total, pitch_px, 2 * pitch_px[best])
+        if total[twice] > _TWICE_WORTH * total[best]:
+            return grid_of(twice)
+    return grid
+
+
+def _best_near(total: np.ndarray, pitch_px: np.ndarray, wanted_px: float) -> int:
+    """The number of the pitch, of those within a tenth of one, that is worth most."""
+    return int(np.argmax(np.where(np.abs(np.log(pitch_px / wanted_px)) < 0.1, total, -np.inf)))
 
 
 def _on_sheet(shows: np.ndarray, corners_px: np.ndarray) -> np.ndarray:

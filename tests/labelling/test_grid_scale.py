@@ -60,12 +60,12 @@ def test_lines_5_mm_apart_alone_are_not_taken_for_lines_1_mm_apart():
     assert find_grid(sheet).pitch_px == pytest.approx(21 / 5, rel=0.03)
 
 
-def test_of_two_scales_that_lines_tell_alike_the_one_of_a_usual_page_is_taken():
-    """A raster twice as fine as the lines lies over a sheet 270 mm wide, as black-and-white scanners draw it."""
+def test_a_raster_on_which_paper_would_be_larger_than_paper_is_gives_way_to_lines_twice_as_far_apart():
+    """The raster of a black-and-white scanner lies over a sheet 270 mm long."""
     y, x = np.indices((1650, 2130)) + 0.5
     grey = np.random.default_rng(0).normal(245, 6, y.shape)
     for along in (x + 0.02 * y, y - 0.02 * x):
-        grey -= 20 * (along % 3.937 < 1) + 6 * (along % 7.874 < 1)
+        grey -= 30 * (along % 3.937 < 1) + 6 * (along % 7.874 < 1)
     sheet = np.clip(grey, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
     assert find_grid(sheet).pitch_px == pytest.approx(7.874, rel=0.02)
 
