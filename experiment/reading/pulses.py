@@ -22,7 +22,9 @@ OVERLAP_MM = (
 CLEAR = 0.24  # how dark a pulse's faintest line must be against the traces, if most rows have one
 CLEAR_ALONE = 0.5  # the same for a page on which fewer rows have one
 OUTSTANDING = 1.4  # and how many times as dark as that of the clearest box of another height
-FAINT, OUTSTANDING_FAINT = 0.12, 3.0  # the same for boxes of most rows that a screen's raster nearly hides
+# The same for boxes of most rows that a screen's raster nearly hides; those higher than rows are apart would be made of
+# the boxes of several rows
+FAINT, OUTSTANDING_FAINT = 0.12, 3.0
 LETTER_MM = 6.0  # letters are lower; of boxes as low as they are, most rows must have one that is so dark:
 CLEAR_LETTERS = 0.45
 SHIFT_PX = 24  # pulses may stand this far above or below their row's zero line
@@ -89,6 +91,7 @@ class Boxes:
         usual = max(page.darkness_of_ink, 1.0)
         dark = np.minimum(page.darkness[:, columns] / usual, 1.0) * (1 - page.grid[:, columns])
         self.zero_y_px = np.rint(zero_y_px).astype(int)
+        self.rows_apart_px = float(np.diff(zero_y_px).min(initial=np.inf))
         across, down = gaussian_filter1d(dark, 0.7, axis=1), gaussian_filter1d(dark, 0.7, axis=0)
         # how much darker each pixel is than the paper on both sides, for lines up and down, and along
         self.upright = np.cumsum(np.pad(_standing_out(across, 1), ((1, 0), (0, 0))), axis=0)
@@ -125,7 +128,8 @@ class Boxes:
         rows = [self._row(sides, width) for sides in uprights]
         common = np.median(np.stack([maximum_filter1d(row, 2 * BESIDE_PX) for row in rows]), axis=0).max()
         letters = height < LETTER_MM * PX_PER_MM
-        if len(rows) > 1 and common > (CLEAR_LETTERS if letters else FAINT):
+        least = CLEAR_LETTERS if letters else FAINT if height < self.rows_apart_px else CLEAR
+        if len(rows) > 1 and common > least:
             return float(common)
         alone = max(row.max() for row in rows)
         return float(alone) if alone > CLEAR_ALONE and not letters else 0.0

@@ -18,7 +18,9 @@ def px(mm: float) -> int:
     return round(mm * PX_PER_MM)
 
 
-def page_with(boxes: list[tuple[float, float, float, float]], grid: bool = True) -> RectifiedPage:
+def page_with(
+    boxes: list[tuple[float, float, float, float]], grid: bool = True, rows_mm: tuple[float, ...] = ROWS_MM
+) -> RectifiedPage:
     """Flat rows on a grid whose major lines are nearly as dark as ink; boxes are (left, base, width, height) in mm."""
     shape = px(HEIGHT_MM), px(WIDTH_MM)
     darkness, ink, lines = (np.zeros(shape, np.float32) for _ in range(3))
@@ -28,7 +30,7 @@ def page_with(boxes: list[tuple[float, float, float, float]], grid: bool = True)
         for mm in range(0, HEIGHT_MM, 5):
             lines[px(mm)] = 1
         darkness = LINE * lines
-    for row_mm in ROWS_MM:
+    for row_mm in rows_mm:
         ink[px(row_mm) : px(row_mm) + 2, px(START_MM) : px(END_MM)] = 1
     for left, base, width, height in boxes:
         for side in (left, left + width):
@@ -83,3 +85,12 @@ def test_faint_boxes_of_all_rows_under_a_raster_are_pulses():
 @pytest.mark.parametrize("boxes", [[], [(20, ROWS_MM[1], 5, 10)]])
 def test_a_raster_alone_or_with_one_faint_box_is_none(boxes):
     assert found_on(under_a_raster(page_with(boxes), 0.22)) == NO_PULSE
+
+
+def test_boxes_of_two_rows_are_no_higher_one():
+    """Boxes 5 mm high 15 mm above one another have the corners of one 20 mm high."""
+    rows_mm = (60.0, 75.0, 90.0, 105.0)
+    page = page_with([(20, row_mm, 5, 5) for row_mm in rows_mm], rows_mm=rows_mm)
+    zero_y_px = np.array([px(mm) + 1.0 for mm in rows_mm])
+    assert find_pulse(page, zero_y_px, px(START_MM), px(END_MM)).gain_mm_mv == 5
+    assert find_pulse(under_a_raster(page, 0.65), zero_y_px, px(START_MM), px(END_MM)) == NO_PULSE
