@@ -70,9 +70,11 @@ def find_pulse(page: RectifiedPage, zero_y_px: np.ndarray, start_px: float, end_
                 found.append(FoundPulse(side, speeds, gain, clearness))
     clearest = max(found, key=lambda pulse: pulse.clearness)
     rivals = [pulse.clearness for pulse in found if pulse.gain_mm_mv != clearest.gain_mm_mv]
-    rival = max(rivals, default=0.0)
-    times = OUTSTANDING if clearest.clearness > CLEAR else OUTSTANDING_FAINT
-    return clearest if clearest.clearness > times * rival else NO_PULSE
+    if clearest.clearness > CLEAR:
+        least = OUTSTANDING * max((rival for rival in rivals if rival > CLEAR), default=0.0)
+    else:
+        least = OUTSTANDING_FAINT * max(rivals, default=0.0)
+    return clearest if clearest.clearness > least else NO_PULSE
 
 
 class Uprights(NamedTuple):
