@@ -24,6 +24,7 @@ from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, de
 from ecg_generator_with_train_src.common.files import write_text
 from ecg_generator_with_train_src.common.names import shown
 
+MANAGER_ENDS_S = 5.0  # so long an executor's own thread may take to end
 ITEMS_IN_FLIGHT = 4  # for each worker
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DASK_TIMEOUT_S = 30
@@ -269,6 +270,9 @@ def _exit_with_parent() -> None:
 def _end_now(executor: ProcessPoolExecutor) -> None:
     """Let no worker outlive the batch: nothing here is worth finishing once the caller has stopped reading."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
+    manager = getattr(executor, "_executor_manager_thread", None)
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.kill()  # whoever started this command may have it ignore SIGTERM, and workers inherit that
+    if manager is not None:  # still closing its pipes when Python exits, it would print a stack trace
+        manager.join(MANAGER_ENDS_S)
