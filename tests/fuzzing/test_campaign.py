@@ -108,7 +108,7 @@ def test_a_stack_trace_a_signal_or_an_unknown_code_is_a_traceback(
 
 @linux_only
 def test_inputs_run_and_only_the_folders_of_those_that_did_harm_stay(tmp_path, material):
-    verdicts = list(run_inputs(range(12), 0, tmp_path, Limits(), at_once=3))
+    verdicts = list(run_inputs(range(12), 0, tmp_path, Limits(memory_mib=1e6), at_once=3))
     assert sorted(verdict.damaged.number for verdict in verdicts) == list(range(12))
     bad = {str(verdict.damaged.number) for verdict in verdicts if verdict.is_bad}
     assert {path.name for path in (tmp_path / "cases").iterdir()} == bad
