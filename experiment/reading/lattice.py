@@ -6,7 +6,7 @@ import numpy as np
 from experiment.reading.compiled import compiled
 
 STEP_PX = 8  # points of the lattice are so far apart, each in the middle of a cell of this side
-HALF_PX = STEP_PX // 2
+HALF_PX = STEP_PX // 2  # four: _half_a_cell and _sum_along name each of these rows
 
 
 def lattice_px(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,8 +15,8 @@ from ecg_generator_with_train_src.common.image_files import darkest_channel
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
-from experiment.reading.mended_field import mended, refitted
-from experiment.reading.paper_field import PaperField, fit_paper
+from experiment.reading.mended_field import mended
+from experiment.reading.paper_field import PaperField, fit_paper, refitted
 
 CLEAR = 0.06  # a right field explains more of the dark lines: 0.15 to 0.29 on real pages; a wrong one explained 0.02
 PLAIN = 0.2  # where it explains so much, it is not doubted
@@ -33,20 +33,21 @@ DARKEST_PERCENT = 95  # where lines cross and go on, at a fifth of the resolutio
 def fit_page(seen: PageProbability) -> PaperField | None:
     """The paper coordinates of a page from the grid that a network saw, or from the major lines that its image shows
     where the network's grid does not fit together. None if there is no grid."""
-    field = fit_paper(seen.probability[GRID])
+    grid = seen.probability[GRID]
+    field = fit_paper(grid)
     if field is None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
     clear = clearness(dark, field)
     if clear > CLEAR:
-        field = mended(field, seen.probability[GRID], dark)
+        field = mended(field, grid, dark)
     if clear > PLAIN:
         return field
     of_majors = fit_major_lines(dark)
     clearest = clearness(dark, of_majors) if of_majors else 0.0
     if clearest < max(CLEAR, CLEARER * clearness(dark, field)):
         return field
-    of_all = mended(refitted(of_majors, seen.probability[GRID]), seen.probability[GRID], dark)
+    of_all = mended(refitted(of_majors, grid), grid, dark)
     return of_all if clearness(dark, of_all) > AS_CLEAR * clearest else of_majors
 
 

@@ -60,16 +60,6 @@ def mended(field: PaperField, grid: np.ndarray, dark: np.ndarray) -> PaperField:
     return PaperField(*axes, field.weight, field.residual_mm)
 
 
-def refitted(field: PaperField, grid: np.ndarray) -> PaperField:
-    """A field that is right but for a millimetre or less, fitted to the lines of a grid plane (H, W), 0 to 1."""
-    x_px, y_px = lattice_px(grid.shape)
-    level, splines = level_of(grid), splines_of(grid.shape, REFITTED)
-    fits = [fit_along(level, along(y_px, x_px), splines, REFITTED) for along in (field.u, field.v)]
-    fields, weights, residuals = zip(*fits, strict=True)
-    u, v = (RectBivariateSpline(y_px, x_px, lattice) for lattice in fields)
-    return PaperField(u, v, np.minimum(*weights), max(residuals))
-
-
 def _without_slips(
     level: np.ndarray, majors: np.ndarray, lattice: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:

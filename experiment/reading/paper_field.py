@@ -112,6 +112,15 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     return PaperField(u, v, weight, float(max(residuals)))
 
 
+def refitted(field: PaperField, grid: np.ndarray) -> PaperField:
+    """A field that is right but for a millimetre or less, fitted to the lines of a grid plane (H, W), 0 to 1."""
+    x_px, y_px = lattice_px(grid.shape)
+    near = field.u(y_px, x_px), field.v(y_px, x_px)
+    fields, weights, residuals = zip(*_fit_both(level_of(grid), near, REFITTED, np.inf), strict=True)
+    u, v = (RectBivariateSpline(y_px, x_px, lattice) for lattice in fields)
+    return PaperField(u, v, np.minimum(*weights), max(residuals))
+
+
 def _fit_both(
     level: np.ndarray, first: tuple[np.ndarray, np.ndarray], stiffness: Stiffness, sound_mm: float
 ) -> list[tuple[np.ndarray, np.ndarray, float]] | None:
