@@ -39,7 +39,7 @@ MOST_PRINT_PIXELS = 4_000_000  # of one line of text or label: as many as a page
 class Text(BaseModel):
     """One line of text, its baseline starting at (x_mm, y_mm) from the top left corner of the page."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     text: PrintedWords
     x_mm: PlaceMm
@@ -51,7 +51,7 @@ class Text(BaseModel):
 class LeadNames(BaseModel):
     """How leads are named: baselines start at an offset from where the lead's 0 mV starts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     right_mm: PlaceMm = 0.0
     below_mm: PlaceMm = 7.0
@@ -62,7 +62,7 @@ class LeadNames(BaseModel):
 class QrLabel(BaseModel):
     """A QR code on a white label, its top left corner at (x_mm, y_mm)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     text: PrintedWords
     x_mm: PlaceMm
@@ -73,7 +73,7 @@ class QrLabel(BaseModel):
 class Furniture(BaseModel):
     """What is printed besides grid and traces, pulses and separators (which the setup tells)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     texts: Annotated[tuple[Text, ...], Field(max_length=MOST_TEXTS)] = ()
     text_rgb: Rgb = (0, 0, 0)

@@ -32,7 +32,7 @@ _LINES_AT_ONCE = 256  # in floating point they are several times as large
 class GridStyle(BaseModel):
     """Colours and pens of the paper. Dotted minor lines show where they cross, and nowhere else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     paper_rgb: Rgb = (255, 255, 255)
     minor_rgb: Rgb = (254, 223, 219)

@@ -30,7 +30,7 @@ _EXPORT_IT = "export it with python -m ecg_generator_with_train_src.export_clean
 class GridSidecar(BaseModel):
     """What the .json beside a grid image says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     format_version: Literal[1] = 1
     geometry: PaperGeometry

@@ -35,7 +35,7 @@ MOST_PEN_PX, MOST_ROW_PX = 50, 50_000  # a pen of 3 px at 200 dpi has 12 at 800
 class GivenGrid(BaseModel):
     """The grid image under a page: a copy beside the pages, and its digest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file: InnerPath  # relative to the page descriptions' folder
     sha256: str
@@ -44,7 +44,7 @@ class GivenGrid(BaseModel):
 class DrawnPage(BaseModel):
     """What drawing a page gave: digests (SHA-256) of its files, and the leads that leave the page and are cut."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     ink_sha256: str
     mask_sha256: str
@@ -55,7 +55,7 @@ class DrawnPage(BaseModel):
 class PageDescription(BaseModel):
     """`<name>.page.json`: all that the page consists of, but for the record's signal."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     format_version: Literal[1] = 1
     name: str

@@ -40,7 +40,7 @@ PAPER_TINTS: tuple[Rgb, ...] = (
 class PageStyle(BaseModel):
     """Ink and paper of a page."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     ink_rgb: Rgb
     pen_points: Points = PEN_POINTS

@@ -1,5 +1,6 @@
 """Compile loops over pixels, states and nodes to machine code, with numba, the first time that they run."""
 
+import threading
 from collections.abc import Callable
 
 from numba import njit
@@ -17,3 +18,14 @@ def compiled(function: Callable) -> Callable:
         return njit(cache=True, error_model="numpy")(function)
     except RuntimeError:  # no folder for the cache
         return njit(error_model="numpy")(function)
+
+
+def get_ready() -> None:
+    """Load what numba needs for its first compiled function, beside other work: a third of a second of the processor,
+    which is free while networks run elsewhere or files are read."""
+    threading.Thread(target=_nothing, name="numba gets ready", daemon=True).start()
+
+
+@compiled
+def _nothing() -> None:
+    pass

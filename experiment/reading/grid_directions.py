@@ -59,7 +59,6 @@ def _perspective_slopes(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) ->
 def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres (tiles, 2) in canvas pixels, and power spectra (tiles, 2·REACH, 2·REACH) with 0 in the middle."""
     window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX)).astype(np.float32)
-    kept = np.ix_(*[np.arange(-REACH, REACH)] * 2)
     padded = np.pad(grid, [(0, max(TILE_PX - size, 0)) for size in grid.shape])
     corners = [
         (top, left)
@@ -69,8 +68,11 @@ def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spectra = []
     for top, left in corners:
         tile = padded[top : top + TILE_PX, left : left + TILE_PX]
-        spectrum = fft.fft2((tile - tile.mean()) * window)[kept]
-        spectra.append(cv2.GaussianBlur(np.abs(spectrum) ** 2, (0, 0), 1.0))
+        half = fft.rfft2((tile - tile.mean()) * window)[:, : REACH + 1]
+        power = np.concatenate([half[-REACH:], half[: REACH + 1]])
+        power = np.square(power.real) + np.square(power.imag)
+        both = np.concatenate([power[::-1, :0:-1], power[:, :-1]], axis=1)[:-1]  # a real plane's spectrum is symmetric
+        spectra.append(cv2.GaussianBlur(both, (0, 0), 1.0))
     return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
 
 

@@ -38,11 +38,11 @@ def turned_back(level: np.ndarray, turns: np.ndarray) -> np.ndarray:
     twist = np.diff(across, axis=0) / STEP_PX
     across, down = across[:-1] + twist / 2, down[:, :-1] + twist / 2
     first = corners[:-1, :-1] + (across + down - twist / 2) / 2
-    return _summed(level, *map(_pointers, (first, across, down, twist))) / STEP_PX**2
+    return _summed(level, *map(pointers, (first, across, down, twist))) / STEP_PX**2
 
 
-def _pointers(turns: np.ndarray) -> np.ndarray:
-    """exp(-2πi turns) as complex64."""
+def pointers(turns: np.ndarray) -> np.ndarray:
+    """exp(-2πi turns) of an array, as complex64."""
     angle = (2 * np.pi * (turns - np.floor(turns))).astype(np.float32)
     return np.cos(angle) - 1j * np.sin(angle)
 

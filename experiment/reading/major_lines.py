@@ -38,17 +38,18 @@ def fit_page(seen: PageProbability) -> PaperField | None:
     if field is None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
-    clear = clearness(dark, field)
+    level = dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX))
+    clear = clearness(level, field)
     if clear > CLEAR:
         field = mended(field, grid, dark)
     if clear > PLAIN:
         return field
     of_majors = fit_major_lines(dark)
-    clearest = clearness(dark, of_majors) if of_majors else 0.0
-    if clearest < max(CLEAR, CLEARER * clearness(dark, field)):
+    clearest = clearness(level, of_majors) if of_majors else 0.0
+    if clearest < max(CLEAR, CLEARER * clearness(level, field)):
         return field
     of_all = mended(refitted(of_majors, grid), grid, dark)
-    return of_all if clearness(dark, of_all) > AS_CLEAR * clearest else of_majors
+    return of_all if clearness(level, of_all) > AS_CLEAR * clearest else of_majors
 
 
 def fit_major_lines(dark: np.ndarray) -> PaperField | None:
@@ -75,10 +76,10 @@ def fit_major_lines(dark: np.ndarray) -> PaperField | None:
     return PaperField(u, v, weight, times * field.residual_mm)
 
 
-def clearness(dark: np.ndarray, field: PaperField) -> float:
-    """How much of the dark lines (H, W) of an image a field explains as major lines, 0 to 1, along the worse axis."""
-    x_px, y_px = lattice_px(dark.shape)
-    level = dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX))
+def clearness(level: np.ndarray, field: PaperField) -> float:
+    """How much of the dark lines of an image, less their surroundings (H, W), a field explains as major lines, 0 to 1,
+    along the worse axis."""
+    x_px, y_px = lattice_px(level.shape)
     waves = [turned_back(level, along(y_px, x_px) / MAJOR_MM).sum() for along in (field.u, field.v)]
     return float(min(map(abs, waves)) * STEP_PX**2 / max(np.abs(level).sum(), 1e-9))
 

@@ -17,11 +17,11 @@ from experiment.reading.lattice import lattice_px
 from experiment.reading.paper_field import (
     LOCAL_DOUBT,
     REFITTED,
+    LinesSeen,
     PaperField,
     fit_along,
     grid_share,
     level_of,
-    lines_ahead,
     splines_of,
 )
 from experiment.reading.spline_fits import SURE
@@ -89,7 +89,8 @@ def _without_slips(
 
 def _slip(majors: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many mm the major lines lie ahead of a field, compared with most of the page, and how sure that is."""
-    measured = lines_ahead(majors, lattice / MAJOR_MM, MAJOR_SMOOTHING)
+    in_majors = lattice / MAJOR_MM
+    measured = LinesSeen.near(majors, in_majors).ahead_of(in_majors, MAJOR_SMOOTHING)
     ahead = np.angle(measured * np.exp(-1j * np.angle(measured.sum())))
     return ahead / (2 * np.pi) * MAJOR_MM, grid_share(measured)
 
@@ -118,5 +119,5 @@ def _crumples(level: np.ndarray, lattice: np.ndarray) -> np.ndarray:
 
 def _ahead_mm(level: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far lines run ahead of a field, and how much of a grid there is."""
-    measured = lines_ahead(level, lattice, SMOOTHING)
+    measured = LinesSeen.near(level, lattice).ahead_of(lattice, SMOOTHING)
     return np.angle(measured) / (2 * np.pi), np.square(grid_share(measured))

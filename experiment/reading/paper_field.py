@@ -19,7 +19,7 @@ from scipy.interpolate import RectBivariateSpline
 
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
-from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
+from experiment.reading.lattice import STEP_PX, lattice_px, pointers, turned_back
 from experiment.reading.spline_fits import SURE, FieldValues, SplineFits
 
 SOUND_MM = 0.08  # a field fits if its residual is below this
@@ -29,6 +29,8 @@ FLAT_MM = 0.025  # 95 % of a fit to flat paper lie within this of the plane (1 m
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
 MIN_SIDE_PX = 64  # a smaller image shows too few lines
 CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
+LEAST_STEPS, MOST_STEPS = 2, 8
+STEPS_WITH_SLOPES = 3  # after so many steps of Newton's method slopes hardly change any more
 
 
 @dataclass(frozen=True)
@@ -77,21 +79,46 @@ class PaperField:
         paper_mm = np.stack([*self.paper_of_image(*image_px), np.ones(image_px.shape[1])])
         affine, *_ = np.linalg.lstsq(paper_mm.T, image_px.T)
         x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ affine, -1, 0)
-        for _ in range(8):
+        for step in range(MOST_STEPS):
             # beyond the lattice, the paper is taken to be flat
             in_x_px = np.clip(x_px, STEP_PX / 2, width - STEP_PX / 2)
             in_y_px = np.clip(y_px, STEP_PX / 2, height - STEP_PX / 2)
-            u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
-            v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
+            if step < STEPS_WITH_SLOPES:
+                u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
+                v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
             out_x_px, out_y_px = x_px - in_x_px, y_px - in_y_px
             miss_u = u_mm - self.u.ev(in_y_px, in_x_px) - u_x * out_x_px - u_y * out_y_px
             miss_v = v_mm - self.v.ev(in_y_px, in_x_px) - v_x * out_x_px - v_y * out_y_px
-            if max(np.abs(miss_u).max(), np.abs(miss_v).max()) < CLOSE_MM:
+            inside = (out_x_px == 0) & (out_y_px == 0)  # points far beyond the image need not settle
+            off_mm = np.maximum(np.abs(miss_u), np.abs(miss_v))[inside]
+            if step >= LEAST_STEPS and off_mm.max(initial=0) < CLOSE_MM:
                 break
             area = u_x * v_y - u_y * v_x
             x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
             y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
         return x_px, y_px
+
+
+@dataclass(frozen=True)
+class LinesSeen:
+    """The lines of one family in each cell of the lattice, as waves (rows, columns) against a field that is near them.
+
+    Against other fields near it they are turned cell by cell, which takes no look at the pixels.
+    """
+
+    waves: np.ndarray
+    field: np.ndarray
+
+    @classmethod
+    def near(cls, level: np.ndarray, field: np.ndarray) -> "LinesSeen":
+        """The lines of a plane (H, W), which are a wave about zero."""
+        return cls(turned_back(level, field), field)
+
+    def ahead_of(self, field: np.ndarray, smoothing: float) -> np.ndarray:
+        """How far the lines run ahead of a field: the angle of complex numbers (rows, columns), positive if ahead."""
+        waves = self.waves * pointers(field - self.field)
+        real, imaginary = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in (waves.real, waves.imag))
+        return real + 1j * imaginary
 
 
 def fit_paper(grid: np.ndarray) -> PaperField | None:
@@ -198,34 +225,29 @@ def fit_along(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a first guess of the millimetres across one family of lines on the lattice. Return them, the weights
     there, and the median residual in mm."""
+    lines = LinesSeen.near(level, field)
     for smoothing in stiffness.slopes:
-        field = field + _from_slopes(lines_ahead(level, field, smoothing), splines, stiffness.knot_px)
+        field = field + _from_slopes(lines.ahead_of(field, smoothing), splines, stiffness.knot_px)
+    if stiffness.slopes:
+        lines = LinesSeen.near(level, field)
     for smoothing in stiffness.phases:
-        measured = lines_ahead(level, field, smoothing)
+        measured = lines.ahead_of(field, smoothing)
         mean = np.angle(measured.sum())
         ahead = (mean + np.angle(measured * np.exp(-1j * mean))) / (2 * np.pi)
         phases = FieldValues(splines.down, splines.across, ahead, grid_share(measured) ** 2)
         field = field + splines.values(splines.robust([phases]))
     if stiffness.local:
-        field = field + _what_is_left(level, field, stiffness.local)
-    measured = lines_ahead(level, field, stiffness.phases[-1])
+        field = field + _what_is_left(lines.ahead_of(field, stiffness.local))
+    measured = lines.ahead_of(field, stiffness.phases[-1])
     size = grid_share(measured)
     residual = np.median(np.abs(np.angle(measured[size > SURE]))) / (2 * np.pi)
     return field, size, float(residual)
 
 
-def _what_is_left(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
-    """How far the lines still run ahead of a field, averaged over a few of them, and shrunk where few are visible."""
-    measured = lines_ahead(level, field, smoothing)
+def _what_is_left(measured: np.ndarray) -> np.ndarray:
+    """How far the lines still run ahead of a field, shrunk where few are visible."""
     power = np.square(grid_share(measured))
     return power / (power + LOCAL_DOUBT) * np.angle(measured) / (2 * np.pi)
-
-
-def lines_ahead(level: np.ndarray, field: np.ndarray, smoothing: float) -> np.ndarray:
-    """How far the lines run ahead of the field, on the lattice: the angle of complex numbers, positive if ahead."""
-    waves = turned_back(level, field)
-    real, imaginary = (cv2.GaussianBlur(part, (0, 0), smoothing) for part in (waves.real, waves.imag))
-    return real + 1j * imaginary
 
 
 def grid_share(measured: np.ndarray) -> np.ndarray:

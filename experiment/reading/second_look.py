@@ -24,6 +24,7 @@ STEP_PX = 25 * PX_PER_MM / 500  # points of a trace are this far apart: a sample
 PLANES = 4  # ink, grid, darkness in red light, in which grids are bright, and in blue light
 RED, BLUE = 0, 2
 MOST_DARKNESS = 1.6  # as a share of the ink's
+UNITS = np.array([1, 1, MOST_DARKNESS, MOST_DARKNESS], np.float32) / 255  # of the planes' bytes
 UP_AND_DOWN_PX = np.array([-40, -30, -23, -18, -15, *range(-12, 13), 15, 18, 23, 30, 40], float)
 ASIDE_PX = np.arange(-6, 7, dtype=float)
 ACROSS_PX = np.arange(-5, 5.5, 0.5)
@@ -70,14 +71,11 @@ def _from_ends(count: int) -> np.ndarray:
 
 
 def planes_of(page: RectifiedPage) -> np.ndarray:
-    """What is looked at: (H, W, PLANES) float32. Darkness is a share of the ink's."""
+    """What is looked at: (H, W, PLANES) uint8, in units of UNITS. Darkness is a share of the ink's."""
     full = max(page.darkness_of_ink, LEAST_DARKNESS)
-    lights = (np.ascontiguousarray(page.image[..., light], np.float32) for light in (RED, BLUE))
-    planes = np.empty((*page.ink.shape, PLANES), np.float32)
-    planes[..., 0], planes[..., 1] = page.ink, page.grid
-    for plane, light in enumerate(lights, start=2):
-        planes[..., plane] = np.minimum(darker_than_paper(light) / full, MOST_DARKNESS)
-    return planes
+    lights = (cv2.extractChannel(page.image, light).astype(np.float32) for light in (RED, BLUE))
+    shares = (page.ink, page.grid, *(darker_than_paper(light) / full for light in lights))
+    return cv2.merge([cv2.convertScaleAbs(share, alpha=1 / unit) for share, unit in zip(shares, UNITS, strict=True)])
 
 
 def features(
@@ -173,7 +171,7 @@ def _looked_at(planes: np.ndarray, x_px: np.ndarray, y_px: np.ndarray) -> np.nda
     """The planes at canvas points (points, n): (points, n * PLANES)."""
     x_index, y_index = ((at - 0.5).astype(np.float32) for at in np.broadcast_arrays(x_px, y_px))
     seen = cv2.remap(planes, x_index, y_index, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return seen.reshape(len(x_px), -1)
+    return (seen * UNITS).reshape(len(x_px), -1)
 
 
 @functools.cache

@@ -105,10 +105,10 @@ def decode(
     reach_nodes = int((pen_px + aperture_px) / min(nodes.step_px for nodes in stretches)) + 2
     prior_bands = _bands(prior, reach_nodes)
     y_px = start
+    blurred = {reach: cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) for reach in {*REACHES_PX}}
     for reach in REACHES_PX:
-        blurred = cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) if reach > 1 else ink
         bands, pull = prior_bands.copy(), (prior @ y_px) - held * start - DAMPING * y_px
-        _add_pixels(blurred, touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
+        _add_pixels(blurred[reach], touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
         y_px = y_px - np.clip(solveh_banded(bands.T, pull, lower=True), -reach, reach)
     return np.split(y_px + top, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
