@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from numba import njit
 
+OPTIONS = {"error_model": "numpy", "nogil": True}
+
 
 def compiled(function: Callable) -> Callable:
     """Compile a function of arrays and numbers.
@@ -12,12 +14,12 @@ def compiled(function: Callable) -> Callable:
     The machine code is kept in __pycache__ beside the module, or in the user's cache folder, so that later runs start
     at once. Where neither can be written, each run compiles anew. Delete the cache after changing the options here:
     numba does not take them into account. Divisions follow IEEE 754 instead of raising, so that a loop can work on
-    several values at a time.
+    several values at a time. Other threads of Python run meanwhile.
     """
     try:
-        return njit(cache=True, error_model="numpy")(function)
+        return njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # no folder for the cache
-        return njit(error_model="numpy")(function)
+        return njit(**OPTIONS)(function)
 
 
 def get_ready() -> None:

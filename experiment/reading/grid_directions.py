@@ -71,7 +71,9 @@ def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         half = fft.rfft2((tile - tile.mean()) * window)[:, : REACH + 1]
         power = np.concatenate([half[-REACH:], half[: REACH + 1]])
         power = np.square(power.real) + np.square(power.imag)
-        both = np.concatenate([power[::-1, :0:-1], power[:, :-1]], axis=1)[:-1]  # a real plane's spectrum is symmetric
+        both = np.concatenate([power[::-1, :0:-1], power[:, :-1]], axis=1)[
+            :-1
+        ]  # a real plane's spectrum is symmetric
         spectra.append(cv2.GaussianBlur(both, (0, 0), 1.0))
     return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
+from ecg_generator_with_train_src.common.side_by_side import side_by_side
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.reading.lattice import lattice_px
 from experiment.reading.paper_field import (
@@ -53,11 +54,12 @@ def mended(field: PaperField, grid: np.ndarray, dark: np.ndarray) -> PaperField:
     level = level_of(grid)
     majors = dark * np.clip(1.5 * cv2.dilate(grid, np.ones((3, 3))), 0, 1)  # separators and print are no grid
     majors -= cv2.blur(majors, (MAJOR_LEVEL_PX, MAJOR_LEVEL_PX))
-    axes = []
-    for along in (field.u, field.v):
+
+    def without_slips(along: RectBivariateSpline) -> RectBivariateSpline:
         lattice = _without_slips(level, majors, along(y_px, x_px), field.weight)
-        axes.append(RectBivariateSpline(y_px, x_px, lattice + _crumples(level, lattice)))
-    return PaperField(*axes, field.weight, field.residual_mm)
+        return RectBivariateSpline(y_px, x_px, lattice + _crumples(level, lattice))
+
+    return PaperField(*side_by_side(without_slips, (field.u, field.v)), field.weight, field.residual_mm)
 
 
 def _without_slips(

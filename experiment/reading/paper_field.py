@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
+from ecg_generator_with_train_src.common.side_by_side import side_by_side
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
 from experiment.reading.lattice import STEP_PX, lattice_px, pointers, turned_back
@@ -154,9 +155,9 @@ def _fit_both(
     """The fields of both families of lines; None as soon as one leaves more than is sound."""
     splines = splines_of(level.shape, stiffness)
     fits = []
-    for field in first:
-        fits.append(fit_along(level, field, splines, stiffness))
-        if fits[-1][-1] >= sound_mm:
+    for fit in side_by_side(lambda field: fit_along(level, field, splines, stiffness), first):
+        fits.append(fit)
+        if fit[-1] >= sound_mm:
             return None
     return fits
 
@@ -186,10 +187,7 @@ def _if_flat(fields: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
 def _with_feed(level: np.ndarray, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both fields (rows, columns) with what a scanner's feed did along either axis of the image."""
     height, width = level.shape
-    profile_x, profile_y = (
-        feed_profile(np.ascontiguousarray(plane), field)
-        for plane, field in ((level, across), (level.T, down.T))
-    )
+    profile_x, profile_y = side_by_side(feed_profile, (level, level.T), (across, down.T))
     x_px, y_px = lattice_px(level.shape)
     return (
         across + np.interp(x_px, np.arange(width) + 0.5, profile_x),

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
+from ecg_generator_with_train_src.common.side_by_side import side_by_side
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.network.shipped import ROWS, shipped
 from experiment.reading.rectify import RectifiedPage, darker_than_paper
@@ -55,13 +56,14 @@ def look_again(
 ) -> list[np.ndarray]:
     """The heights (count,) of each place's nodes, in canvas coordinates, corrected where the trace has ink."""
     planes, believed = planes_of(page), 1.0 if page.is_photo else BELIEVED_ON_SCANS
-    better = []
-    for place, own, y_px, inked in zip(places, nodes, heights_px, has_ink, strict=True):
+
+    def corrected(place: Placement, own: Nodes, y_px: np.ndarray, inked: np.ndarray) -> np.ndarray:
         points, steepness = features(planes, own, y_px, inked, place.zero_y_px, pen_px, page.is_photo)
         off_px = believed * (chances(points, weights()) @ DISTANCES_PX) * steepness * _from_ends(len(points))
         x_px = own.first_x_px + STEP_PX * np.arange(len(off_px))
-        better.append(y_px + np.where(inked, np.interp(own.x_px, x_px, off_px), 0.0))
-    return better
+        return y_px + np.where(inked, np.interp(own.x_px, x_px, off_px), 0.0)
+
+    return list(side_by_side(corrected, places, nodes, heights_px, has_ink))
 
 
 def _from_ends(count: int) -> np.ndarray:
@@ -75,7 +77,9 @@ def planes_of(page: RectifiedPage) -> np.ndarray:
     full = max(page.darkness_of_ink, LEAST_DARKNESS)
     lights = (cv2.extractChannel(page.image, light).astype(np.float32) for light in (RED, BLUE))
     shares = (page.ink, page.grid, *(darker_than_paper(light) / full for light in lights))
-    return cv2.merge([cv2.convertScaleAbs(share, alpha=1 / unit) for share, unit in zip(shares, UNITS, strict=True)])
+    return cv2.merge(
+        [cv2.convertScaleAbs(share, alpha=1 / unit) for share, unit in zip(shares, UNITS, strict=True)]
+    )
 
 
 def features(

@@ -7,6 +7,7 @@ goes on as dark as ink, above or below, with no other ink beside it, the stroke 
 import cv2
 import numpy as np
 
+from experiment.reading.compiled import compiled
 from experiment.reading.find_layout import FoundLayout
 from experiment.reading.rectify import INKED, RectifiedPage
 
@@ -48,16 +49,21 @@ def _share_of_ink(page: RectifiedPage, inked: np.ndarray) -> np.ndarray:
     return page.darkness / np.maximum(darkness, LEAST_DARKNESS)
 
 
+@compiled
 def _going_on(tall: np.ndarray, dark: np.ndarray) -> np.ndarray:
     """Which dark pixels (H, W) a tall run of ink goes on into downwards, moving at most a column aside in each row."""
-    reached = np.zeros(dark.shape, bool)
-    left = np.zeros(
-        dark.shape[1] + 2, int
-    )  # how far a stroke that comes from above may still go in each column
-    for row in range(len(dark)):
-        from_above = np.maximum(np.maximum(left[:-2], left[1:-1]), left[2:])
-        reached[row] = dark[row] & (from_above > 0)
-        left[1:-1] = np.where(tall[row], LONGEST_PX, np.where(reached[row], from_above - 1, 0))
+    height, width = dark.shape
+    reached = np.zeros(dark.shape, np.bool_)
+    above, here = (
+        np.zeros(width + 2, np.int64),
+        np.zeros(width + 2, np.int64),
+    )  # how far a stroke may still go on
+    for row in range(height):
+        for column in range(width):
+            left = max(above[column], above[column + 1], above[column + 2])
+            reached[row, column] = dark[row, column] and left > 0
+            here[column + 1] = LONGEST_PX if tall[row, column] else left - 1 if reached[row, column] else 0
+        above, here = here, above
     return reached
 
 

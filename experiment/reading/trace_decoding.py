@@ -22,6 +22,7 @@ from scipy.linalg import solveh_banded
 from experiment.reading.compiled import compiled
 
 SUBCOLUMNS = 4
+ROWS_A_BLUR = 5  # of a page that is blurred along its columns, so many rows over the blur's length tell all
 REACHES_PX = (*[15] * 6, *[7] * 3, *[3] * 4, *[1] * 6)  # blur of each step of the fit, odd
 # Weight of a curve's squared second difference (px²) against squared coverage, on a scan or drawing and on a photo
 SHARP, BLURRED = 1e-2, 3e-2
@@ -108,7 +109,9 @@ def decode(
     blurred = {reach: cv2.blur(ink, (1, reach), borderType=cv2.BORDER_REPLICATE) for reach in {*REACHES_PX}}
     for reach in REACHES_PX:
         bands, pull = prior_bands.copy(), (prior @ y_px) - held * start - DAMPING * y_px
-        _add_pixels(blurred[reach], touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull)
+        _add_pixels(
+            blurred[reach], touch, _edges(touch, y_px), reach, float(max(reach, aperture_px)), bands, pull
+        )
         y_px = y_px - np.clip(solveh_banded(bands.T, pull, lower=True), -reach, reach)
     return np.split(y_px + top, np.cumsum([nodes.count for nodes in stretches])[:-1])
 
@@ -196,9 +199,14 @@ def _add_pixels(
     bands: np.ndarray,
     pull: np.ndarray,
 ) -> None:
-    """Add the pixels that edges cross to the normal equations. With the residual r, the drawn coverage minus `ink`, and
-    its slopes J, J'J goes to the bands (nodes, reach of nodes + 1) and J'r to the pull (nodes,)."""
+    """Add the pixels that edges cross, or as many of them as a blurred page needs, to the normal equations.
+
+    With the residual r, the drawn coverage minus `ink`, and its slopes J, J'J goes to the bands (nodes, reach of nodes
+    + 1) and J'r to the pull (nodes,).
+    """
     ends_px, first_nodes = _extents(edges)
+    apart = max(reach // ROWS_A_BLUR, 1)
+    weight = np.sqrt(apart)
     slopes = np.zeros(bands.shape[1])
     for cell in range(len(touch.column)):
         trust, first_node = touch.trust[cell], first_nodes[cell]
@@ -206,13 +214,13 @@ def _add_pixels(
             continue
         first_row = _first_row(ends_px[cell, 0], reach)
         last_row = _first_row(ends_px[cell, 1], reach) + reach - 1
-        for row in range(max(first_row, 0), min(last_row + 1, len(ink))):
+        for row in range(max(first_row, 0), min(last_row + 1, len(ink)), apart):
             if not _crossed(edges, cell, row, reach, first_node, slopes):
                 continue
             others = _drawn_by_others(touch, edges, ends_px, cell, row, ramp_px)
             drawn = _drawn_ink(edges, cell, row, ramp_px)
-            residual = trust * (drawn + others * (1 - drawn) - ink[row, touch.column[cell]])
-            slopes *= trust * (1 - others) / (SUBCOLUMNS * ramp_px)
+            residual = weight * trust * (drawn + others * (1 - drawn) - ink[row, touch.column[cell]])
+            slopes *= weight * trust * (1 - others) / (SUBCOLUMNS * ramp_px)
             for i in range(len(slopes)):
                 if slopes[i] == 0:
                     continue
