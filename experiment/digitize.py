@@ -37,6 +37,7 @@ from experiment.labelling.origin import run_origin
 from experiment.labelling.result_names import PageFile, named_files
 from experiment.labelling.see_page import PageSeer, SeerRecipe, seers_weights
 from experiment.network.shipped import PRINT, ROWS, shipped
+from experiment.reading.compiled import get_ready
 from experiment.reading.corrections import Correction, check_pages, read_corrections
 from experiment.reading.digitize_on_cluster import digitize_on_cluster
 from experiment.reading.digitize_pages import DigitizeOptions, digitize_pages
@@ -67,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     threads = max(available_cores() // NETWORK_SHARE, 1) if work.num_workers > 1 else None
     options, weights = runtime_options(arguments, threads), seers_weights(checkpoint)
     keep_what_is_done()
+    if work.num_workers == 1:
+        get_ready()
     if work.dask_scheduler:
         print(f"the networks run on the workers of {work.dask_scheduler}, each in one thread", flush=True)
         recipe = SeerRecipe(replace(options, num_threads=1), checkpoint, arguments.px_per_mm)

@@ -36,7 +36,6 @@ from experiment.labelling.page_probability import PageProbability
 from experiment.labelling.redaction import blacked_out, hidden_part
 from experiment.labelling.result_names import PageFile, clear_temporaries
 from experiment.labelling.several_ecgs import ecgs_on
-from experiment.reading.compiled import get_ready
 from experiment.reading.corrections import NO_CORRECTION, Correction
 from experiment.reading.find_layout import ReadingOptions
 from experiment.reading.output_files import picture, reading_summary
@@ -147,9 +146,6 @@ def digitize_pages(see: See, options: DigitizeOptions, files: list[PageFile], ra
 
     Raises InputError if another run is at work in the output folder.
     """
-
-    if options.num_workers == 1:
-        get_ready()
 
     def outcomes(readings: Readings) -> Iterator[tuple[SeenPage, PageOutcome | InputError]]:
         work = functools.partial(read_and_write, options=options)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
-from ecg_generator_with_train_src.common.side_by_side import side_by_side
+from ecg_generator_with_train_src.common.threads import in_threads
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.reading.lattice import lattice_px
 from experiment.reading.paper_field import (
@@ -59,7 +59,7 @@ def mended(field: PaperField, grid: np.ndarray, dark: np.ndarray) -> PaperField:
         lattice = _without_slips(level, majors, along(y_px, x_px), field.weight)
         return RectBivariateSpline(y_px, x_px, lattice + _crumples(level, lattice))
 
-    return PaperField(*side_by_side(without_slips, (field.u, field.v)), field.weight, field.residual_mm)
+    return PaperField(*in_threads(without_slips, (field.u, field.v)), field.weight, field.residual_mm)
 
 
 def _without_slips(

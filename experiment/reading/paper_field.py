@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
-from ecg_generator_with_train_src.common.side_by_side import side_by_side
+from ecg_generator_with_train_src.common.threads import in_threads
 from experiment.reading.feed_profile import feed_profile
 from experiment.reading.grid_directions import flat_sheet
 from experiment.reading.lattice import STEP_PX, lattice_px, pointers, turned_back
@@ -155,7 +155,7 @@ def _fit_both(
     """The fields of both families of lines; None as soon as one leaves more than is sound."""
     splines = splines_of(level.shape, stiffness)
     fits = []
-    for fit in side_by_side(lambda field: fit_along(level, field, splines, stiffness), first):
+    for fit in in_threads(lambda field: fit_along(level, field, splines, stiffness), first):
         fits.append(fit)
         if fit[-1] >= sound_mm:
             return None
@@ -187,7 +187,7 @@ def _if_flat(fields: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
 def _with_feed(level: np.ndarray, across: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both fields (rows, columns) with what a scanner's feed did along either axis of the image."""
     height, width = level.shape
-    profile_x, profile_y = side_by_side(feed_profile, (level, level.T), (across, down.T))
+    profile_x, profile_y = in_threads(feed_profile, (level, level.T), (across, down.T))
     x_px, y_px = lattice_px(level.shape)
     return (
         across + np.interp(x_px, np.arange(width) + 0.5, profile_x),

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from ecg_generator_with_train_src.common.side_by_side import side_by_side
+from ecg_generator_with_train_src.common.threads import in_threads
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.network.shipped import ROWS, shipped
 from experiment.reading.rectify import RectifiedPage, darker_than_paper
@@ -63,7 +63,7 @@ def look_again(
         x_px = own.first_x_px + STEP_PX * np.arange(len(off_px))
         return y_px + np.where(inked, np.interp(own.x_px, x_px, off_px), 0.0)
 
-    return list(side_by_side(corrected, places, nodes, heights_px, has_ink))
+    return list(in_threads(corrected, places, nodes, heights_px, has_ink))
 
 
 def _from_ends(count: int) -> np.ndarray:

@@ -9,12 +9,12 @@ import cv2
 Result = TypeVar("Result")
 
 
-def side_by_side(function: Callable[..., Result], *arguments: Iterable) -> Iterator[Result]:
+def in_threads(function: Callable[..., Result], *arguments: Iterable) -> Iterator[Result]:
     """The results of map(function, *arguments), in their order, from as many threads as OpenCV has in this process.
 
     Workers of a batch have one: there the calls are made one after the other, each when its result is asked for.
 
-    >>> list(side_by_side(pow, (2, 3), (3, 2)))
+    >>> list(in_threads(pow, (2, 3), (3, 2)))
     [8, 9]
     """
     if cv2.getNumThreads() < 2:
