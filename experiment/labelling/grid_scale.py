@@ -19,6 +19,7 @@ import numpy as np
 from scipy import fft
 
 from ecg_generator_with_train_src.common.image_files import darkest_channel
+from ecg_generator_with_train_src.common.threads import in_threads
 from experiment.labelling.straightening import MARGIN_SHARE, MIN_PATCHES, STRAIGHT_DEG
 
 MIN_PITCH_PX, MAX_PITCH_PX = 2.2, 45.0
@@ -102,9 +103,8 @@ def find_grid(image: np.ndarray) -> Grid | None:
         return None
     darkness = _flat_darkness(_reduced(image, shrink))
     patch_px, corners = _patches(darkness.shape)
-    spectra = np.stack(
-        [_polar_spectrum(darkness[top : top + patch_px, left : left + patch_px]) for top, left in corners]
-    )
+    patches = (darkness[top : top + patch_px, left : left + patch_px] for top, left in corners)
+    spectra = np.stack(list(in_threads(_polar_spectrum, patches)))
     for tolerance in (NEARLY_FLAT, TILTED):
         if grid := _vote(spectra, tolerance, patch_px, np.array(corners), max(darkness.shape)):
             return _scaled(_seen_closer(grid, darkness), 1 / shrink)

@@ -230,7 +230,8 @@ def _text_above(printed: _Print, rows: Rows) -> float:
 
 def _ink(image: np.ndarray) -> np.ndarray:
     """Where all colours are dark: coloured lines are not."""
-    value = cv2.max(cv2.max(image[..., 0], image[..., 1]), image[..., 2]).astype(np.float32)
+    red, green, blue = cv2.split(image)
+    value = cv2.max(cv2.max(red, green), blue).astype(np.float32)
     side = round(8 * PX_PER_MM)
     return value < (1 - DARK) * cv2.blur(value, (side, side))
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.optimize import least_squares
 
+from ecg_generator_with_train_src.common.threads import in_threads
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 
 TILE_PX = 256  # tiles in which the direction of the grid is first looked for
@@ -58,24 +59,26 @@ def _perspective_slopes(parameters: np.ndarray, x: np.ndarray, y: np.ndarray) ->
 
 def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres (tiles, 2) in canvas pixels, and power spectra (tiles, 2·REACH, 2·REACH) with 0 in the middle."""
-    window = np.outer(np.hanning(TILE_PX), np.hanning(TILE_PX)).astype(np.float32)
     padded = np.pad(grid, [(0, max(TILE_PX - size, 0)) for size in grid.shape])
     corners = [
         (top, left)
         for top in range(0, padded.shape[0] - TILE_PX + 1, TILE_PX // 2)
         for left in range(0, padded.shape[1] - TILE_PX + 1, TILE_PX // 2)
     ]
-    spectra = []
-    for top, left in corners:
-        tile = padded[top : top + TILE_PX, left : left + TILE_PX]
-        half = fft.rfft2((tile - tile.mean()) * window)[:, : REACH + 1]
-        power = np.concatenate([half[-REACH:], half[: REACH + 1]])
-        power = np.square(power.real) + np.square(power.imag)
-        both = np.concatenate([power[::-1, :0:-1], power[:, :-1]], axis=1)[
-            :-1
-        ]  # a real plane's spectrum is symmetric
-        spectra.append(cv2.GaussianBlur(both, (0, 0), 1.0))
-    return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(spectra)
+    tiles = (padded[top : top + TILE_PX, left : left + TILE_PX] for top, left in corners)
+    return np.array(corners)[:, ::-1] + TILE_PX / 2, np.stack(list(in_threads(_power, tiles)))
+
+
+def _power(tile: np.ndarray) -> np.ndarray:
+    """The power spectrum (2·REACH, 2·REACH) of a tile, 0 in the middle."""
+    window = np.hanning(TILE_PX).astype(np.float32)
+    half = fft.rfft2((tile - tile.mean()) * window[:, None] * window)[:, : REACH + 1]
+    rows = np.concatenate([half[-REACH:], half[: REACH + 1]])
+    power = np.square(rows.real) + np.square(rows.imag)
+    whole = np.concatenate(
+        [power[::-1, :0:-1], power[:, :-1]], axis=1
+    )  # a real plane's spectrum is symmetric
+    return cv2.GaussianBlur(whole[:-1], (0, 0), 1.0)
 
 
 def _common_wave_vector(power: np.ndarray) -> np.ndarray:

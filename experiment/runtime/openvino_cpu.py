@@ -63,6 +63,8 @@ class OpenVinoCpu:
 
 
 def _openvino():
-    """The package, without openvino_telemetry: importing it as it comes tells Google Analytics of each start."""
-    sys.modules.setdefault("openvino_telemetry", None)
+    """The package, without two parts that it does without: openvino_telemetry tells Google Analytics of each start, and
+    openvino.tools.ovc, which converts models, takes longer to import than all the rest."""
+    for part in ("openvino_telemetry", "openvino.tools.ovc"):
+        sys.modules.setdefault(part, None)
     return importlib.import_module("openvino")

@@ -78,7 +78,9 @@ def test_features_are_mirrored_as_the_page_is(backwards, upside_down):
     y_over, zero_px = (HEIGHT - y_px, HEIGHT - 90.0) if upside_down else (y_px, 90.0)
     y_over = y_over[::-1] if backwards else y_over
     expected, same = features(np.ascontiguousarray(over), nodes, y_over, HAS_INK, zero_px, 3.0, True)
-    np.testing.assert_allclose(mirrored(told, backwards, upside_down), expected, atol=1.01 * second_look.UNITS.max())
+    np.testing.assert_allclose(
+        mirrored(told, backwards, upside_down), expected, atol=1.01 * second_look.UNITS.max()
+    )
     np.testing.assert_allclose(steepness[::-1] if backwards else steepness, same, atol=1e-6)
 
 
