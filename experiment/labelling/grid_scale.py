@@ -138,17 +138,16 @@ def _seen_closer(grid: Grid, darkness: np.ndarray) -> Grid:
     corners = np.stack(np.meshgrid(*places), axis=-1)  # (rows, columns, 2)
     centres = corners + side / 2
     known = (np.abs(centres[:, :, None] - grid.sheet_px) <= side / 2).all(axis=3).any(axis=2)
+    patches = (darkness[top : top + side, left : left + side] for left, top in corners[~known])
     shows = known.copy()
-    for row, column in np.argwhere(~known):
-        left, top = corners[row, column]
-        shows[row, column] = (
-            _worth_at(darkness[top : top + side, left : left + side], grid) > grid.least_worth
-        )
+    shows[~known] = [
+        worth > grid.least_worth for worth in in_threads(functools.partial(_worth_at, grid), patches)
+    ]
     _, parts = cv2.connectedComponents(shows.astype(np.uint8))
     return replace(grid, sheet_px=centres[shows & np.isin(parts, parts[known])], patch_px=float(side))
 
 
-def _worth_at(patch: np.ndarray, grid: Grid) -> float:
+def _worth_at(grid: Grid, patch: np.ndarray) -> float:
     """How well lines of about the grid's pitch and slant, both ways, explain a patch."""
     logs = np.arange(-_SHEET_LOGS, _SHEET_LOGS, _PITCH_STEP)
     spectrum = _polar_spectrum(patch)
