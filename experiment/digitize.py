@@ -68,12 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     threads = max(available_cores() // NETWORK_SHARE, 1) if work.num_workers > 1 else None
     options, weights = runtime_options(arguments, threads), seers_weights(checkpoint)
     keep_what_is_done()
-    if work.num_workers == 1:
-        get_ready()
     if work.dask_scheduler:
         print(f"the networks run on the workers of {work.dask_scheduler}, each in one thread", flush=True)
         recipe = SeerRecipe(replace(options, num_threads=1), checkpoint, arguments.px_per_mm)
         return digitize_on_cluster(recipe, work, files, rates)
+    if work.num_workers == 1:
+        get_ready()
     return run_networks(options, weights, see_and_read, checkpoint, arguments.px_per_mm, work, files, rates)
 
 

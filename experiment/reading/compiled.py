@@ -23,9 +23,8 @@ def compiled(function: Callable) -> Callable:
 
 
 def get_ready() -> None:
-    """Load what numba needs for its first compiled function, beside other work: a third of a second of the processor,
-    which is free while networks run elsewhere or files are read."""
-    threading.Thread(target=_nothing, name="numba gets ready", daemon=True).start()
+    """Load beside other work what numba needs before its first function runs; it takes a third of a second."""
+    threading.Thread(target=_nothing, name="numba gets ready").start()
 
 
 @compiled

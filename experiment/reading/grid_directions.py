@@ -75,9 +75,8 @@ def _power(tile: np.ndarray) -> np.ndarray:
     half = fft.rfft2((tile - tile.mean()) * window[:, None] * window)[:, : REACH + 1]
     rows = np.concatenate([half[-REACH:], half[: REACH + 1]])
     power = np.square(rows.real) + np.square(rows.imag)
-    whole = np.concatenate(
-        [power[::-1, :0:-1], power[:, :-1]], axis=1
-    )  # a real plane's spectrum is symmetric
+    # the other half of a real plane's spectrum is its mirror image
+    whole = np.concatenate([power[::-1, :0:-1], power[:, :-1]], axis=1)
     return cv2.GaussianBlur(whole[:-1], (0, 0), 1.0)
 
 

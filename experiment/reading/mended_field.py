@@ -55,11 +55,11 @@ def mended(field: PaperField, grid: np.ndarray, dark: np.ndarray) -> PaperField:
     majors = dark * np.clip(1.5 * cv2.dilate(grid, np.ones((3, 3))), 0, 1)  # separators and print are no grid
     majors -= cv2.blur(majors, (MAJOR_LEVEL_PX, MAJOR_LEVEL_PX))
 
-    def without_slips(along: RectBivariateSpline) -> RectBivariateSpline:
+    def better(along: RectBivariateSpline) -> RectBivariateSpline:
         lattice = _without_slips(level, majors, along(y_px, x_px), field.weight)
         return RectBivariateSpline(y_px, x_px, lattice + _crumples(level, lattice))
 
-    return PaperField(*in_threads(without_slips, (field.u, field.v)), field.weight, field.residual_mm)
+    return PaperField(*in_threads(better, (field.u, field.v)), field.weight, field.residual_mm)
 
 
 def _without_slips(
