@@ -32,5 +32,4 @@ def faults(how: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the option")
 def test_freed_memory_is_used_again():
-    assert faults("leave") > 20 * 4000
-    assert faults("keep") < 4096
+    assert faults("leave") > 5 * max(faults("keep"), 10)
