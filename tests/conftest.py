@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from ecg_generator_with_train_src.page.page import PageDescription, read_page_description
@@ -113,3 +114,11 @@ def own(few, tmp_path) -> Path:
     """A copy of the four records and pages that a test may damage."""
     shutil.copytree(few, tmp_path / "own")
     return tmp_path / "own"
+
+
+@pytest.fixture
+def threads_of_opencv():
+    """Sets how many threads OpenCV has, as cv2.setNumThreads does; afterwards it has as many as before."""
+    before = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(before)

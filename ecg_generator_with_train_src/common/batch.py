@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
+from ecg_generator_with_train_src.common.freed_memory import keep_freed_memory
 from ecg_generator_with_train_src.common.names import shown
 
 MANAGER_ENDS_S = 5.0  # so long an executor's own thread may take to end
@@ -212,6 +213,11 @@ def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterato
             raise InputError(f"--dask-scheduler {scheduler}: {error}") from error
 
 
+def _on_dask_worker(function: Callable, item: Item) -> Result | InputError:
+    keep_freed_memory()
+    return outcome_of(function, item)
+
+
 def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tuple]:
     """Keep a few items a thread in flight."""
     from distributed import as_completed
@@ -220,7 +226,7 @@ def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tupl
     while True:
         threads = max(sum(client.nthreads().values()), 1)
         for item in itertools.islice(waiting, max(ITEMS_IN_FLIGHT * threads - len(in_flight), 0)):
-            future = client.submit(outcome_of, function, item, pure=False)
+            future = client.submit(_on_dask_worker, function, item, pure=False)
             in_flight[future.key] = item
             completed.add(future)
         if not in_flight:

@@ -12,7 +12,6 @@ import cv2
 
 from ecg_generator_with_train_src.common.batch import outcome_of, run_batch
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.freed_memory import keep_freed_memory
 from experiment.labelling.result_names import PageFile
 from experiment.reading.digitize_pages import (
     DigitizeOptions,
@@ -98,7 +97,6 @@ def read_files(
 ) -> FilesOutcome:
     """Read and write the pages of some files in one thread: a cluster has as many workers as it has cores."""
     cv2.setNumThreads(1)
-    keep_freed_memory()
     passed_over: list[tuple[str, str]] = []
     work = functools.partial(read_and_write, options=options)
     pages = []

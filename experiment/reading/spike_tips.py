@@ -54,10 +54,8 @@ def _going_on(tall: np.ndarray, dark: np.ndarray) -> np.ndarray:
     """Which dark pixels (H, W) a tall run of ink goes on into downwards, moving at most a column aside in each row."""
     height, width = dark.shape
     reached = np.zeros(dark.shape, np.bool_)
-    above, here = (
-        np.zeros(width + 2, np.int64),
-        np.zeros(width + 2, np.int64),
-    )  # how far a stroke may still go on
+    above = np.zeros(width + 2, np.int64)  # how far a stroke may still go on in each column
+    here = np.zeros_like(above)
     for row in range(height):
         for column in range(width):
             left = max(above[column], above[column + 1], above[column + 2])

@@ -2,17 +2,9 @@
 
 import threading
 
-import cv2
 import pytest
 
 from ecg_generator_with_train_src.common.threads import in_threads
-
-
-@pytest.fixture
-def threads_of_opencv():
-    before = cv2.getNumThreads()
-    yield cv2.setNumThreads
-    cv2.setNumThreads(before)
 
 
 def test_two_calls_run_at_the_same_time(threads_of_opencv):

@@ -1,8 +1,6 @@
 """Where on the paper each pixel lies: lines against fields near them, and the way there and back."""
 
-import cv2
 import numpy as np
-import pytest
 
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.lattice import lattice_px
@@ -38,13 +36,6 @@ def test_points_of_bent_paper_are_found_in_the_image():
     found_x, found_y = field.image_of_paper(*field.paper_of_image(x_px, y_px))
     np.testing.assert_allclose(found_x, x_px, atol=2e-3)
     np.testing.assert_allclose(found_y, y_px, atol=2e-3)
-
-
-@pytest.fixture
-def threads_of_opencv():
-    before = cv2.getNumThreads()
-    yield cv2.setNumThreads
-    cv2.setNumThreads(before)
 
 
 def test_a_field_is_the_same_whatever_the_number_of_threads(threads_of_opencv):
