@@ -9,6 +9,7 @@ until there are --num-records.
 `predict`: what a scanned page and a 12-megapixel photo cost compared with the network alone, and memory.
 `read`: where the time of reading the signals of a page goes, stage by stage, what it costs compared with predict.py on
 the same pages, and memory.
+`runtimes`: what a tile costs by OpenVINO and by torch, on quiet cores and beside other busy processes.
 `ladder`: where the reading of pages with known signals loses, step by step and page by page.
 """
 
@@ -32,7 +33,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__)
     commands = parser.add_subparsers(
-        dest="benchmark", required=True, metavar="render|degrade|train|predict|read|ladder"
+        dest="benchmark", required=True, metavar="render|degrade|train|predict|read|runtimes|ladder"
     )
     render = commands.add_parser("render", help="drawing and building pages")
     add_records(render)
@@ -49,6 +50,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_network(predict)
     predict.set_defaults(run=run_predict)
     add_read(commands)
+    runtimes = commands.add_parser("runtimes", help="OpenVINO beside torch")
+    runtimes.add_argument("--checkpoint", type=Path, help="weights to use; if not given, the shipped ones")
+    runtimes.set_defaults(run=run_runtimes)
     add_ladder(commands)
     return parser.parse_args(argv)
 
@@ -139,6 +143,13 @@ def run_read(args: argparse.Namespace) -> None:
     run = NetworkRun(args.csv_root, args.num_pages, args.checkpoint, args.device)
     benchmark_stages(run, args.images)
     benchmark_read(run, args.layouts)
+
+
+def run_runtimes(args: argparse.Namespace) -> None:
+    """Run `runtimes`."""
+    from experiment.benchmarks.runtimes import benchmark_runtimes
+
+    benchmark_runtimes(args.checkpoint)
 
 
 def run_ladder(args: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.batch import outcome_of
@@ -163,8 +162,7 @@ def true_field(registration: Registration, seen: PageProbability) -> PaperField:
     paper = registration.page.geometry.paper
     inside = (page_x > 0) & (page_x < paper.width_px) & (page_y > 0) & (page_y < paper.height_px)
     u_mm, v_mm = (at / paper.px_per_mm - LINE_OFFSET_MM for at in (page_x, page_y))
-    u, v = (RectBivariateSpline(y_px, x_px, at) for at in (u_mm, v_mm))
-    return PaperField(u, v, inside.astype(np.float32), residual_mm=0.0)
+    return PaperField(u_mm, v_mm, inside.astype(np.float32), residual_mm=0.0)
 
 
 def true_layout(registration: Registration, page: RectifiedPage) -> FoundLayout:

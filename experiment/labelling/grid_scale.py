@@ -19,6 +19,7 @@ import numpy as np
 from scipy import fft
 
 from ecg_generator_with_train_src.common.image_files import darkest_channel
+from ecg_generator_with_train_src.common.surroundings import mean_around
 from ecg_generator_with_train_src.common.threads import in_threads
 from experiment.labelling.straightening import MARGIN_SHARE, MIN_PATCHES, STRAIGHT_DEG
 
@@ -171,7 +172,7 @@ def _flat_darkness(image: np.ndarray) -> np.ndarray:
     """Darkness (H, W) float32 relative to the surroundings, in the channel in which coloured lines are darkest."""
     value = darkest_channel(image).astype(np.float32)
     side = max(max(value.shape) // 30, 3)
-    around = cv2.blur(cv2.blur(value, (side, side)), (side, side))
+    around = mean_around(mean_around(value, side), side)
     return 1 - value / np.maximum(around, 8)
 
 

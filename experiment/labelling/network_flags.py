@@ -151,7 +151,7 @@ def load_predictor(
 
     Raises InputError for a bad file or tile size.
     """
-    network = runtime.load(LABELS, checkpoint_of(checkpoint))
+    network = runtime.load(LABELS, checkpoint_of(checkpoint), in_tiles=True)
     if tile % network.multiple or tile > MOST_TILE:
         raise InputError(
             f"--tile {tile}: must be a multiple of {network.multiple} for this network, and {MOST_TILE} at most"

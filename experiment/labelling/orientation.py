@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.common.surroundings import mean_around
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rows import Rows, find_rows
 
@@ -29,6 +30,7 @@ MARGIN_MM = 110.0  # how far from the rows text is looked for
 # Of the pieces' extent, by which they are higher than wide: 0.35 to 0.77 in the middle of 23 real pages on their sides,
 # -0.9 to -0.6 when they stand
 CLEARLY_DOWN = 0.3
+PAPER_PX = round(8 * PX_PER_MM)  # width of the surroundings with which darkness is compared
 DARK = 0.35  # a pixel is ink if it is darker than the paper by this share
 T_WAVE_MM = (4.5, 8.0)  # distance of the T wave from the QRS: 180 to 320 ms at 25 mm/s
 BEAT_MM = 6.0  # the least distance of two beats
@@ -232,8 +234,7 @@ def _ink(image: np.ndarray) -> np.ndarray:
     """Where all colours are dark: coloured lines are not."""
     red, green, blue = cv2.split(image)
     value = cv2.max(cv2.max(red, green), blue).astype(np.float32)
-    side = round(8 * PX_PER_MM)
-    return value < (1 - DARK) * cv2.blur(value, (side, side))
+    return value < (1 - DARK) * mean_around(value, PAPER_PX)
 
 
 def _t_wave_after(pieces: np.ndarray, boxes: np.ndarray, is_trace: np.ndarray) -> float:

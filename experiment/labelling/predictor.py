@@ -104,7 +104,7 @@ class Predictor:
 
         Traces that run down are told from the middle of a page that lies on its side; the rest is then not looked at.
         """
-        look = self._look(page.image, page.inside)
+        look = self.look(page.image, page.inside)
         if not stands_upright and runs_down(look.at_middle()[WAVEFORM], clearly=True):
             return self._turned(page)
         probability = look.at_all()
@@ -114,13 +114,13 @@ class Predictor:
 
     def _turned(self, page: Straight) -> tuple[np.ndarray, np.ndarray, int]:
         image, inside = (np.ascontiguousarray(np.rot90(plane)) for plane in (page.image, page.inside))
-        look = self._look(image, inside)
+        look = self.look(image, inside)
         return image, look.at_all(), 1
 
-    def _look(self, image: np.ndarray, inside: np.ndarray) -> TiledLook:
-        return TiledLook(
-            self.tile_probabilities, image, self.sides(image.shape[:2]), self.network.batch, inside
-        )
+    def look(self, image: np.ndarray, inside: np.ndarray | None = None) -> TiledLook:
+        """A look at an image (H, W, 3) at the network's scale, or at what is `inside` (H, W)."""
+        sides, network = self.sides(image.shape[:2]), self.network
+        return TiledLook(self.tile_probabilities, image, sides, network.batch, inside, network.at_once)
 
     def sides(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Sides (down, across) of the tiles of an image (H, W): `tile`, or those that cover it with fewest pixels."""
@@ -130,11 +130,11 @@ class Predictor:
 
     def tile_probabilities(self, windows: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C, h, w) of tiles (N, h, w, 3)."""
-        total = 0.0
-        for down, across in itertools.product(self.flips, repeat=2):
-            found = self.network(windows[:, ::down, ::across])
-            total = total + found[:, :, ::down, ::across]
-        return total / len(self.flips) ** 2
+        _, *mirrored = itertools.product(self.flips, repeat=2)  # the first way is as they are
+        found = self.network(windows)
+        for down, across in mirrored:
+            found = found + self.network(windows[:, ::down, ::across])[:, :, ::down, ::across]
+        return found / (1 + len(mirrored)) if mirrored else found
 
 
 def _upright(page: PageProbability, stands_upright: bool) -> PageProbability:

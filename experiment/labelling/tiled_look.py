@@ -7,16 +7,19 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import BACKGROUND, CLASS_NAMES
 from ecg_generator_with_train_src.common.image_files import cut, paper_colour
+from ecg_generator_with_train_src.common.threads import in_threads
 
 OVERLAP_PX = 32  # tiles overlap by at least that much; 64 of 512 bring labels no nearer to those of 256
 MOST_WIDENED = 1.25  # tiles may be longer by this factor, if the page then takes fewer
 
 
 class TiledLook:
-    """What `function` says of an image (H, W, 3), tile by tile: it maps tiles (N, *sides, 3) to (N, C, *sides).
+    """What `function` says of an image (H, W, 3), tile by tile: it maps tiles (N, *sides, 3) to (N, C, *sides), an
+    array that the look may change.
 
-    Tiles are spread evenly over the image. They are given N = `batch` at a time, the last ones with copies. An image
-    smaller than a tile is padded with its paper's colour. Tiles that show nothing of `inside` (H, W) are left out.
+    Tiles are spread evenly over the image. They are given N = `batch` at a time, the last ones with copies, and from
+    several threads if `at_once` is more than 1. An image smaller than a tile is padded with its paper's colour. Tiles
+    that show nothing of `inside` (H, W) are left out.
 
     >>> image = np.full((40, 100, 3), 255, np.uint8)
     >>> look = TiledLook(lambda tiles: tiles.transpose(0, 3, 1, 2) / 255.0, image, (64, 64))
@@ -32,8 +35,10 @@ class TiledLook:
         sides: tuple[int, int],
         batch: int = 1,
         inside: np.ndarray | None = None,
+        at_once: int = 1,
     ):
         self.function, self.image, self.sides, self.batch = function, image, sides, batch
+        self.each = in_threads if at_once > 1 else map
         self.inside = np.ones(image.shape[:2], bool) if inside is None else inside
         self.paper = paper_colour(image)
         self.probability = np.zeros((len(CLASS_NAMES), *image.shape[:2]), np.float32)
@@ -60,17 +65,21 @@ class TiledLook:
 
     def _at(self, corners: list[tuple[int, int]]) -> None:
         self.unseen = [corner for corner in self.unseen if corner not in corners]
-        for first in range(0, len(corners), self.batch):
-            self._add(corners[first : first + self.batch])
+        batches = [corners[first : first + self.batch] for first in range(0, len(corners), self.batch)]
+        for batch, found in zip(batches, self.each(self._seen, batches), strict=True):
+            self._add(batch, found)
 
-    def _add(self, corners: list[tuple[int, int]]) -> None:
+    def _seen(self, corners: list[tuple[int, int]]) -> np.ndarray:
         tiles = [cut(self.image, top, left, self.sides, self.paper) for top, left in corners]
-        found = self.function(np.stack(tiles + tiles[-1:] * (self.batch - len(tiles))))
+        return self.function(np.stack(tiles + tiles[-1:] * (self.batch - len(tiles))))
+
+    def _add(self, corners: list[tuple[int, int]], found: np.ndarray) -> None:
         for (top, left), planes in zip(corners, found, strict=False):
             window = np.outer(self.ramps[0][top], self.ramps[1][left])
             rows, columns = window.shape
             area = slice(top, top + rows), slice(left, left + columns)
-            weighted = planes[:, :rows, :columns] * (window * self.inside[area])
+            weighted = planes[:, :rows, :columns]
+            weighted *= window * self.inside[area]
             self.probability[(..., *area)] += weighted
 
 

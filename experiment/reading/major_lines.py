@@ -8,10 +8,10 @@ image's dark lines better is believed.
 
 import cv2
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.image_files import darkest_channel
+from ecg_generator_with_train_src.common.surroundings import mean_around
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
@@ -38,7 +38,7 @@ def fit_page(seen: PageProbability) -> PaperField | None:
     if field is None:
         return None
     dark = _dark_lines(seen.image, seen.probability[WAVEFORM])
-    level = dark - cv2.blur(dark, (2 * PAPER_PX, 2 * PAPER_PX))
+    level = dark - mean_around(dark, 2 * PAPER_PX)
     clear = clearness(level, field)
     if clear > CLEAR:
         field = mended(field, grid, dark)
@@ -71,16 +71,15 @@ def fit_major_lines(dark: np.ndarray) -> PaperField | None:
         return None
     x_px, y_px = lattice_px(dark.shape)
     small_x, small_y = x_px * small.shape[1] / width, y_px * small.shape[0] / height
-    u, v = (RectBivariateSpline(y_px, x_px, times * along(small_y, small_x)) for along in (field.u, field.v))
+    u_mm, v_mm = (times * along(small_y, small_x) for along in field.splines)
     weight = cv2.resize(field.weight, (len(x_px), len(y_px)), interpolation=cv2.INTER_LINEAR)
-    return PaperField(u, v, weight, times * field.residual_mm)
+    return PaperField(u_mm, v_mm, weight, times * field.residual_mm)
 
 
 def clearness(level: np.ndarray, field: PaperField) -> float:
     """How much of the dark lines of an image, less their surroundings (H, W), a field explains as major lines, 0 to 1,
     along the worse axis."""
-    x_px, y_px = lattice_px(level.shape)
-    waves = [turned_back(level, along(y_px, x_px) / MAJOR_MM).sum() for along in (field.u, field.v)]
+    waves = [turned_back(level, along_mm / MAJOR_MM).sum() for along_mm in (field.u_mm, field.v_mm)]
     return float(min(map(abs, waves)) * STEP_PX**2 / max(np.abs(level).sum(), 1e-9))
 
 
@@ -89,6 +88,5 @@ def _dark_lines(image: np.ndarray, ink: np.ndarray) -> np.ndarray:
     grey = darkest_channel(image).astype(np.float32)
     inked = cv2.dilate((ink > INK).astype(np.uint8), np.ones((NEAR_INK_PX, NEAR_INK_PX)))
     free = 1 - inked.astype(np.float32)
-    around = (PAPER_PX, PAPER_PX)
-    paper = cv2.blur(grey * free, around) / np.maximum(cv2.blur(free, around), 0.05)
+    paper = mean_around(grey * free, PAPER_PX) / np.maximum(mean_around(free, PAPER_PX), 0.05)
     return np.clip((paper - grey) / FULL_CONTRAST, 0, 1) * free

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 
+from ecg_generator_with_train_src.common.surroundings import mean_around
 from ecg_generator_with_train_src.common.threads import in_threads
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
-from experiment.reading.lattice import lattice_px
 from experiment.reading.paper_field import (
     LOCAL_DOUBT,
     REFITTED,
@@ -50,16 +49,15 @@ def mended(field: PaperField, grid: np.ndarray, dark: np.ndarray) -> PaperField:
 
     `grid` (H, W) is the network's grid plane, `dark` (H, W) how dark the lines of the image are, both 0 to 1.
     """
-    x_px, y_px = lattice_px(grid.shape)
     level = level_of(grid)
     majors = dark * np.clip(1.5 * cv2.dilate(grid, np.ones((3, 3))), 0, 1)  # separators and print are no grid
-    majors -= cv2.blur(majors, (MAJOR_LEVEL_PX, MAJOR_LEVEL_PX))
+    majors -= mean_around(majors, MAJOR_LEVEL_PX)
 
-    def better(along: RectBivariateSpline) -> RectBivariateSpline:
-        lattice = _without_slips(level, majors, along(y_px, x_px), field.weight)
-        return RectBivariateSpline(y_px, x_px, lattice + _crumples(level, lattice))
+    def better(along_mm: np.ndarray) -> np.ndarray:
+        lattice = _without_slips(level, majors, along_mm, field.weight)
+        return lattice + _crumples(level, lattice)
 
-    return PaperField(*in_threads(better, (field.u, field.v)), field.weight, field.residual_mm)
+    return PaperField(*in_threads(better, (field.u_mm, field.v_mm)), field.weight, field.residual_mm)
 
 
 def _without_slips(

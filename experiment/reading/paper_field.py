@@ -12,6 +12,7 @@ perspective of a plane is noise, which is left aside.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -28,10 +29,10 @@ BENT_MM = 0.027  # smooth paper has residuals below this; crumpled paper has 0.0
 LOCAL_DOUBT = 0.1  # the power of the measured field at which half of what the fit leaves is believed
 FLAT_MM = 0.025  # 95 % of a fit to flat paper lie within this of the plane (1 ms at 25 mm/s)
 MIN_GRID_SHARE = 0.02  # at least this share of the plane must be grid
+LEVEL_PX = 31  # width of the surroundings that lines are compared with: four of them
 MIN_SIDE_PX = 64  # a smaller image shows too few lines
 CLOSE_MM = 1e-4  # points of the paper are found in the image to this accuracy
-LEAST_STEPS, MOST_STEPS = 2, 8
-STEPS_WITH_SLOPES = 3  # after so many steps of Newton's method slopes hardly change any more
+LEAST_STEPS, MOST_STEPS = 1, 8
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,20 @@ class PaperField:
     `u` runs along the rows of a page and `v` downwards; both are smooth functions of canvas coordinates.
     """
 
-    u: RectBivariateSpline  # a function of (y, x)
-    v: RectBivariateSpline
-    weight: np.ndarray  # (rows, columns) every STEP_PX: how much of a grid there is, 0 to 1
+    u_mm: np.ndarray  # (rows, columns) on the lattice, every STEP_PX
+    v_mm: np.ndarray
+    weight: np.ndarray  # (rows, columns): how much of a grid there is, 0 to 1
     residual_mm: float  # median distance of visible lines from whole numbers
+
+    @cached_property
+    def splines(self) -> tuple[RectBivariateSpline, RectBivariateSpline]:
+        """u and v, in mm, as functions of (y, x)."""
+        y_px, x_px = (STEP_PX * (np.arange(size) + 0.5) for size in self.weight.shape)
+        return tuple(RectBivariateSpline(y_px, x_px, along_mm) for along_mm in (self.u_mm, self.v_mm))
 
     def paper_of_image(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The paper coordinates (u, v), in mm, of canvas points."""
-        return self.u.ev(y_px, x_px), self.v.ev(y_px, x_px)
+        return tuple(along.ev(y_px, x_px) for along in self.splines)
 
     def image_of_paper(self, u_mm: np.ndarray, v_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The canvas points that show (u, v): Newton's method, started where they would be on flat paper."""
@@ -79,25 +86,32 @@ class PaperField:
         image_px = np.mgrid[0:width:9j, 0:height:9j].reshape(2, -1)
         paper_mm = np.stack([*self.paper_of_image(*image_px), np.ones(image_px.shape[1])])
         affine, *_ = np.linalg.lstsq(paper_mm.T, image_px.T)
-        x_px, y_px = np.moveaxis(np.stack([u_mm, v_mm, np.ones(u_mm.shape)], axis=-1) @ affine, -1, 0)
+        found_px = np.stack([u_mm.ravel(), v_mm.ravel(), np.ones(u_mm.size)], axis=-1) @ affine
+        size_px, unsettled = np.array([width, height]), np.arange(u_mm.size)
         for step in range(MOST_STEPS):
-            # beyond the lattice, the paper is taken to be flat
-            in_x_px = np.clip(x_px, STEP_PX / 2, width - STEP_PX / 2)
-            in_y_px = np.clip(y_px, STEP_PX / 2, height - STEP_PX / 2)
-            if step < STEPS_WITH_SLOPES:
-                u_x, u_y = self.u.ev(in_y_px, in_x_px, dy=1), self.u.ev(in_y_px, in_x_px, dx=1)
-                v_x, v_y = self.v.ev(in_y_px, in_x_px, dy=1), self.v.ev(in_y_px, in_x_px, dx=1)
-            out_x_px, out_y_px = x_px - in_x_px, y_px - in_y_px
-            miss_u = u_mm - self.u.ev(in_y_px, in_x_px) - u_x * out_x_px - u_y * out_y_px
-            miss_v = v_mm - self.v.ev(in_y_px, in_x_px) - v_x * out_x_px - v_y * out_y_px
-            inside = (out_x_px == 0) & (out_y_px == 0)  # points far beyond the image need not settle
-            off_mm = np.maximum(np.abs(miss_u), np.abs(miss_v))[inside]
-            if step >= LEAST_STEPS and off_mm.max(initial=0) < CLOSE_MM:
-                break
-            area = u_x * v_y - u_y * v_x
-            x_px = np.clip(x_px + (miss_u * v_y - miss_v * u_y) / area, -width, 2 * width)
-            y_px = np.clip(y_px + (miss_v * u_x - miss_u * v_x) / area, -height, 2 * height)
-        return x_px, y_px
+            wanted_mm = np.stack([u_mm.flat[unsettled], v_mm.flat[unsettled]], axis=-1)
+            steps_px, far = self._steps(found_px[unsettled], wanted_mm, size_px)
+            found_px[unsettled] = np.clip(found_px[unsettled] + steps_px, -size_px, 2 * size_px)
+            unsettled = unsettled[far] if step >= LEAST_STEPS else unsettled
+        return tuple(found_px.T.reshape(2, *u_mm.shape))
+
+    def _steps(
+        self, at_px: np.ndarray, wanted_mm: np.ndarray, size_px: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Newton's steps (n, 2) from canvas points to those that show paper coordinates, and which of them have far to
+        go. Beyond the lattice, the paper is taken to be flat, and no point has."""
+        inside_px = np.clip(at_px, STEP_PX / 2, size_px - STEP_PX / 2)
+        x_px, y_px = inside_px.T
+        out_px = at_px - inside_px
+        (u_x, u_y), (v_x, v_y) = slopes = [
+            (along.ev(y_px, x_px, dy=1), along.ev(y_px, x_px, dx=1)) for along in self.splines
+        ]
+        there_mm = np.stack(self.paper_of_image(x_px, y_px), axis=-1)
+        miss_mm = wanted_mm - there_mm - np.einsum("asn,ns->na", slopes, out_px)
+        far = (np.abs(miss_mm) > CLOSE_MM).any(axis=1) & (out_px == 0).all(axis=1)
+        miss_u, miss_v = miss_mm.T
+        steps_px = np.stack([miss_u * v_y - miss_v * u_y, miss_v * u_x - miss_u * v_x], axis=-1)
+        return steps_px / (u_x * v_y - u_y * v_x)[:, None], far
 
 
 @dataclass(frozen=True)
@@ -136,17 +150,14 @@ def fit_paper(grid: np.ndarray) -> PaperField | None:
     fields, weights, residuals = zip(*fits, strict=True)
     weight = np.minimum(*weights)
     fields = _if_flat(np.stack(fields), weight) or _with_feed(level, *fields)
-    u, v = (RectBivariateSpline(y_px, x_px, field) for field in fields)
-    return PaperField(u, v, weight, float(max(residuals)))
+    return PaperField(*fields, weight, float(max(residuals)))
 
 
 def refitted(field: PaperField, grid: np.ndarray) -> PaperField:
     """A field that is right but for a millimetre or less, fitted to the lines of a grid plane (H, W), 0 to 1."""
-    x_px, y_px = lattice_px(grid.shape)
-    near = field.u(y_px, x_px), field.v(y_px, x_px)
+    near = field.u_mm, field.v_mm
     fields, weights, residuals = zip(*_fit_both(level_of(grid), near, REFITTED, np.inf), strict=True)
-    u, v = (RectBivariateSpline(y_px, x_px, lattice) for lattice in fields)
-    return PaperField(u, v, np.minimum(*weights), max(residuals))
+    return PaperField(*fields, np.minimum(*weights), max(residuals))
 
 
 def _fit_both(
@@ -203,9 +214,9 @@ def flat_paper(shape_px: tuple[int, int], px_per_mm: float) -> PaperField:
     ([5.0, 2.0], (10, 20))
     """
     x_px, y_px = (STEP_PX * (np.arange(max(-(-size // STEP_PX), 4)) + 0.5) for size in shape_px[::-1])
-    u_mm, v_mm = np.meshgrid(x_px / px_per_mm, y_px / px_per_mm)
-    u, v = (RectBivariateSpline(y_px, x_px, field) for field in (u_mm, v_mm))
-    return PaperField(u, v, np.ones(u_mm.shape), 0.0)
+    return PaperField(
+        *np.meshgrid(x_px / px_per_mm, y_px / px_per_mm), np.ones((len(y_px), len(x_px))), residual_mm=0.0
+    )
 
 
 def splines_of(shape: tuple[int, int], stiffness: Stiffness) -> SplineFits:
@@ -215,7 +226,7 @@ def splines_of(shape: tuple[int, int], stiffness: Stiffness) -> SplineFits:
 
 def level_of(grid: np.ndarray) -> np.ndarray:
     """A grid plane (H, W) less its surroundings, so that lines are a wave about zero."""
-    return grid - cv2.blur(grid, (31, 31))
+    return grid - cv2.blur(grid, (LEVEL_PX, LEVEL_PX))
 
 
 def fit_along(

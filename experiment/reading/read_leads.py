@@ -149,12 +149,12 @@ def _behind_bar(found: FoundLayout, own: Placement, x_px: np.ndarray, y_px: np.n
 def measure_pen(ink: np.ndarray) -> float:
     """Measure the pen's diameter: the ink per column where a trace runs level, as it does in most columns."""
     inked = ink > 0.5
-    starts = (np.diff(inked.astype(np.int8), axis=0, prepend=0) == 1).sum(axis=0)
+    starts = inked[0] + np.count_nonzero(inked[1:] > inked[:-1], axis=0)
     columns = starts > 0
     if not columns.any():
         return MIN_PEN_PX
     return float(
-        np.clip(np.percentile(ink[:, columns].sum(axis=0) / starts[columns], 20), MIN_PEN_PX, MAX_PEN_PX)
+        np.clip(np.percentile(ink.sum(axis=0)[columns] / starts[columns], 20), MIN_PEN_PX, MAX_PEN_PX)
     )
 
 

@@ -73,8 +73,7 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     (10.0, True)
     """
     sheet = _sheet(field.weight)
-    rows, columns = np.nonzero(sheet)
-    u_mm, v_mm = field.paper_of_image((columns + 0.5) * STEP_PX, (rows + 0.5) * STEP_PX)
+    u_mm, v_mm = field.u_mm[sheet], field.v_mm[sheet]
     left, right = int(np.floor(u_mm.min() - MARGIN_MM)), int(np.ceil(u_mm.max() + MARGIN_MM))
     top, bottom = int(np.floor(v_mm.min() - MARGIN_MM)), int(np.ceil(v_mm.max() + MARGIN_MM))
     steps_x, steps_y = (
@@ -85,7 +84,7 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
         top + np.arange(steps_y) * MAP_STEP_PX / PX_PER_MM,
     )
     to_image = np.stack(field.image_of_paper(u_mm, v_mm), axis=-1)
-    index = _dense(to_image) - 0.5
+    index = _index_of(to_image)
     flat_ink = cv2.remap(probability[WAVEFORM], index, None, cv2.INTER_CUBIC)
     flat_grid = cv2.remap(probability[GRID], index, None, cv2.INTER_LINEAR)
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -96,7 +95,7 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
 
 def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.ndarray:
     """A plane (H, W) of the image that a page was flattened from, laid flat too; `outside` is beyond its edges."""
-    index = _dense(page.to_image) - 0.5
+    index = _index_of(page.to_image)
     return cv2.remap(
         plane, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
     )
@@ -113,15 +112,13 @@ def _sheet(weight: np.ndarray) -> np.ndarray:
     return parts == largest if 2 * boxes[largest, cv2.CC_STAT_AREA] > gridded.sum() else gridded
 
 
-def _dense(to_image: np.ndarray) -> np.ndarray:
-    """Interpolate the map (rows, columns, 2) at the centre of every pixel."""
-    rows, columns = to_image.shape[:2]
-    y, x = (
-        ((np.arange((size - 1) * MAP_STEP_PX) + 0.5) / MAP_STEP_PX).astype(np.float32)
-        for size in (rows, columns)
-    )
-    x, y = np.meshgrid(x, y)
-    return cv2.remap(to_image.astype(np.float32), x, y, cv2.INTER_LINEAR)
+def _index_of(to_image: np.ndarray) -> np.ndarray:
+    """The column and row of the image (H, W, 2) float32 that each pixel shows, between the points of the map (rows,
+    columns, 2)."""
+    height, width = (MAP_STEP_PX * (size - 1) for size in to_image.shape[:2])
+    of_pixel = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]]) / MAP_STEP_PX
+    index = (to_image - 0.5).astype(np.float32)
+    return cv2.warpAffine(index, of_pixel, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _darkness(image: np.ndarray) -> np.ndarray:

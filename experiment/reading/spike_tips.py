@@ -7,6 +7,7 @@ goes on as dark as ink, above or below, with no other ink beside it, the stroke 
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.surroundings import mean_around
 from experiment.reading.compiled import compiled
 from experiment.reading.find_layout import FoundLayout
 from experiment.reading.rectify import INKED, RectifiedPage
@@ -14,6 +15,7 @@ from experiment.reading.rectify import INKED, RectifiedPage
 TALL_PX = 9  # only runs of ink of this height or more may go on
 AS_DARK = 0.9  # a tip is at least this share as dark as the ink around it; grid lines are half as dark
 AROUND_PX = 161  # width of the surroundings in which ink is about equally dark
+FEW = 1e-4  # where this share of them is ink, that of the whole page counts as much
 LEAST_DARKNESS = 20.0  # grey levels; ink that is lighter tells nothing
 ALONE_PX = 5  # a tip has no other ink within so many columns
 LONGEST_PX = 160  # 20 mm
@@ -36,16 +38,16 @@ def with_tips(page: RectifiedPage, found: FoundLayout) -> np.ndarray:
     tall = cv2.morphologyEx(inked.astype(np.uint8), cv2.MORPH_OPEN, np.ones((TALL_PX, 1))) > 0
     tips = _long(_going_on(tall, dark) | _going_on(tall[::-1], dark[::-1])[::-1])
     near = cv2.dilate(tips.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
-    coverage = np.clip((share - BARE) / (FULL - BARE), 0, 1)
-    return np.where(near, np.maximum(page.ink, coverage), page.ink)
+    ink = page.ink.copy()
+    ink[near] = np.maximum(ink[near], np.clip((share[near] - BARE) / (FULL - BARE), 0, 1))
+    return ink
 
 
 def _share_of_ink(page: RectifiedPage, inked: np.ndarray) -> np.ndarray:
     """How dark each pixel is, compared with the ink around it."""
-    window = (AROUND_PX, AROUND_PX)
-    number = cv2.blur(inked.astype(np.float32), window)
-    darkness = cv2.blur(page.darkness * inked, window) / np.maximum(number, 1e-6)
-    darkness = np.where(number > 1e-4, darkness, page.darkness_of_ink)
+    number = mean_around(inked.astype(np.float32), AROUND_PX)
+    darkness = mean_around(page.darkness * inked, AROUND_PX)
+    darkness = (darkness + FEW * page.darkness_of_ink) / (number + FEW)
     return page.darkness / np.maximum(darkness, LEAST_DARKNESS)
 
 

@@ -14,13 +14,14 @@ RUNTIMES = ("auto", "openvino", "torch")
 class Network:
     """Calling it maps RGB images (N, H, W, 3) uint8 to probabilities (N, classes, h, w) float32.
 
-    H and W are multiples of `multiple`. Batches of `batch` images are fastest. Where `one_shape` is true, each further
-    shape of images costs a compilation. Threads may share it.
+    H and W are multiples of `multiple`. Batches of `batch` images are fastest, from `at_once` threads that share the
+    network. Where `one_shape` is true, each further shape of images costs a compilation.
     """
 
     run: Callable[[np.ndarray], np.ndarray]
     multiple: int = 1
     batch: int = 1
+    at_once: int = 1
     one_shape: bool = False
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -33,8 +34,9 @@ class Runtime(Protocol):
 
     kind: str
 
-    def load(self, kind: str, weights: Path) -> Network:
-        """The network of a weights file; `kind` is the name of its shape, a key of network.loaders.LOADERS.
+    def load(self, kind: str, weights: Path, in_tiles: bool = False) -> Network:
+        """The network of a weights file; `kind` is the name of its shape, a key of network.loaders.LOADERS. What looks
+        at pages `in_tiles` may look at several side by side.
 
         Raises InputError if the file is missing, damaged or of another shape.
         """

@@ -5,8 +5,8 @@ torch; on other CPUs it takes a fifth more than ONNX Runtime.
 """
 
 import importlib
+import queue
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -38,28 +38,38 @@ class OpenVinoCpu:
             f"precision {self.precision} ({'auto' if precision == 'auto' else 'as asked for'})"
         )
 
-    def load(self, kind: str, weights: Path) -> Network:
-        """The network of the ONNX file beside a weights file. Raises InputError if there is none or it is damaged."""
-        path = onnx_beside(weights)
+    def load(self, kind: str, weights: Path, in_tiles: bool = False) -> Network:
+        """The network of the ONNX file beside a weights file. Raises InputError if there is none or it is damaged.
+
+        Tiles are looked at side by side, each by one thread: they need not wait for each other, which takes a fifth
+        less time than all threads at one tile, and half of it on a busy machine.
+        """
+        path, at_once = onnx_beside(weights), self.num_threads if in_tiles else 1
         settings = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision],
             "INFERENCE_NUM_THREADS": self.num_threads,
+            "NUM_STREAMS": at_once,
             "ENABLE_CPU_PINNING": False,  # other processes may need these cores as well
         }
         try:
-            request = self._core.compile_model(path, "CPU", settings).create_infer_request()
+            compiled = self._core.compile_model(path, "CPU", settings)
         except (RuntimeError, ValueError) as error:
             what = str(error).partition("\n")[0]
             raise InputError(
                 f"{path}: not an ONNX file of {kind} ({what}); --runtime torch does without it"
             ) from error
-        one_at_a_time = threading.Lock()
+        idle = queue.SimpleQueue()
+        for _ in range(at_once):
+            idle.put(compiled.create_infer_request())
 
         def run(images: np.ndarray) -> np.ndarray:
-            with one_at_a_time:
+            request = idle.get()
+            try:
                 return request.infer([np.ascontiguousarray(images)])[0].copy()
+            finally:
+                idle.put(request)
 
-        return Network(run, read_note(path).multiple)
+        return Network(run, read_note(path).multiple, at_once=at_once)
 
 
 def _openvino():

@@ -58,8 +58,11 @@ class TorchDevice:
     def __init__(self, backend: Backend):
         self.backend, self.kind = backend, backend.kind
 
-    def load(self, kind: str, weights: Path) -> Network:
-        """The network of a weights file. Raises InputError if it is missing, damaged or of another shape."""
+    def load(self, kind: str, weights: Path, in_tiles: bool = False) -> Network:
+        """The network of a weights file, which looks at one batch at a time.
+
+        Raises InputError if it is missing, damaged or of another shape.
+        """
         return self.network(LOADERS[kind](weights))
 
     def network(self, model: torch.nn.Module) -> Network:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 from scipy.signal import find_peaks
 
 from ecg_generator_with_train_src.common.errors import InputError
@@ -128,8 +127,8 @@ def field_of_map(
     inside = np.ones(x.shape, bool)
     for at, drawn in zip(page_px, drawn_px, strict=True):
         inside &= (at > drawn.min() - margin_px) & (at < drawn.max() + margin_px)
-    u, v = (RectBivariateSpline(y_px, x_px, at / PX_PER_MM - LINE_OFFSET_MM) for at in page_px)
-    return PaperField(u, v, inside.astype(np.float32), residual_mm=0.0)
+    u_mm, v_mm = (at / PX_PER_MM - LINE_OFFSET_MM for at in page_px)
+    return PaperField(u_mm, v_mm, inside.astype(np.float32), residual_mm=0.0)
 
 
 def _traces(

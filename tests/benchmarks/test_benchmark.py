@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ecg_generator_with_train_src.common.command_line import available_cores
 from ecg_generator_with_train_src.degrade.profiles import PROFILE_NAMES
 from experiment.benchmarks.stages import DECODE, FILES, SEE, STAGES
 from experiment.config import check_config
@@ -85,3 +86,14 @@ def test_read_prints_a_line_a_stage_and_a_line_a_layout(sample_records):
     assert sum(float(spent) for _, spent in stages[:-1]) == pytest.approx(float(stages[-1][1]), abs=0.06)
     lines = re.findall(r"^(\S+): [\d.]+ s a page, [\d.]+ of predict.py's ", result.stdout, re.MULTILINE)
     assert lines == ["3x4+II", "3x4"]
+
+
+def test_runtimes_prints_a_line_of_quiet_cores_and_one_of_busy_ones():
+    result = run_script("scripts/benchmark.py", "runtimes")
+    assert result.returncode == 0, result.stderr
+    lines = re.findall(
+        r"^(.+): a tile takes [\d.]+ ms by openvino, [\d.]+ ms by torch: ratio [\d.]+$",
+        result.stdout,
+        re.MULTILINE,
+    )
+    assert lines == ["quiet cores", f"{available_cores()} other busy processes"]

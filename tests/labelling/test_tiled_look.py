@@ -1,6 +1,7 @@
 """Tiles cover an image, overlap, and are blended to what they say where they agree."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -46,3 +47,22 @@ def test_tiles_that_lie_outside_are_left_out_and_change_nothing_inside():
     assert sum(calls) == 4 * 4  # the upper row of tiles ends at 64, the last three columns begin at 124
     np.testing.assert_allclose(found[:, shown], (image.transpose(2, 0, 1) / 255.0)[:, shown], atol=1e-5)
     assert (found[0][~shown] == 1).all() and (found[1:, ~shown] == 0).all()  # background
+
+
+def test_side_by_side_the_same_is_seen(threads_of_opencv):
+    threads_of_opencv(2)
+    image, alone, both_at_work = page(250, 160), [], threading.Barrier(2, timeout=20)
+
+    def function(tiles: np.ndarray) -> np.ndarray:
+        alone.append(threading.get_ident())
+        return tiles.transpose(0, 3, 1, 2) / 255.0
+
+    def function_of_two(tiles: np.ndarray) -> np.ndarray:
+        both_at_work.wait()  # goes on when a second thread is here too: there is an even number of tiles
+        return tiles.transpose(0, 3, 1, 2) / 255.0
+
+    looks = TiledLook(function, image, (64, 80)), TiledLook(function_of_two, image, (64, 80), at_once=2)
+    assert len(looks[1].unseen) % 2 == 0
+    one_by_one, side_by_side = (look.at_all() for look in looks)
+    assert set(alone) == {threading.get_ident()}
+    np.testing.assert_array_equal(one_by_one, side_by_side)

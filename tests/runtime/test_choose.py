@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import OnnxNote, onnx_beside
 from experiment.network.shipped import LABELS, shipped
 from experiment.runtime import choose
-from experiment.runtime.choose import openvino_problem, run_networks
+from experiment.runtime.choose import openvino_problem, run_networks, runtime_here
 from experiment.runtime.network import RuntimeOptions
 
 from conftest import REPOSITORY
@@ -71,7 +72,7 @@ def test_without_torch_what_needs_it_is_refused_in_one_line(weights):
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'torch' else found(name)\n"
         "from ecg_generator_with_train_src.common.command_line import run\n"
-        "from experiment.runtime.choose import run_networks\n"
+        "from experiment.runtime.choose import run_networks, runtime_here\n"
         "from experiment.runtime.network import RuntimeOptions\n"
         f"run(lambda: run_networks(RuntimeOptions('torch'), [Path({str(weights)!r})], print))\n"
     )
@@ -118,3 +119,18 @@ def test_a_damaged_onnx_file_is_named_with_what_does_without_it(tmp_path, old, n
         run_networks(
             RuntimeOptions("openvino", "cpu"), [weights], lambda runtime: runtime.load(LABELS, weights)
         )
+
+
+def test_tiles_that_threads_look_at_side_by_side_are_those_of_one_thread(no_gpu):
+    rng = np.random.default_rng(0)
+    tiles = [rng.integers(0, 256, (1, 96, 96, 3), dtype=np.uint8) for _ in range(12)]
+    alone, both = (
+        runtime_here(RuntimeOptions(num_threads=threads), [shipped(LABELS)]).load(
+            LABELS, shipped(LABELS), in_tiles=True
+        )
+        for threads in (1, 2)
+    )
+    assert (alone.at_once, both.at_once) == (1, 2)
+    with ThreadPoolExecutor(4) as threads:  # more than can look at once: two of them wait
+        found = list(threads.map(both, tiles))
+    np.testing.assert_array_equal(np.stack(found), np.stack([alone(tile) for tile in tiles]))

@@ -32,6 +32,7 @@ TESTED_ELSEWHERE = {  # modules without a test file of their name, and the file 
     "experiment/benchmarks/commands.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/network.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/pages.py": "benchmarks/test_benchmark.py",
+    "experiment/benchmarks/runtimes.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/stages.py": "benchmarks/test_benchmark.py",
     "experiment/benchmarks/training.py": "benchmarks/test_benchmark.py",
     "experiment/fuzzing/material.py": "scripts/test_fuzz.py",
