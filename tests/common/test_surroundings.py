@@ -9,7 +9,7 @@ from ecg_generator_with_train_src.common.surroundings import REDUCED, mean_aroun
 
 def smooth_noise(height: int, width: int) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 1, (height, width)).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 3)
+    noise = cv2.GaussianBlur(noise, (0, 0), 8)
     return noise / noise.std()
 
 
