@@ -7,6 +7,7 @@ torch; on other CPUs it takes a fifth more than ONNX Runtime.
 import importlib
 import queue
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import onnx_beside, read_note
 from experiment.runtime.network import Network
 
+_ALONE = threading.Lock()
 _PRECISIONS = {"bf16": "bf16", "fp32": "f32"}  # ours, and as OpenVINO calls them
 
 
@@ -74,7 +76,14 @@ class OpenVinoCpu:
 
 def _openvino():
     """The package, without two parts that it does without: openvino_telemetry tells Google Analytics of each start, and
-    openvino.tools.ovc, which converts models, takes longer to import than all the rest."""
+    openvino.tools.ovc, which converts models, takes longer to import than all the rest.
+
+    Two threads that take their first array from it at the same time wait for each other for ever, as it initialises
+    itself then. So that is done here, by one thread.
+    """
     for part in ("openvino_telemetry", "openvino.tools.ovc"):
         sys.modules.setdefault(part, None)
-    return importlib.import_module("openvino")
+    openvino = importlib.import_module("openvino")
+    with _ALONE:
+        openvino.Tensor(np.zeros(1, np.float32)).data  # noqa: B018
+    return openvino

@@ -121,6 +121,37 @@ def test_a_damaged_onnx_file_is_named_with_what_does_without_it(tmp_path, old, n
         )
 
 
+FIRST_LOOKS = """
+import threading
+import numpy as np
+from experiment.network.shipped import LABELS, shipped
+from experiment.runtime.choose import runtime_here
+from experiment.runtime.network import RuntimeOptions
+
+at_once, page = threading.Barrier(2), np.zeros((1, 64, 64, 3), np.uint8)
+
+def load():
+    runtime = runtime_here(RuntimeOptions("openvino", "cpu", num_threads=2), [shipped(LABELS)])
+    return runtime.load(LABELS, shipped(LABELS), in_tiles=True)
+
+def look():
+    network = shared or load()
+    at_once.wait()
+    network(page)
+
+shared = {shared} and load()
+for thread in [threading.Thread(target=look) for _ in range(2)]:
+    thread.start()
+"""
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one network", "a network each"])
+def test_the_first_looks_of_a_process_may_be_at_the_same_time(shared):
+    for _ in range(4):  # of those that were not prepared for it, two of five waited for ever
+        code = FIRST_LOOKS.replace("{shared}", str(shared))
+        subprocess.run([sys.executable, "-c", code], timeout=60, check=True, cwd=REPOSITORY)
+
+
 def test_tiles_that_threads_look_at_side_by_side_are_those_of_one_thread(no_gpu):
     rng = np.random.default_rng(0)
     tiles = [rng.integers(0, 256, (1, 96, 96, 3), dtype=np.uint8) for _ in range(12)]
