@@ -1,5 +1,6 @@
 """Read lead names, paper speed and gain on a page with PrintNet, and tell by them which way up the page stands."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from experiment.network.scales import STRIDE
 from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedText
 from experiment.runtime.network import Network
 
+# The sides of pages that the network sees are multiples of this: OpenVINO keeps 4 MB for each new shape until it ends
+SIDES_PX = 128
 LEAST, LEAST_OF_I = 0.5, 0.8  # a name is read from this probability on; beats and separators look like I
 LEAST_OF_SCALES = 0.38  # the same of all values together of a speed or a gain
 FAINT = 0.3  # peaks below are not looked at
@@ -40,7 +43,7 @@ class PrintReader:
 
     def __call__(self, image: np.ndarray) -> PrintedText:
         """All words on the page, in its canvas coordinates."""
-        below, beside = (-side % self.network.multiple for side in image.shape[:2])
+        below, beside = (-side % math.lcm(self.network.multiple, SIDES_PX) for side in image.shape[:2])
         whole = np.pad(image, ((0, below), (0, beside), (0, 0)), constant_values=255)
         return with_numbers(text_of(self.network(whole[None])[0, 1:]), image)
 
