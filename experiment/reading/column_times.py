@@ -52,8 +52,10 @@ def column_times(
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of two columns' activity; 0 if one of them is even, as where no ink is seen."""
     size = min(len(one), len(other))
-    return float(np.corrcoef(one[:size], other[:size])[0, 1])
+    both = np.stack([one[:size], other[:size]])
+    return float(np.corrcoef(both)[0, 1]) if both.std(axis=1).all() else 0.0
 
 
 def _activity(traces: np.ndarray) -> np.ndarray:

@@ -81,3 +81,12 @@ def test_beats_are_the_peaks_that_scipy_finds(seed):
 @pytest.mark.parametrize("activity", [np.zeros(50), np.ones(50), np.zeros(1), np.zeros(0)])
 def test_where_nothing_moves_there_are_no_beats(activity):
     assert len(_beats(activity)) == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("empty", range(4))
+def test_a_column_without_ink_is_like_no_other(empty):
+    own = np.array([12.0, 24.0, 36.0])
+    block = rows_with_beats(np.concatenate([own + column * 62.5 for column in range(4)]))
+    block[:, empty * STEPS // 4 : (empty + 1) * STEPS // 4] = np.nan
+    assert column_times(block, NO_STRIPS, 0.0, LENGTH_PX, 4) == GOING_ON
