@@ -18,7 +18,11 @@ def note_lines(notes: Iterable[tuple[str, str]], items: str) -> Iterator[str]:
         yield f"{len(noted)} {items}: {note}: {shorten(sorted(noted))}"
 
 
-def shorten(names: list[str]) -> str:
-    """The first names, and how many more there are."""
+def shorten(names: list[str], between: str = "; ") -> str:
+    """The first names, and how many more there are.
+
+    >>> shorten(list("abcdefghijkl"), ", ")
+    'a, b, c, d, e, f, g, h, i, j and 2 more'
+    """
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return "; ".join(names[:NAMES_SHOWN]) + more
+    return between.join(names[:NAMES_SHOWN]) + more

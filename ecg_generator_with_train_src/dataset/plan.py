@@ -6,14 +6,13 @@ from pathlib import Path
 
 from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.notes import shorten
 from ecg_generator_with_train_src.common.random_stream import random_stream
 from ecg_generator_with_train_src.dataset.format import Sample
 from ecg_generator_with_train_src.dataset.real_pages import RealPage, choose_real_pages
 from ecg_generator_with_train_src.dataset.split import group_records, split_groups
 from ecg_generator_with_train_src.page.page import read_page_description
 from ecg_generator_with_train_src.page.records import find_records, read_record_table, recording_of
-
-NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,7 @@ def pair_pages_with_records(wave_root: Path, input_root: Path, skipped: SkipRepo
 
 def _print_unpaired(what: str, names: set[str]) -> None:
     if names:
-        shown = sorted(names)[:NAMES_SHOWN]
-        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        print(f"left out: {len(names)} {what}: {', '.join(shown)}{more}")
+        print(f"left out: {len(names)} {what}: {shorten(sorted(names), ', ')}")
 
 
 def plan_samples(

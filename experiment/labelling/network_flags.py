@@ -9,6 +9,7 @@ from ecg_generator_with_train_src.common.bounds import MOST_PAGES, MOST_PIXELS
 from ecg_generator_with_train_src.common.command_line import positive_float, positive_int
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.html_report import PICTURE_ENDINGS
+from ecg_generator_with_train_src.common.notes import shorten
 from ecg_generator_with_train_src.common.page_files import files_of_folder
 from ecg_generator_with_train_src.common.picture_sizes import PageSizes
 from experiment.backend.options import DEVICE_CHOICES
@@ -27,7 +28,6 @@ OWN_OUTPUT = (
     "_traces.png",
     *PICTURE_ENDINGS,
 )  # of predict.py and digitize.py: no pages
-MOST_NAMED = 10  # so many of the files that are passed over are named
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, whole_pixels: float) -> None:
@@ -122,12 +122,9 @@ def _images_of(folder: Path) -> list[Path]:
     if own := len(found.pages) - len(images):
         print(f"{folder}: passed over {own} pictures of earlier results", file=sys.stderr)
     if found.others:
-        names = [str(path.relative_to(folder)) for path in found.others[:MOST_NAMED]]
-        more = f" and {len(found.others) - MOST_NAMED} more" if len(found.others) > MOST_NAMED else ""
-        print(
-            f"{folder}: passed over {len(found.others)} files that are no pictures: {', '.join(names)}{more}",
-            file=sys.stderr,
-        )
+        names = shorten([str(path.relative_to(folder)) for path in found.others], ", ")
+        others = f"{len(found.others)} files that are no pictures"
+        print(f"{folder}: passed over {others}: {names}", file=sys.stderr)
     return images
 
 

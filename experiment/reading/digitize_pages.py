@@ -19,14 +19,11 @@ from ecg_generator_with_train_src.common.batch import SkipReport, outcome_of, ru
 from ecg_generator_with_train_src.common.bounds import read_input
 from ecg_generator_with_train_src.common.command_line import EXIT_DONE, EXIT_SKIPPED
 from ecg_generator_with_train_src.common.errors import InputError
-from ecg_generator_with_train_src.common.files import (
-    write_bytes,
-    write_json,
-    write_text,
-)
+from ecg_generator_with_train_src.common.files import write_bytes, write_json, write_text
 from ecg_generator_with_train_src.common.folder_lock import locked
 from ecg_generator_with_train_src.common.html_report import PICTURE_FOLDER, Gallery, jpeg, save_pictures
 from ecg_generator_with_train_src.common.image_files import encode_rgb
+from ecg_generator_with_train_src.common.notes import shorten
 from ecg_generator_with_train_src.common.picture_sizes import ALL_WHOLE, PageSizes
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS, read_signal_mv
@@ -99,13 +96,16 @@ class Readings:
         self.options = options
         self.pages: dict[str, dict] = {}  # what the JSON of each page says, by its name
         self.kept = 0
+        self.noted: set[str] = set()  # lines that were printed
         self.gallery = Gallery(options.output_dir / PICTURE_FOLDER)
         self.report = SkipReport(options.output_dir / "skipped.tsv")
 
     def add(self, page: SeenPage, outcome: PageOutcome | InputError) -> None:
         """Note one page, and say so if it could not be read, or its files not be written."""
         for note in page.notes:
-            tqdm.write(note, file=sys.stderr)
+            if note not in self.noted:
+                tqdm.write(note, file=sys.stderr)
+        self.noted.update(page.notes)
         if isinstance(outcome, InputError):
             unread = {**page.origin, "status": "unread", "reasons": [str(outcome)]}
             outcome = PageOutcome(unread, outcome.trace)
@@ -174,7 +174,7 @@ def _digitize_into(
     finally:  # Ctrl-C leaves what is done
         readings.write()
     if not_met := sorted(options.corrections.keys() - readings.pages.keys()):
-        print(f"--corrections: no page is called {', '.join(not_met)}", file=sys.stderr)
+        print(f"--corrections: no page is called {shorten(not_met, ', ')}", file=sys.stderr)
     if options.submission:
         _submit(options, readings, rates)
     _print_summary(options, readings, time.perf_counter() - started)
@@ -193,7 +193,9 @@ def _submit(options: DigitizeOptions, readings: Readings, rates: SamplingRates) 
             signals[name] = _whole(read_signal_mv(options.output_dir / f"{name}.csv"), whole_mv)
     write_table(options.submission, signals, rates)
     if flat:
-        print(f"{options.submission}: a flat line stands for what was not read: {', '.join(sorted(flat))}")
+        print(
+            f"{options.submission}: a flat line stands for what was not read: {shorten(sorted(flat), ', ')}"
+        )
 
 
 def _whole(signal_mv: np.ndarray, level_mv: np.ndarray) -> np.ndarray:

@@ -129,17 +129,27 @@ def _doubts_of_leads(
     hidden = [lead.place.label for lead in leads if _filled_share(lead) > MUCH_FILLED]
     doubts = []
     if uncertain:
-        doubts.append(f"lead {', '.join(uncertain)} is uncertain: compare its trace with the page")
+        every = len(uncertain) == len(leads) > 1
+        who = "all leads are" if every else f"{_leads(uncertain)} {'is' if len({*uncertain}) == 1 else 'are'}"
+        doubts.append(f"{who} uncertain: compare with the page")
     if hidden:
-        doubts.append(
-            f"much of lead {', '.join(hidden)} has no ink and was filled in: filled_in_s says where"
-        )
+        doubts.append(f"much of {_leads(hidden)} has no ink and was filled in: filled_in_s says where")
     if misfit is not None and misfit > DOUBTFUL_MISFIT:
         doubts.append(
             "the limb leads do not fit together as Einthoven's and Goldberger's relations have it: "
             "look whether they are under wrong names, upside down or misread"
         )
     return doubts
+
+
+def _leads(labels: Sequence[str]) -> str:
+    """Leads in words.
+
+    >>> _leads(["V1"]), _leads(["II", "V1", "II"])
+    ('lead V1', 'leads II, V1')
+    """
+    names = [*dict.fromkeys(labels)]
+    return f"lead{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def limb_misfit_of(leads: Sequence[LeadSignal]) -> float | None:

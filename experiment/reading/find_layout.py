@@ -170,7 +170,7 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
     leads = [*best.layout.rhythm_leads, *best.layout.row_leads]
     if UNKNOWN_LEAD in leads:
         doubts.append(
-            f"whose lead {leads.count(UNKNOWN_LEAD)} of the rows show is not known; --layout says it, as in 3x4+II"
+            f"which lead {leads.count(UNKNOWN_LEAD)} of the rows show is not known; --layout says it, as in 3x4+II"
         )
     elif best.layout.row_leads and (
         not set(leads) <= set(LEADS)

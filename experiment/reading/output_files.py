@@ -6,7 +6,7 @@ import numpy as np
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.redaction import blacked_out
-from experiment.reading.read_page import PageReading
+from experiment.reading.read_page import PageReading, further_leads
 from experiment.reading.rectify import laid_on_page
 
 TRACE_RGB = (214, 0, 110)
@@ -85,7 +85,7 @@ def _assumed(reading: PageReading) -> dict[str, float]:
 
 
 def picture(reading: PageReading, hidden: np.ndarray | None = None) -> np.ndarray:
-    """Draw the traces over the rectified page, beside a plot of the twelve leads: (H, W, 3) uint8.
+    """Draw the traces over the rectified page, beside a plot of the leads: (H, W, 3) uint8.
 
     `hidden` (H, W) bool are pixels of the page as the network saw it that are blacked out.
     """
@@ -99,7 +99,7 @@ def picture(reading: PageReading, hidden: np.ndarray | None = None) -> np.ndarra
         samples = lead.place.samples(reading.fs_hz)
         x_px = lead.place.x_px_of_s((samples.start + np.arange(len(lead.y_px))) / reading.fs_hz)
         draw_curve(left, PICTURE_SCALE * x_px, PICTURE_SCALE * lead.y_px, TRACE_RGB)
-    return np.concatenate([left, plot(reading.signal_mv, len(left))], axis=1)
+    return np.concatenate([left, plot_of(reading, len(left))], axis=1)
 
 
 def paled(image: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
@@ -108,12 +108,20 @@ def paled(image: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
     return pale if hidden is None else blacked_out(pale, hidden)
 
 
-def plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
-    """Plot the twelve leads in two columns, each over the whole time and around its median."""
+def plot_of(reading: PageReading, height_px: int) -> np.ndarray:
+    """Plot the twelve leads in two columns; of a page that shows others, those that it shows."""
+    standard, further = dict(zip(LEADS, reading.signal_mv.T, strict=True)), further_leads(reading)
+    if further:
+        standard = {lead: values for lead, values in standard.items() if np.isfinite(values).any()}
+    return plot(standard | further, height_px)
+
+
+def plot(leads: dict[str, np.ndarray], height_px: int) -> np.ndarray:
+    """Plot leads (samples,) in mV in two columns, each over the whole time and around its median: (H, W, 3) uint8."""
     canvas = np.full((height_px, PLOT_WIDTH_PX, 3), 255, np.uint8)
-    rows = len(LEADS) // PLOT_COLUMNS
+    rows = -(-len(leads) // PLOT_COLUMNS)
     box_w, box_h = PLOT_WIDTH_PX / PLOT_COLUMNS, height_px / rows
-    for number, lead in enumerate(LEADS):
+    for number, (lead, values) in enumerate(leads.items()):
         column, row = divmod(number, rows)
         left, middle = column * box_w + 10, (row + 0.55) * box_h
         for second in range(int(RECORD_DURATION_S) + 1):
@@ -130,7 +138,6 @@ def plot(signal_mv: np.ndarray, height_px: int) -> np.ndarray:
             1,
             cv2.LINE_AA,
         )
-        values = signal_mv[:, number]
         shown = np.flatnonzero(np.isfinite(values))
         if len(shown):
             x_px = left + shown / len(values) * (box_w - 20)

@@ -16,7 +16,7 @@ from ecg_generator_with_train_src.common.html_report import (
 )
 from experiment.reading.corrections import COLUMNS, correction_line
 from experiment.reading.doubt import STATUSES
-from experiment.reading.output_files import TRACE_RGB, draw_curve, paled, plot
+from experiment.reading.output_files import TRACE_RGB, draw_curve, paled, plot_of
 from experiment.reading.read_page import PageReading
 from experiment.reading.rectify import MAP_STEP_PX
 
@@ -33,7 +33,7 @@ def sureness(about: dict) -> float:
 
 def reading_pictures(reading: PageReading, hidden: np.ndarray | None = None) -> tuple[bytes, bytes]:
     """The page with the traces over it, black where it is `hidden`, and a plot of the leads, as JPEG files."""
-    return jpeg(with_traces(reading, hidden)), jpeg(plot(reading.signal_mv, PLOT_HEIGHT_PX))
+    return jpeg(with_traces(reading, hidden)), jpeg(plot_of(reading, PLOT_HEIGHT_PX))
 
 
 def with_traces(reading: PageReading, hidden: np.ndarray | None = None) -> np.ndarray:
@@ -77,7 +77,7 @@ def _card(name: str, about: dict, pictures: tuple[bytes, ...]) -> Iterator[str]:
     if about["status"] != "unread":
         yield paragraph(
             f"{about['layout']}, {about['lead_order']} order, {about['paper_speed_mm_s']:g} mm/s, "
-            f"{about['gain_mm_mv']:g} mm/mV, {about['fs_hz']:g} Hz, turned {about['rotation_deg']:.1f}°"
+            f"{about['gain_mm_mv']:g} mm/mV, {about['fs_hz']:g} Hz, turned {round(about['rotation_deg'], 1) + 0.0:.1f}°"
         )
     yield from (paragraph(reason, warning=True) for reason in about["reasons"])
     yield to_copy(correction_line(name, about))

@@ -32,11 +32,17 @@ class SamplingRates:
         return ASSUMED_FS_HZ, "assumed"
 
     def doubts(self, name: str, origin: dict) -> tuple[str, ...]:
-        """A warning, if the rate that a page's `origin` notes is not from the table where there is one, or assumed."""
+        """A note, if the rate that a page's `origin` tells is not from the table where there is one, or assumed. It is
+        the same for all pages if there is no table."""
         if origin["fs_from"] != "assumed" and (not self.by_id or origin["fs_from"] == "table"):
             return ()
-        told = "is not in the given table; " if self.by_id else "no train.csv tells its sampling rate; "
-        return (f"warning: {name}: {told}{origin['fs_hz']:g} Hz ({origin['fs_from']})",)
+        if not self.by_id:
+            assumed = f"{origin['fs_hz']:g} Hz (assumed)"
+            return (
+                f"where no train.csv tells a sampling rate, signals have {assumed}; --fs-hz says another",
+            )
+        told = f"{origin['fs_hz']:g} Hz ({origin['fs_from']})"
+        return (f"warning: {name}: is not in the given table; {told}",)
 
 
 def read_rates(fs_hz: float | None, train_csv: Path | None, test_csv: Path | None) -> SamplingRates:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.errors import InputError
 from ecg_generator_with_train_src.common.names import shown
+from ecg_generator_with_train_src.common.notes import shorten
 from ecg_generator_with_train_src.dataset.page_names import parse_page_name
 from ecg_generator_with_train_src.page.records import LEADS
 from experiment.reading.sampling_rates import SamplingRates
@@ -19,10 +20,11 @@ def check_one_page_an_id(names: list[str], rates: SamplingRates) -> None:
         pages[parse_page_name(name, rates.by_id).record].append(name)
     several = sorted(page_id for page_id, its_names in pages.items() if len(its_names) > 1)
     if several:
-        raise InputError(f"--submission: several pages of {', '.join(several)}; give one page of each record")
+        names = shorten(several, ", ")
+        raise InputError(f"--submission: several pages of {names}; give one page of each record")
     missing = sorted(rates.rows.keys() - pages.keys())
     if missing:
-        raise InputError(f"--submission: no page of {', '.join(missing)}, which --test-csv lists")
+        raise InputError(f"--submission: no page of {shorten(missing, ', ')}, which --test-csv lists")
 
 
 def write_table(path: Path, signals: dict[str, np.ndarray], rates: SamplingRates) -> None:

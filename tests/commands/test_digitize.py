@@ -55,7 +55,7 @@ def test_an_unread_page_leaves_its_reason_and_no_signals(pages, blind, tmp_path)
     assert result.returncode == 1, result.stderr
     for name in ("7-0001", "8-0003", "9"):
         assert f"skipped {name}: " in result.stderr
-    assert "9: no train.csv tells its sampling rate; 500 Hz (assumed)" in result.stderr
+    assert "where no train.csv tells a sampling rate, signals have 500 Hz (assumed)" in result.stderr
     assert "read 0 of 3 pages (0 sure, 0 to check, 3 unread)" in result.stdout
     assert f"{table}: a flat line stands for what was not read: 7-0001, 8-0003, 9" in result.stdout
     assert not list(out.glob("*.csv"))

@@ -36,6 +36,14 @@ def test_nothing_against_it_is_sure():
         (replace(SEEN, warnings=("no grid found",)), FOUND, [], "no grid found"),
         (SEEN, replace(FOUND, warnings=("rows are short",)), [], "rows are short"),
         (SEEN, replace(FOUND, doubts=("it may be 6x2",)), [], "it may be 6x2"),
+        (SEEN, FOUND, [lead("V1", TIME, confidence=0.4), lead("V2", TIME)], "lead V1 is uncertain"),
+        (SEEN, FOUND, [lead("V1", TIME, confidence=0.4)] * 2 + [lead("V2", TIME)], "lead V1 is uncertain"),
+        (
+            SEEN,
+            FOUND,
+            [lead("V1", TIME, confidence=0.4), lead("V2", TIME, confidence=0.4)],
+            "all leads are uncertain",
+        ),
         (SEEN, FOUND, [lead("V1", TIME, confidence=0.4)], "lead V1 is uncertain"),
         (
             SEEN,
@@ -109,4 +117,4 @@ def test_rows_that_reach_far_into_one_another_are_said():
     leads = [lead(name, 6 * TIME, 0.8) for name in ("V1", "V2", "V3")]
     verdict = verdict_of(SEEN, FOUND, leads, 0.02)
     assert verdict.status == "check"
-    assert verdict.reasons[0].startswith("lead V1, V2, V3 is uncertain")
+    assert verdict.reasons[0].startswith("all leads are uncertain")
