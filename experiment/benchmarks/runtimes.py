@@ -1,6 +1,7 @@
 """What a tile costs by each of the runtimes, on quiet cores and beside other programs that keep the cores busy."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ from experiment.runtime.network import RuntimeOptions
 
 REPEATS = 7  # in turns
 SIZE_PX = (992, 1952)  # of an image of eight tiles
-BUSY = "while True: pass"
+# A program that keeps a core busy until its parent ends, however that happens
+BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
 
 
 def benchmark_runtimes(checkpoint: Path | None) -> None:
@@ -57,7 +59,7 @@ def busy_processes(number: int) -> Iterator[None]:
     """Meanwhile so many other processes keep a core busy each."""
     with contextlib.ExitStack() as after:
         for _ in range(number):
-            process = subprocess.Popen([sys.executable, "-c", BUSY])
+            process = subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())])
             after.callback(process.wait)
             after.callback(process.kill)
         yield

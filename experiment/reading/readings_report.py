@@ -75,9 +75,10 @@ def _row(name: str, about: dict) -> list[str]:
 def _card(name: str, about: dict, pictures: tuple[bytes, ...]) -> Iterator[str]:
     yield heading(f"{name}: {about['status']}")
     if about["status"] != "unread":
+        turned_deg = round(about["rotation_deg"], 1) + 0.0  # no -0.0
         yield paragraph(
             f"{about['layout']}, {about['lead_order']} order, {about['paper_speed_mm_s']:g} mm/s, "
-            f"{about['gain_mm_mv']:g} mm/mV, {about['fs_hz']:g} Hz, turned {round(about['rotation_deg'], 1) + 0.0:.1f}°"
+            f"{about['gain_mm_mv']:g} mm/mV, {about['fs_hz']:g} Hz, turned {turned_deg:.1f}°"
         )
     yield from (paragraph(reason, warning=True) for reason in about["reasons"])
     yield to_copy(correction_line(name, about))

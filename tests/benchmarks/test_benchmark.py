@@ -1,6 +1,10 @@
 """The benchmark runs on small input and prints its ratios; what they are is no test's business."""
 
 import re
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +101,21 @@ def test_runtimes_prints_a_line_of_quiet_cores_and_one_of_busy_ones():
         re.MULTILINE,
     )
     assert lines == ["quiet cores", f"{available_cores()} other busy processes"]
+
+
+def test_busy_processes_end_with_a_benchmark_that_is_killed():
+    code = (
+        "import os, signal\n"
+        "from experiment.benchmarks.runtimes import busy_processes\n"
+        "with busy_processes(1):\n"
+        "    print(open(f'/proc/self/task/{os.getpid()}/children').read(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, timeout=60
+    )
+    busy = int(killed.stdout)  # one process
+    deadline_s = time.monotonic() + 30
+    while Path(f"/proc/{busy}").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{busy}").exists()

@@ -72,7 +72,7 @@ def test_without_torch_what_needs_it_is_refused_in_one_line(weights):
         "found = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'torch' else found(name)\n"
         "from ecg_generator_with_train_src.common.command_line import run\n"
-        "from experiment.runtime.choose import run_networks, runtime_here\n"
+        "from experiment.runtime.choose import run_networks\n"
         "from experiment.runtime.network import RuntimeOptions\n"
         f"run(lambda: run_networks(RuntimeOptions('torch'), [Path({str(weights)!r})], print))\n"
     )
