@@ -18,6 +18,7 @@ dtype('uint8')
 """
 
 import functools
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +40,7 @@ from experiment.runtime.network import RuntimeOptions
 
 NOTHING_KNOWN = ReadingOptions()
 BEST_RUNTIME = RuntimeOptions()
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class EcgReading:
 class PageReader:
     """Networks that are loaded once, for many pages. `px_per_mm` is the scale of all images, if that is known.
 
+    Threads may share it. A process that is forked off after the first page cannot use it: start others by spawn.
+
     Raises InputError if weights are missing or damaged, or if nothing is there to run them.
     """
 
@@ -126,8 +130,14 @@ def read_image(
     fs_hz: float = ASSUMED_FS_HZ,
     known: ReadingOptions = NOTHING_KNOWN,
 ) -> EcgReading:
-    """Read a page with the shipped networks, which stay loaded; see PageReader.read."""
-    return _shipped_reader().read(image, fs_hz, known)
+    """Read a page with the shipped networks, which stay loaded; see PageReader.read.
+
+    Raises InputError for a file that cannot be read or has several pages, for an array of another form than an RGB
+    image (H, W, 3) uint8, and for a rate outside 50 to 2000 Hz. A page on which nothing can be read is no error.
+    """
+    with _LOADING:
+        reader = _shipped_reader()
+    return reader.read(image, fs_hz, known)
 
 
 @functools.cache
@@ -138,4 +148,6 @@ def _shipped_reader() -> PageReader:
 def _rgb(image: np.ndarray) -> np.ndarray:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"expected an RGB image (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    if not image.size:
+        raise InputError(f"expected an RGB image (H, W, 3) uint8, got one without pixels: {image.shape}")
     return image

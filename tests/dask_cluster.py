@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 WAIT_S = 120
 _KILL_AFTER_FIRST = """
 import os, signal, sys, time
 from pathlib import Path
+from typing import NamedTuple
 pid, folder, pattern = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 while not any(folder.glob(pattern)):
     time.sleep(0.01)
@@ -19,9 +21,18 @@ os.kill(pid, signal.SIGKILL)
 """
 
 
+class Cluster(NamedTuple):
+    """Where the scheduler is to be found, and the processes."""
+
+    address: str
+    scheduler: subprocess.Popen
+    worker: subprocess.Popen
+    other: subprocess.Popen
+
+
 @contextlib.contextmanager
-def two_workers(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
-    """The address of a scheduler on loopback, and its two workers, which run in another folder than we do."""
+def two_workers(folder: Path) -> Iterator[Cluster]:
+    """A scheduler on loopback and its workers, which run in another folder than we do."""
     file = folder / "scheduler.json"
     flags = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     processes = [_start_dask("scheduler", folder, *flags)]
@@ -29,7 +40,7 @@ def two_workers(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen]]]:
         address = _wait_for_address(file)
         worker_flags = (address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--host", "127.0.0.1")
         processes += [_start_dask("worker", folder, *worker_flags) for _ in range(2)]
-        yield address, processes[1:]
+        yield Cluster(address, *processes)
     finally:
         for process in processes:
             process.kill()

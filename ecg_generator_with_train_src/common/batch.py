@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,8 +186,8 @@ def _submitted(executor: ProcessPoolExecutor, function: Callable, item: Item) ->
 def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterator[tuple]:
     """The same on a cluster that shares this machine's files: what a lost worker had in hand, another does again.
 
-    Raises InputError if `distributed` is not installed, no scheduler answers, it has no workers, or an item ends one
-    worker after another.
+    Raises InputError if `distributed` is not installed, no scheduler answers, it has no workers or goes away, or an
+    item ends one worker after another.
     """
     try:
         import distributed
@@ -211,6 +212,11 @@ def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterato
             yield from _dask_outcomes(client, function, items)
         except distributed.KilledWorker as error:
             raise InputError(f"--dask-scheduler {scheduler}: {error}") from error
+        except (CancelledError, distributed.comm.CommClosedError) as error:
+            logging.getLogger("distributed.client").disabled = True  # it would print a stack trace on leaving
+            raise InputError(
+                f"--dask-scheduler {scheduler}: the connection was lost; run again to go on"
+            ) from error
 
 
 def _on_dask_worker(function: Callable, item: Item) -> Result | InputError:

@@ -34,6 +34,7 @@ ASSUMED_PAPER_MM = PAPER_SIZES_MM["letter"][
     0
 ]  # long side of the paper that is assumed where no grid is found
 MOST_SEEN_PIXELS = 30e6  # at the network's scale: 70 x 70 cm of paper and table
+LONGEST_SEEN_PX = 30_000  # at the same scale: 3.8 m; OpenCV lays no picture flat that has 32,767 or more
 MIN_MARGIN = 0.1  # a grid whose pitch beats others by less than this is reported as unsure
 
 
@@ -175,7 +176,7 @@ def page_scale(image: np.ndarray, px_per_mm: float | None = None) -> PageScale:
 def _straight_at_network_scale(image: np.ndarray, scale: PageScale) -> Straight:
     """The page as the network is to see it: at its scale, its grid along the axes, most of the table cut off."""
     height, width = _scaled_shape(image, scale.pitch_px)
-    if height * width > MOST_SEEN_PIXELS:
+    if height * width > MOST_SEEN_PIXELS or max(height, width) > LONGEST_SEEN_PX:
         sides_mm = "x".join(f"{side / scale.pitch_px:.0f}" for side in image.shape[1::-1])
         raise InputError(
             f"at {scale.pitch_px:.2f} px/mm the picture shows {sides_mm} mm, more than any page; "

@@ -37,6 +37,7 @@ PER_SIZE, HIGH_MM = 1.5, 20.0
 PER_WEAKNESS, WEAK_MM, LEAST_MM = 1.5, 1.0, 0.1
 PER_CROWDING, CROWDED = -2.0, 0.8
 LEAST_HEIGHT_MM = 1.0
+CONFIDENCE_OF_CUT = 0.5  # at most, of a trace that seems to be cut off: nothing tells how much is missing
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ def verdict_of(
     misfit = limb_misfit_of(leads)
     odds = [_legibility(lead, misfit, residual_mm) for lead in leads]
     sized = [each + _size_odds(lead, leads) for each, lead in zip(odds, leads, strict=True)]
-    confidences = tuple(_chance(each + _weakness_odds(lead)) for each, lead in zip(sized, leads, strict=True))
+    confidences = tuple(
+        min(_chance(each + _weakness_odds(lead)), CONFIDENCE_OF_CUT if lead.is_cut else 1.0)
+        for each, lead in zip(sized, leads, strict=True)
+    )
     reasons = (
         *seen.warnings,
         *found.warnings,
@@ -134,6 +138,10 @@ def _doubts_of_leads(
         doubts.append(f"{who} uncertain: compare with the page")
     if hidden:
         doubts.append(f"much of {_leads(hidden)} has no ink and was filled in: filled_in_s says where")
+    if cut := [lead.place.label for lead in leads if lead.is_cut]:
+        doubts.append(
+            f"spikes of {_leads(cut)} end at the picture's edge or where the paper is covered: they may be larger"
+        )
     if misfit is not None and misfit > DOUBTFUL_MISFIT:
         doubts.append(
             "the limb leads do not fit together as Einthoven's and Goldberger's relations have it: "

@@ -59,6 +59,7 @@ class LeadSignal:
     gaps_s: tuple[
         tuple[float, float], ...
     ]  # times of the record that were hidden, or had no ink, and were filled in
+    is_cut: bool = False  # whether spikes seem to go on where nothing of them is to be seen
 
 
 def read_leads(
@@ -288,6 +289,17 @@ def _lead_signal(place: Placement, track: Track, nodes: Nodes, y_px: np.ndarray,
         y_px = CubicSpline(np.arange(len(y_px)) * every, y_px)(number)
     confidence = float(track.ink[own].mean()) if own.any() else 0.0
     return LeadSignal(place, place.mv_of_y_px(y_px), y_px, confidence, ())
+
+
+def heights_in_columns(lead: LeadSignal, width_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """The columns (n,) of a rectified page of this width that a lead's trace crosses, one at least, and its canvas
+    height in each."""
+    samples = len(lead.y_px)
+    time_s = np.linspace(lead.place.start_s, lead.place.end_s, samples, endpoint=False)
+    x_px = lead.place.x_px_of_s(time_s)
+    first = int(np.clip(np.ceil(x_px[0]), 0, width_px - 1))
+    columns = np.arange(first, max(min(int(x_px[-1]), width_px), first + 1))
+    return columns, np.interp(columns + 0.5, x_px, lead.y_px)
 
 
 def _gaps(time_s: np.ndarray, visible: np.ndarray, shortest_s: float) -> tuple[tuple[float, float], ...]:

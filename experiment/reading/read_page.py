@@ -11,8 +11,10 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP, FURTHER_LEADS, Layout, PageSetup
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.labelling.page_probability import PageProbability
+from experiment.reading.cut_traces import with_cuts
 from experiment.reading.doubt import Verdict, limb_misfit_of, verdict_of
 from experiment.reading.find_layout import FoundLayout, ReadingOptions, find_layout
+from experiment.reading.ink_beside import doubts_of_ink
 from experiment.reading.lead_relations import blend_limb_leads
 from experiment.reading.major_lines import fit_page
 from experiment.reading.paper_field import PaperField, flat_paper
@@ -139,6 +141,8 @@ def read_with_field(
         smoothness=BLURRED if page.is_photo else SHARP,
         corrected=partial(look_again, page),
     )
+    leads = with_cuts(leads, page, seen)
+    found = replace(found, doubts=(*found.doubts, *doubts_of_ink(page, leads)))
     verdict = verdict_of(seen, found, leads, field.residual_mm)
     signal_mv = blend_limb_leads(put_together(leads, fs_hz))
     return PageReading(seen, fs_hz, signal_mv, tuple(leads), found, page, field.residual_mm, verdict)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
+from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX
 from experiment.reading.paper_field import MIN_GRID_SHARE, PaperField
 from experiment.reading.spline_fits import SURE
@@ -99,6 +100,24 @@ def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.nda
     return cv2.remap(
         plane, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
     )
+
+
+def shown_in_image(
+    page: RectifiedPage, seen: PageProbability, x_px: np.ndarray, y_px: np.ndarray
+) -> np.ndarray:
+    """Which canvas points (n,) of a page were seen: the others lie beyond the edges of what the network was shown, or
+    beyond those of the image that was given."""
+    index = [np.float32(at[None] / MAP_STEP_PX) for at in (x_px, y_px)]
+    to_image = page.to_image.astype(np.float32)
+    points = cv2.remap(to_image, *index, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    given = cv2.perspectiveTransform(points, seen.to_input)
+    return _within(points, seen.probability.shape[1:]) & _within(given, seen.input_shape)
+
+
+def _within(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Which canvas points (1, n, 2) lie on an image (H, W): (n,)."""
+    x, y = points[0].T
+    return (x > 0) & (x < shape[1]) & (y > 0) & (y < shape[0])
 
 
 def _sheet(weight: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ export_weights.py writes and which names the weights that it was made from.
 import importlib.util
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,34 @@ def run_networks(
         return function(runtime, *arguments)
 
 
-def one_blas_thread() -> threadpool_limits:
-    """Meanwhile OpenBLAS has one thread: several that wait for small products take most of a busy machine."""
-    return threadpool_limits(1, user_api="blas")
+def one_blas_thread() -> "_OneBlasThread":
+    """Meanwhile OpenBLAS has one thread: several that wait for small products take most of a busy machine.
+
+    Threads may ask for it at the same time: its own number comes back when the last of them is done.
+    """
+    return _ONE_BLAS_THREAD
+
+
+class _OneBlasThread:
+    """Entered by the first that asks for it, and left with the last."""
+
+    def __init__(self):
+        self._lock, self._users, self._limits = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._limits = self._limits or threadpool_limits(1, user_api="blas")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._limits.restore_original_limits()
+                self._limits = None
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
 
 
 def runtime_here(options: RuntimeOptions, weights: list[Path]) -> Runtime:

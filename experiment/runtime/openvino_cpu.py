@@ -4,7 +4,9 @@ On a CPU that multiplies bfloat16 it takes half the time of ONNX Runtime, which 
 torch; on other CPUs it takes a fifth more than ONNX Runtime.
 """
 
+import functools
 import importlib
+import os
 import queue
 import sys
 import threading
@@ -65,6 +67,7 @@ class OpenVinoCpu:
             idle.put(compiled.create_infer_request())
 
         def run(images: np.ndarray) -> np.ndarray:
+            _check_process()
             request = idle.get()
             try:
                 return request.infer([np.ascontiguousarray(images)])[0].copy()
@@ -72,6 +75,22 @@ class OpenVinoCpu:
                 idle.put(request)
 
         return Network(run, read_note(path).multiple, at_once=at_once)
+
+
+@functools.cache
+def _process() -> int:
+    """The process that OpenVINO was first used in."""
+    return os.getpid()
+
+
+def _check_process() -> None:
+    """Raise RuntimeError in a process that was forked off after OpenVINO was used: there it would crash, or wait for
+    threads that are gone."""
+    if _process() != os.getpid():
+        raise RuntimeError(
+            "this process was forked off after OpenVINO was used, which does not survive that: use processes that "
+            'multiprocessing.get_context("spawn") starts, or fork them before the first page is read'
+        )
 
 
 def _openvino():
@@ -85,5 +104,6 @@ def _openvino():
         sys.modules.setdefault(part, None)
     openvino = importlib.import_module("openvino")
     with _ALONE:
+        _check_process()
         openvino.Tensor(np.zeros(1, np.float32)).data  # noqa: B018
     return openvino

@@ -1,6 +1,8 @@
 """Reading from Python: what is refused, what known facts do, and that the result is what digitize.py writes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,17 @@ from conftest import REPOSITORY
 from helpers import run_here
 
 SAMPLE = REPOSITORY / "image_data" / "sample_page.jpg"
+
+FIRST_READINGS = """
+from concurrent.futures import ThreadPoolExecutor
+from experiment import read_image
+
+loaded, load = [], read_image.PageReader.__init__
+read_image.PageReader.__init__ = lambda self: (loaded.append(self), load(self))[1]
+with ThreadPoolExecutor(3) as threads:
+    found = [each.status for each in threads.map(read_image.read_image, ["{image}"] * 3)]
+print(len(loaded), *found)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +78,26 @@ def test_an_unread_page_says_why(reader):
 def test_an_array_of_another_form_is_refused(reader, image):
     with pytest.raises(InputError, match=r"expected an RGB image \(H, W, 3\) uint8"):
         reader.read(image)
+
+
+def test_an_array_without_pixels_is_refused(reader):
+    with pytest.raises(InputError, match=r"without pixels: \(0, 100, 3\)"):
+        reader.read(np.zeros((0, 100, 3), np.uint8))
+
+
+def test_paper_longer_than_can_be_laid_flat_is_unread_and_told():
+    reader = PageReader(px_per_mm=1.0, runtime=RuntimeOptions(device="cpu"))
+    reading = reader.read(np.full((30, 4100, 3), 255, np.uint8))
+    assert reading.status == "unread"
+    assert "shows 4100x30 mm, more than any page; --px-per-mm tells the scale" in reading.reasons[0]
+
+
+def test_threads_that_read_first_share_the_networks():
+    code = FIRST_READINGS.format(image=str(SAMPLE))
+    done = subprocess.run(
+        [sys.executable, "-c", code], timeout=240, check=True, cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.stdout == "1 sure sure sure\n"
 
 
 def test_a_rate_and_a_file_that_cannot_be_are_refused(reader, tmp_path):

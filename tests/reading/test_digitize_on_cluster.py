@@ -44,15 +44,17 @@ def test_a_cluster_that_loses_a_worker_reads_the_same_bytes(pages, tmp_path):
         return result
 
     (tmp_path / "train.csv").write_text("id,fs\n" + "".join(f"{number},250\n" for number in range(4)))
-    with two_workers(tmp_path) as (address, (lost, _)):
-        killer = kill_after_first(lost, there, "*.json")
+    with two_workers(tmp_path) as cluster:
+        killer = kill_after_first(cluster.worker, there, "*.json")
         on_cluster = digitize(
-            "--dask-scheduler", address, "--output-dir", there, "--submission", tmp_path / "there.csv"
+            "--dask-scheduler", cluster.address, "--output-dir", there, "--submission", tmp_path / "there.csv"
         )
         assert killer.wait(WAIT_S) == 0
-        assert lost.wait(WAIT_S) == -signal.SIGKILL
+        assert cluster.worker.wait(WAIT_S) == -signal.SIGKILL
     alone = digitize("--num-workers", 1, "--output-dir", here, "--submission", tmp_path / "here.csv")
-    assert "read 4 of 5 pages" in alone.stdout and f"s a page, cluster {address})" in on_cluster.stdout
+    assert (
+        "read 4 of 5 pages" in alone.stdout and f"s a page, cluster {cluster.address})" in on_cluster.stdout
+    )
     for result in (alone, on_cluster):
         assert "warning: broken: is not in the given table; 500 Hz (assumed)" in result.stderr
     for folder in (there, there / "report_pictures"):

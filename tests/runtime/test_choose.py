@@ -14,7 +14,7 @@ from ecg_generator_with_train_src.common.errors import InputError
 from experiment.network.onnx_note import OnnxNote, onnx_beside
 from experiment.network.shipped import LABELS, shipped
 from experiment.runtime import choose
-from experiment.runtime.choose import openvino_problem, run_networks, runtime_here
+from experiment.runtime.choose import one_blas_thread, openvino_problem, run_networks, runtime_here
 from experiment.runtime.network import RuntimeOptions
 
 from conftest import REPOSITORY
@@ -106,6 +106,56 @@ def test_what_runs_beside_the_networks_has_one_blas_thread():
     with threadpool_limits(2, user_api="blas"):
         assert run_networks(RuntimeOptions(device="cpu"), [shipped(LABELS)], threads) == 1
         assert threads(None) == 2
+
+
+def test_threads_that_ask_for_one_blas_thread_leave_as_many_as_there_were():
+    def threads() -> int:
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == 1  # the second still needs it
+        second.__exit__(None, None, None)
+        assert threads() == 2
+
+
+FORKED = """
+import os, sys
+import numpy as np
+from experiment.network.shipped import LABELS, shipped
+from experiment.runtime.choose import runtime_here
+from experiment.runtime.network import RuntimeOptions
+
+def load():
+    return runtime_here(RuntimeOptions("openvino", "cpu"), [shipped(LABELS)]).load(LABELS, shipped(LABELS))
+
+network, page = load(), np.zeros((1, 64, 64, 3), np.uint8)
+network(page)
+for use in (lambda: network(page), load):
+    child = os.fork()
+    if not child:
+        try:
+            use()
+        except RuntimeError as error:
+            print(error, flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_process_that_was_forked_off_says_that_it_cannot_use_the_networks():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        timeout=120,
+        check=True,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.count("this process was forked off after OpenVINO was used") == 2
 
 
 @pytest.mark.parametrize(("old", "new"), [(b"Conv", b"Co\xffv"), (b"Conv", b"Cone")])
