@@ -38,14 +38,16 @@ def with_cuts(leads: Sequence[LeadSignal], page: RectifiedPage, seen: PageProbab
 
 
 def _leaves_picture(lead: LeadSignal, page: RectifiedPage, seen: PageProbability, inked: np.ndarray) -> bool:
-    """Whether a run of ink on the trace ends at the edge of the picture."""
+    """Whether a run of ink on the trace ends at the upper or lower edge of the picture."""
     columns, y_px = heights_in_columns(lead, inked.shape[1])
     rows = np.clip(y_px, 0, len(inked) - 1).astype(int)
     top_px, bottom_px = (ends[0] for ends in runs_on(inked[:, columns[0] : columns[-1] + 1], rows[None]))
-    has_ink = bottom_px > top_px
-    x_px = columns[has_ink] + 0.5
-    beyond = ((x_px, y_px[has_ink]) for y_px in (top_px - FROM_EDGE_PX, bottom_px + FROM_EDGE_PX))
-    return not all(shown_in_image(page, seen, *points).all() for points in beyond)
+
+    def shown(at_px: np.ndarray) -> np.ndarray:
+        return shown_in_image(page, seen, columns + 0.5, at_px)
+
+    beyond = shown(top_px - FROM_EDGE_PX) & shown(bottom_px + FROM_EDGE_PX)
+    return bool(((bottom_px > top_px) & shown(rows + 0.5) & ~beyond).any())
 
 
 def _goes_under(lead: LeadSignal, contrast: np.ndarray) -> bool:
