@@ -96,7 +96,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--corrections",
         type=Path,
-        help="a table that tells how pages are to be read; report.html has its lines",
+        help="a table that tells how pages are to be read; report.html has its lines. time_zero_px is where the rows "
+        "start, in pixels of the flattened page, 7.874 a mm: to start them 2 mm later, add 15.7",
     )
     parser.add_argument(
         "--gaps",

@@ -332,10 +332,11 @@ class Results:
     def summary(self, num_files: int, seconds: float) -> str:
         """The last line that is printed."""
         before = f" ({self.kept} of them by an earlier run)" if self.kept else ""
-        made = max(len(self.lines) - self.kept, 1)
+        made = len(self.lines) - self.kept
+        pace = f" ({seconds / made:.2f} s a page)" if made else ""
         return (
             f"predicted {len(self.lines)} pages of {num_files} files{before} -> {self.options.output_dir} "
-            f"in {seconds:.1f} s ({seconds / made:.2f} s a page)"
+            f"in {seconds:.1f} s{pace}"
         )
 
 

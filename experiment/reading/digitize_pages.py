@@ -208,10 +208,11 @@ def _print_summary(options: DigitizeOptions, readings: Readings, seconds: float)
     number = len(readings.pages)
     made = " and ".join(map(str, filter(None, (options.output_dir, options.submission))))
     before = f", {readings.kept} of them by an earlier run" if readings.kept else ""
+    pace = f"{seconds / (number - readings.kept):.2f} s a page, " if number > readings.kept else ""
     who = f"cluster {options.dask_scheduler}" if options.dask_scheduler else f"{options.num_workers} workers"
     print(
         f"read {sure + check} of {number} pages ({sure} sure, {check} to check, {unread} unread){before} -> {made} "
-        f"in {seconds:.1f} s ({seconds / max(number - readings.kept, 1):.2f} s a page, {who})"
+        f"in {seconds:.1f} s ({pace}{who})"
     )
 
 

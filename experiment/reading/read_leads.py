@@ -17,6 +17,7 @@ from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.reading.find_layout import FoundLayout
 from experiment.reading.layout_evidence import SEPARATOR_MM
 from experiment.reading.lead_relations import fill_hidden
+from experiment.reading.spike_tips import whole_strokes
 from experiment.reading.trace_decoding import SHARP, Nodes, decode
 from experiment.reading.trace_tracking import Track, track_rows
 
@@ -225,7 +226,7 @@ def _track(ink: np.ndarray, found: FoundLayout, pen_px: float) -> list[Track]:
         if place.column > 0:
             breaks[place.row].append(round(place.x0_px))
     reach_px = REACH_MM * PX_PER_MM
-    return track_rows(ink, found.zero_y_px, columns, breaks, reach_px, pen_px)
+    return track_rows(whole_strokes(ink), found.zero_y_px, columns, breaks, reach_px, pen_px)
 
 
 def _nodes(place: Placement, fs_hz: float) -> Nodes:

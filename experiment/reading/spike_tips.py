@@ -1,7 +1,8 @@
-"""The tips of tall spikes, which a network may miss though they are plain to see.
+"""The tips of tall spikes, which a network may miss, or hardly see, though they are plain to see.
 
 Far from the rest of its trace, a thick upright stroke looks like a separator. So where tall ink ends, but the image
-goes on as dark as ink, above or below, with no other ink beside it, the stroke is followed as far as it is dark.
+goes on as dark as ink, above or below, with no other ink beside it, the stroke is followed as far as it is dark. A thin
+stroke pales in steps where it crosses the grid's lines: what is seen of it between these goes for the whole of it.
 """
 
 import cv2
@@ -20,6 +21,11 @@ LEAST_DARKNESS = 20.0  # grey levels; ink that is lighter tells nothing
 ALONE_PX = 5  # a tip has no other ink within so many columns
 LONGEST_PX = 160  # 20 mm
 SHORTEST_PX = 5  # shorter tips are blur
+WIDE_PX = 13  # what is so wide is no stroke
+PALE_PX = 8  # a stroke is pale for so many rows at most: lines are 8 px apart
+STROKE_PX = 21  # strokes of this height or more are mended
+ASIDE_PX = (5, 9)  # such strokes have no other ink so many columns aside; flanks of one spike are nearer
+PALE, STRONG = 0.08, 0.35  # ink of a stroke where it is pale, and between such places
 FURNITURE_PX = 6  # within so many columns of a lead's start there are separators and pulses
 BARE, FULL = 0.1, 0.95  # share of the ink's darkness at which a pixel is taken to be bare, and covered
 
@@ -31,7 +37,7 @@ def with_tips(page: RectifiedPage, found: FoundLayout) -> np.ndarray:
         return page.ink
     share = _share_of_ink(page, inked)
     beside = cv2.dilate(inked.astype(np.uint8), np.ones((1, 2 * ALONE_PX + 1))) > 0
-    dark = (share > AS_DARK) & ~beside
+    dark = _narrow(share > AS_DARK) & ~beside
     for place in found.placements:
         start = round(place.x0_px)
         dark[:, max(start - FURNITURE_PX, 0) : max(start + FURNITURE_PX + 1, 0)] = False
@@ -41,6 +47,27 @@ def with_tips(page: RectifiedPage, found: FoundLayout) -> np.ndarray:
     ink = page.ink.copy()
     ink[near] = np.maximum(ink[near], np.clip((share[near] - BARE) / (FULL - BARE), 0, 1))
     return ink
+
+
+def _narrow(dark: np.ndarray) -> np.ndarray:
+    """The dark pixels (H, W) that are no part of a bar or another wide thing."""
+    wide = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, np.ones((1, WIDE_PX))) > 0
+    return dark & ~wide
+
+
+def whole_strokes(ink: np.ndarray) -> np.ndarray:
+    """The ink (H, W) with upright strokes that pale in steps as strong as they are between these, to follow them by.
+
+    Where a stroke has other ink a little aside, it may be a dashed line of the grid, and stays as it is.
+    """
+    between = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((PALE_PX + 1, 1)))
+    near, far = ASIDE_PX
+    aside = np.ones((1, 2 * far + 1), np.uint8)
+    aside[:, far - near + 1 : far + near] = 0
+    alone = cv2.dilate((ink > STRONG).astype(np.uint8), aside) == 0
+    stroke = ((between > STRONG) & (ink > PALE) & alone).astype(np.uint8)
+    upright = cv2.morphologyEx(stroke, cv2.MORPH_OPEN, np.ones((STROKE_PX, 1))) > 0
+    return np.where(upright & (ink < STRONG), between, ink)
 
 
 def _share_of_ink(page: RectifiedPage, inked: np.ndarray) -> np.ndarray:

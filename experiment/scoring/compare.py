@@ -91,7 +91,7 @@ def name_page(path: Path, folder: Path, records: dict[str, Path]) -> ScoredPage:
     name = parse_page_name(path.stem, records)
     if not name.is_known:
         raise InputError(
-            f"{path}: no record of this name; expected <id>.csv, <id>-<type>.csv or a dataset sample's"
+            f"{path}: its name begins with no record's id: <id>.csv, <id>-<type>.csv and a dataset's samples do"
         )
     page = path.relative_to(folder).with_suffix("").as_posix()
     return ScoredPage(page, name.record, name.kind or "page", path)

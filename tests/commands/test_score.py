@@ -185,8 +185,8 @@ def test_what_cannot_be_compared_is_named_and_the_rest_is_scored(tmp_path, truth
             "17-0005": f"{readings / '17-0005.csv'}: lead V6 is missing; expected the columns {','.join(LEADS)}",
             "17-0006": f"{readings / '17-0006.csv'}: lead II, row 3: no finite value",
             "17_hr-0003": f"{readings / '17_hr-0003.csv'}: lead aVF has 20 values, but a page shows at least 125",
-            "18-0001": f"{readings / '18-0001.csv'}: no record of this name; "
-            "expected <id>.csv, <id>-<type>.csv or a dataset sample's",
+            "18-0001": f"{readings / '18-0001.csv'}: its name begins with no record's id: "
+            "<id>.csv, <id>-<type>.csv and a dataset's samples do",
         }
         assert said == expected
         assert "scored 1 pages of 1 records: 25.8433 dB" in result.stdout

@@ -83,6 +83,16 @@ def test_spikes_that_go_on_under_a_label_are_told(says):
     assert of_lead["V4"] <= CONFIDENCE_OF_CUT < of_lead["V5"]
 
 
+def test_spikes_that_end_at_a_dark_bar_are_told():
+    left, top, right, bottom = 1590, round(V4_TIP_PX) + 20, 2040, round(V4_TIP_PX) + 44
+    image = PAGE.image.copy()
+    image[top:bottom, left:right] = 0
+    planes = PAGE.probability.copy()
+    planes[WAVEFORM, :bottom, left:right] = 0  # what is above the bar belongs to nothing that is seen
+    reading = read(replace(PAGE, probability=planes, image=image))
+    assert cut_leads(reading) == {"V4"} and reading.verdict.status == "check"
+
+
 def test_a_label_beyond_the_spikes_hides_nothing():
     assert cut_leads(read(covered(1590, 480, 2040, round(V4_TIP_PX) - 60, 0.0))) == set()
 

@@ -7,7 +7,7 @@ from ecg_generator_with_train_src.page.geometry import Placement
 from ecg_generator_with_train_src.page.layouts import DEFAULT_SETUP
 from experiment.reading.find_layout import FoundLayout
 from experiment.reading.rectify import RectifiedPage
-from experiment.reading.spike_tips import with_tips
+from experiment.reading.spike_tips import whole_strokes, with_tips
 
 SHAPE = (300, 400)
 SEEN, DRAWN = slice(100, 201), slice(60, 201)  # rows of a spike, as the network sees it, and as it is drawn
@@ -26,6 +26,13 @@ def spike(column: int = 200, tip: float = BLACK) -> RectifiedPage:
         ink[rows, columns], darkness[rows, columns] = 1, BLACK
     darkness[DRAWN.start : SEEN.start, column - 1 : column + 2] = tip
     return page(ink, darkness)
+
+
+def below_a_bar() -> RectifiedPage:
+    """A spike that ends where a bar begins."""
+    seen = spike(tip=0.0)
+    seen.darkness[SEEN.start - 24 : SEEN.start, 150:250] = BLACK
+    return seen
 
 
 def layout(start_px: float = 50.0) -> FoundLayout:
@@ -49,10 +56,36 @@ def test_a_spike_goes_on_downwards_too():
     np.testing.assert_array_equal(with_tips(upside_down, layout()), with_tips(spike(), layout())[::-1])
 
 
+def pale_spike(pale: float) -> np.ndarray:
+    """The ink of a spike that is as pale in two of eight rows."""
+    ink = spike().ink
+    for row in (*range(104, 170, 8), *range(105, 170, 8)):
+        ink[row, 199:202] = pale
+    return ink
+
+
+def test_a_stroke_that_pales_where_it_crosses_lines_is_whole():
+    ink = whole_strokes(pale_spike(0.12))
+    assert (ink[SEEN, 199:202] == 1).all()
+    np.testing.assert_array_equal(
+        np.delete(ink, range(199, 202), 1), np.delete(spike().ink, range(199, 202), 1)
+    )
+
+
+@pytest.mark.parametrize(
+    "aside_px", [None, 7], ids=["bare paper between strokes", "a dashed line beside a stroke"]
+)
+def test_what_is_no_pale_stroke_stays_as_it_is(aside_px: int | None):
+    ink = pale_spike(0.0 if aside_px is None else 0.12)
+    if aside_px is not None:
+        ink[100:200, 200 + aside_px] = 1
+    np.testing.assert_array_equal(whole_strokes(ink)[:, 199:202], ink[:, 199:202])
+
+
 @pytest.mark.parametrize(
     ("seen", "found"),
-    [(spike(tip=BLACK / 2), layout()), (spike(), layout(start_px=200.0))],
-    ids=["a grid line", "a separator at a lead's start"],
+    [(spike(tip=BLACK / 2), layout()), (spike(), layout(start_px=200.0)), (below_a_bar(), layout())],
+    ids=["a grid line", "a separator at a lead's start", "a dark bar"],
 )
 def test_what_else_may_be_dark_there_is_no_tip(seen: RectifiedPage, found: FoundLayout):
     np.testing.assert_array_equal(with_tips(seen, found), seen.ink)
