@@ -12,6 +12,10 @@ True
 (25.0, 10.0)
 >>> reading.picture().dtype
 dtype('uint8')
+>>> from experiment.reading.find_layout import ReadingOptions
+>>> known = ReadingOptions(layout="3x4+II", paper_speed_mm_s=25.0, gain_mm_mv=10.0)  # if you know them
+>>> read_image("image_data/sample_page.jpg", known=known).layout
+'3x4+II'
 >>> blank = read_image(np.full((800, 1000, 3), 255, np.uint8))
 >>> blank.status, blank.signal_mv is None
 ('unread', True)
@@ -113,6 +117,8 @@ class PageReader:
         Raises InputError for a file that cannot be read or has several pages, and for an array of another form.
         """
         check_fs(fs_hz, "fs_hz")
+        if not isinstance(image, (Path, str, np.ndarray)):
+            raise InputError(f"expected a path or an RGB image (H, W, 3) uint8, got {type(image).__name__}")
         pixels = _rgb(image) if isinstance(image, np.ndarray) else read_single_page(Path(image))
         try:
             with one_blas_thread():

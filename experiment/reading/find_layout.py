@@ -22,6 +22,7 @@ from ecg_generator_with_train_src.page.layouts import (
     Layout,
     LeadOrder,
     PageSetup,
+    parse_layout,
 )
 from ecg_generator_with_train_src.page.records import LEADS, RECORD_DURATION_S
 from experiment.reading.calibration import Told, TraceSizes, calibration
@@ -76,11 +77,16 @@ class FoundLayout:
 class ReadingOptions:
     """What is known of a page beforehand; None where it is to be found."""
 
-    layout: Layout | None = None
+    layout: Layout | str | None = None
     lead_order: LeadOrder | None = None
     paper_speed_mm_s: float | None = None
     gain_mm_mv: float | None = None
     time_zero_px: float | None = None
+
+    def __post_init__(self):
+        """A layout may be given in words, such as 3x4+II. Raises InputError if they say none."""
+        if isinstance(self.layout, str):
+            object.__setattr__(self, "layout", parse_layout(self.layout))
 
 
 def find_layout(
@@ -168,10 +174,9 @@ def _likeliest(evidence: Evidence, known: ReadingOptions) -> tuple[Layout, LeadO
             f"the layout may be {_in_words(others[0])} instead of {_in_words(best)}; --layout says which it is"
         )
     leads = [*best.layout.rhythm_leads, *best.layout.row_leads]
-    if UNKNOWN_LEAD in leads:
-        doubts.append(
-            f"which lead {leads.count(UNKNOWN_LEAD)} of the rows show is not known; --layout says it, as in 3x4+II"
-        )
+    if unknown := leads.count(UNKNOWN_LEAD):
+        whose = "the lead of one row is" if unknown == 1 else f"the leads of {unknown} rows are"
+        doubts.append(f"{whose} not known: --layout says it, as in 3x4+II")
     elif best.layout.row_leads and (
         not set(leads) <= set(LEADS)
         or (best.layout.name not in USUAL_ROWS and not _clearly_named(leads, evidence.text))

@@ -107,6 +107,8 @@ def shown_in_image(
 ) -> np.ndarray:
     """Which canvas points (n,) of a page were seen: the others lie beyond the edges of what the network was shown, or
     beyond those of the image that was given."""
+    if not len(x_px):
+        return np.zeros(0, bool)
     index = [np.float32(at[None] / MAP_STEP_PX) for at in (x_px, y_px)]
     to_image = page.to_image.astype(np.float32)
     points = cv2.remap(to_image, *index, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,6 +1,6 @@
 """The signals of a page as files: the competition's CSV, WFDB as PhysioNet has it, EDF+, and NumPy's .npz.
 
-All hold mV at the page's rate, and all but the CSV say what was read, how, and what was filled in. Where the page shows
+All hold mV at the page's rate, and all but the CSV say what was read, how, and what was hidden. Where the page shows
 nothing, a CSV is empty, WFDB has its mark for a missing sample, .npz has NaN; EDF has no such mark, so there the lowest
 value stands, with an annotation.
 """
@@ -45,7 +45,7 @@ class ReadSignals:
         lines = [f"{key}: {_in_words(self.about[key])}" for key in _TOLD if self.about.get(key)]
         for lead in self.about.get("leads", []):
             gaps = ", ".join(f"{start:g}-{stop:g} s" for start, stop in lead["filled_in_s"])
-            lines += [f"lead {lead['lead']}, filled in: {gaps}"] if gaps else []
+            lines += [f"lead {lead['lead']}, hidden: {gaps}"] if gaps else []
         return [shown(" ".join(line.split())) for line in lines]
 
     @property

@@ -93,6 +93,23 @@ def test_spikes_that_end_at_a_dark_bar_are_told():
     assert cut_leads(reading) == {"V4"} and reading.verdict.status == "check"
 
 
+def test_a_small_white_label_over_a_tip_is_told():
+    image, planes = PAGE.image.copy(), PAGE.probability.copy()
+    tip = 1590 + PAGE.probability[WAVEFORM, round(V4_TIP_PX), 1590:2040].argmax()
+    rows, columns = slice(round(V4_TIP_PX) - 12, round(V4_TIP_PX) + 40), slice(tip - 12, tip + 12)
+    image[rows, columns] = 255
+    planes[WAVEFORM, rows, columns] = 0
+    assert cut_leads(read(replace(PAGE, probability=planes, image=image))) == {"V4"}
+
+
+def test_a_bar_that_is_read_as_a_trace_is_told():
+    image, planes = PAGE.image.copy(), PAGE.probability.copy()
+    rows, columns = slice(680, 760), slice(1700, 1724)  # 3 mm of V4's base line
+    image[rows, columns] = 0
+    planes[WAVEFORM, rows, columns] = 1
+    assert "V4" in cut_leads(read(replace(PAGE, probability=planes, image=image)))
+
+
 def test_a_label_beyond_the_spikes_hides_nothing():
     assert cut_leads(read(covered(1590, 480, 2040, round(V4_TIP_PX) - 60, 0.0))) == set()
 

@@ -49,7 +49,19 @@ def test_nothing_against_it_is_sure():
             SEEN,
             FOUND,
             [lead("V1", TIME, gaps_s=((0.1, 0.4), (0.5, 0.9)))],
-            "much of lead V1 has no ink",
+            "much of lead V1 is hidden",
+        ),
+        (
+            SEEN,
+            FOUND,
+            [lead("V1", TIME, gaps_s=((0.5, 0.58),))],
+            "lead V1 is hidden, or a whole spike may be",
+        ),
+        (
+            SEEN,
+            FOUND,
+            [replace(lead("V1", TIME), is_cut=True)],
+            "spikes of lead V1 end at the picture's edge",
         ),
         (
             SEEN,

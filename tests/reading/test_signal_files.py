@@ -42,7 +42,7 @@ HEADERS = [
     "paper_speed_mm_s: 25.0",
     "gain_mm_mv: 10.0",
     "assumed: gain_mm_mv 10.0",
-    "lead V1, filled in: 5.1-5.25 s, 6-6.5 s",
+    "lead V1, hidden: 5.1-5.25 s, 6-6.5 s",
 ]
 
 

@@ -28,6 +28,13 @@ def spike(column: int = 200, tip: float = BLACK) -> RectifiedPage:
     return page(ink, darkness)
 
 
+def beside_a_line() -> RectifiedPage:
+    """A spike on a line of the grid, which goes on where it ends."""
+    seen = spike(tip=BLACK / 2)
+    seen.darkness[:, 199:202] = np.maximum(seen.darkness[:, 199:202], BLACK / 2)
+    return seen
+
+
 def below_a_bar() -> RectifiedPage:
     """A spike that ends where a bar begins."""
     seen = spike(tip=0.0)
@@ -54,6 +61,20 @@ def test_a_spike_goes_on_as_far_as_it_is_dark():
 def test_a_spike_goes_on_downwards_too():
     upside_down = page(spike().ink[::-1].copy(), spike().darkness[::-1].copy())
     np.testing.assert_array_equal(with_tips(upside_down, layout()), with_tips(spike(), layout())[::-1])
+
+
+def test_a_pale_stroke_is_followed_where_it_is_darker_than_its_row_and_column():
+    seen = spike(tip=BLACK / 2)
+    seen.darkness[::8] = np.maximum(seen.darkness[::8], BLACK / 3)  # level lines
+    ink = with_tips(seen, layout())
+    assert (ink[DRAWN, 200] > 0.4).all() and not ink[: DRAWN.start - 1].any()
+
+
+def test_pale_writing_that_begins_at_a_spike_is_not():
+    seen = spike(tip=0.0)
+    for row in range(DRAWN.start, SEEN.start):
+        seen.darkness[row, 200 + SEEN.start - row : 203 + SEEN.start - row] = BLACK / 2
+    np.testing.assert_array_equal(with_tips(seen, layout()), seen.ink)
 
 
 def pale_spike(pale: float) -> np.ndarray:
@@ -84,7 +105,7 @@ def test_what_is_no_pale_stroke_stays_as_it_is(aside_px: int | None):
 
 @pytest.mark.parametrize(
     ("seen", "found"),
-    [(spike(tip=BLACK / 2), layout()), (spike(), layout(start_px=200.0)), (below_a_bar(), layout())],
+    [(beside_a_line(), layout()), (spike(), layout(start_px=200.0)), (below_a_bar(), layout())],
     ids=["a grid line", "a separator at a lead's start", "a dark bar"],
 )
 def test_what_else_may_be_dark_there_is_no_tip(seen: RectifiedPage, found: FoundLayout):
