@@ -32,6 +32,7 @@ NO_LINES = 0.4  # with less than this share of it, there is no such paper
 STROKE_PX, SQUARE_PX, MANY, FLAT = 4, 9, 0.15, 0.1
 COVER_DARKNESS = 0.6  # a bar is as dark, compared with ink,
 COVERS_PX = ((9, 21), (21, 15))  # and as high and wide as one of these
+SPOT_PX = 8  # of a trace are hidden at most by what is no bar
 BESIDE_COVER_PX = 6  # a wave whose tip is so near to a bar goes on under it
 
 Shown = Callable[
@@ -95,8 +96,9 @@ def _covered(page: RectifiedPage) -> np.ndarray:
 
 
 def _meets(lead: LeadSignal, covered: np.ndarray) -> bool:
+    """Whether a trace goes over or under a bar. Smaller spots, as of mould, hide little of it."""
     columns, y_px = heights_in_columns(lead, covered.shape[1])
-    return bool(covered[_within(y_px, covered), columns].any())
+    return int(covered[_within(y_px, covered), columns].sum()) > SPOT_PX
 
 
 def _beside_cover(tips: Tips, covered: np.ndarray) -> bool:
