@@ -17,7 +17,7 @@ Status = Literal["sure", "check", "unread"]
 STATUSES: tuple[Status, ...] = ("unread", "check", "sure")  # those that most need a look first
 
 MUCH_FILLED = 0.08  # a lead of which more than this share is hidden is reported; a separator hides 0.01
-SPIKE_MM = 2.0  # behind so much, 80 ms on usual paper, a whole spike may be hidden
+SPIKE_S = 0.1  # behind so much a whole spike may be hidden
 LEAST_LEGIBLE = 0.5  # leads whose ink tells so little are reported
 LEAST_CONFIDENCE = 0.25  # and those that are less certain for their size and their neighbours too
 DOUBTFUL_MISFIT = 0.3  # limb leads that leave more than this, of what chance would leave, do not fit together
@@ -122,9 +122,10 @@ def _filled_share(lead: LeadSignal) -> float:
     return sum(stop - start for start, stop in lead.gaps_s) / (lead.place.end_s - lead.place.start_s)
 
 
-def _longest_gap_mm(lead: LeadSignal) -> float:
-    longest_s = max((stop - start for start, stop in lead.gaps_s), default=0.0)
-    return longest_s * lead.place.px_per_s / PX_PER_MM
+def _may_hide_spike(lead: LeadSignal) -> bool:
+    """Whether a long stretch is hidden between what is seen of a lead; ends of rows are often short or unclear."""
+    first_s, last_s = lead.place.start_s + SPIKE_S, lead.place.end_s - SPIKE_S
+    return any(stop - start >= SPIKE_S and start > first_s and stop < last_s for start, stop in lead.gaps_s)
 
 
 def _doubts_of_leads(
@@ -137,9 +138,7 @@ def _doubts_of_leads(
         if by_ink < LEAST_LEGIBLE or by_size < LEAST_CONFIDENCE
     ]
     hidden = [
-        lead.place.label
-        for lead in leads
-        if _filled_share(lead) > MUCH_FILLED or _longest_gap_mm(lead) >= SPIKE_MM
+        lead.place.label for lead in leads if _filled_share(lead) > MUCH_FILLED or _may_hide_spike(lead)
     ]
     doubts = []
     if uncertain:

@@ -54,7 +54,7 @@ def test_nothing_against_it_is_sure():
         (
             SEEN,
             FOUND,
-            [lead("V1", TIME, gaps_s=((0.5, 0.58),))],
+            [lead("V1", TIME, gaps_s=((0.5, 0.6),))],
             "lead V1 is hidden, or a whole spike may be",
         ),
         (
