@@ -54,8 +54,8 @@ def test_nothing_against_it_is_sure():
         (
             SEEN,
             FOUND,
-            [lead("V1", TIME, gaps_s=((0.5, 0.6),))],
-            "lead V1 is hidden, or a whole spike may be",
+            [lead("I", TIME, gaps_s=((0.5, 0.65),))],
+            "lead I is hidden, or a whole spike may be",
         ),
         (
             SEEN,
