@@ -29,7 +29,9 @@ class RectifiedPage:
 
     ink: np.ndarray  # (H, W) float32: the network's coverage of the trace, 0 to 1
     grid: np.ndarray  # (H, W) float32: the network's probability of a grid line, 0 to 1
-    darkness: np.ndarray  # (H, W) float32: how dark the image is, 0 to 255, with its light evened out
+    darkness: (
+        np.ndarray
+    )  # (H, W) float32: how dark the image is, 0 to 255, with its light evened out; 0 beyond its edges
     image: np.ndarray  # (H, W, 3) uint8
     left_mm: int  # paper coordinates of the upper left corner
     top_mm: int
@@ -89,9 +91,12 @@ def rectify(probability: np.ndarray, image: np.ndarray, field: PaperField) -> Re
     flat_ink = cv2.remap(probability[WAVEFORM], index, None, cv2.INTER_CUBIC)
     flat_grid = cv2.remap(probability[GRID], index, None, cv2.INTER_LINEAR)
     flat_image = cv2.remap(image, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    ink = np.clip(flat_ink, 0, 1)
+    shown = cv2.remap(
+        np.ones(image.shape[:2], np.uint8), index, None, cv2.INTER_NEAREST
+    )  # 0 beyond its edges
+    ink, darkness = np.clip(flat_ink, 0, 1), _darkness(flat_image) * shown
     share_aside = 1 - float(sheet.sum() / max((field.weight > SURE).sum(), 1))
-    return RectifiedPage(ink, flat_grid, _darkness(flat_image), flat_image, left, top, to_image, share_aside)
+    return RectifiedPage(ink, flat_grid, darkness, flat_image, left, top, to_image, share_aside)
 
 
 def laid_on_page(plane: np.ndarray, page: RectifiedPage, outside: int) -> np.ndarray:

@@ -131,3 +131,13 @@ def test_a_photo_is_told_by_its_perspective(page_map, is_photo):
     grid = seen(page_map, grid_plane())
     white = np.full((*grid.shape, 3), 255, np.uint8)
     assert rectify(np.stack([1 - grid, grid, 0 * grid]), white, fit_paper(grid)).is_photo == is_photo
+
+
+def test_a_stroke_that_runs_into_the_pictures_edge_is_not_dark_beyond_it():
+    grid = grid_plane()
+    image = np.full((*grid.shape, 3), 255, np.uint8)
+    image[:, 500:503] = 0
+    page = rectify(np.stack([1 - grid, grid, 0 * grid]), image, fit_paper(grid))
+    middle = int(np.flatnonzero((page.darkness > 100).any(axis=0)).mean())
+    dark = np.flatnonzero(page.darkness[:, middle] > 100)
+    assert len(dark) == 760 and dark[0] > 8 and dark[-1] < len(page.darkness) - 8  # the margin is 2 mm
