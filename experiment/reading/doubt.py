@@ -17,7 +17,6 @@ Status = Literal["sure", "check", "unread"]
 STATUSES: tuple[Status, ...] = ("unread", "check", "sure")  # those that most need a look first
 
 MUCH_FILLED = 0.08  # a lead of which more than this share is hidden is reported; a separator hides 0.01
-SPIKE_S = 0.1  # behind so much a whole spike may be hidden
 LEAST_LEGIBLE = 0.5  # leads whose ink tells so little are reported
 LEAST_CONFIDENCE = 0.25  # and those that are less certain for their size and their neighbours too
 DOUBTFUL_MISFIT = 0.3  # limb leads that leave more than this, of what chance would leave, do not fit together
@@ -122,12 +121,6 @@ def _filled_share(lead: LeadSignal) -> float:
     return sum(stop - start for start, stop in lead.gaps_s) / (lead.place.end_s - lead.place.start_s)
 
 
-def _may_hide_spike(lead: LeadSignal) -> bool:
-    """Whether a long stretch is hidden between what is seen of a lead; ends of rows are often short or unclear."""
-    first_s, last_s = lead.place.start_s + SPIKE_S, lead.place.end_s - SPIKE_S
-    return any(stop - start >= SPIKE_S and start > first_s and stop < last_s for start, stop in lead.gaps_s)
-
-
 def _doubts_of_leads(
     leads: Sequence[LeadSignal], legible: Sequence[float], sized: Sequence[float], misfit: float | None
 ) -> list[str]:
@@ -137,16 +130,14 @@ def _doubts_of_leads(
         for lead, by_ink, by_size in zip(leads, legible, sized, strict=True)
         if by_ink < LEAST_LEGIBLE or by_size < LEAST_CONFIDENCE
     ]
-    hidden = [
-        lead.place.label for lead in leads if _filled_share(lead) > MUCH_FILLED or _may_hide_spike(lead)
-    ]
+    hidden = [lead.place.label for lead in leads if _filled_share(lead) > MUCH_FILLED]
     doubts = []
     if uncertain:
         every = len(uncertain) == len(leads) > 1
         who = "all leads are" if every else f"{_leads(uncertain)} {'is' if len({*uncertain}) == 1 else 'are'}"
         doubts.append(f"{who} uncertain: compare with the page")
     if hidden:
-        doubts.append(f"much of {_leads(hidden)} is hidden, or a whole spike may be: filled_in_s says where")
+        doubts.append(f"much of {_leads(hidden)} is hidden: filled_in_s says where")
     if cut := [lead.place.label for lead in leads if lead.is_cut]:
         doubts.append(
             f"spikes of {_leads(cut)} end at the picture's edge or where the paper is covered: they may be larger"

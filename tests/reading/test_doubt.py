@@ -54,12 +54,6 @@ def test_nothing_against_it_is_sure():
         (
             SEEN,
             FOUND,
-            [lead("I", TIME, gaps_s=((0.5, 0.65),))],
-            "lead I is hidden, or a whole spike may be",
-        ),
-        (
-            SEEN,
-            FOUND,
             [replace(lead("V1", TIME), is_cut=True)],
             "spikes of lead V1 end at the picture's edge",
         ),
