@@ -63,7 +63,7 @@ def _beside(inked: np.ndarray) -> np.ndarray:
 
 
 def _without_specks(inked: np.ndarray) -> np.ndarray:
-    """The ink (H, W) uint8 without its small pieces."""
+    """The ink (H, W) without its small pieces."""
     _, pieces, boxes, _ = cv2.connectedComponentsWithStats(inked.astype(np.uint8), connectivity=8)
     large = (boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] > SPECK_PX).any(axis=1)
     large[0] = False
