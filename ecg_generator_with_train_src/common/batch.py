@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
-from ecg_generator_with_train_src.common.freed_memory import keep_freed_memory
 from ecg_generator_with_train_src.common.names import shown
+from ecg_generator_with_train_src.common.picture_memory import keep_memory_for_pictures
 
 MANAGER_ENDS_S = 5.0  # so long an executor's own thread may take to end
 ITEMS_IN_FLIGHT = 4  # for each worker
@@ -220,7 +220,7 @@ def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterato
 
 
 def _on_dask_worker(function: Callable, item: Item) -> Result | InputError:
-    keep_freed_memory()
+    keep_memory_for_pictures()
     return outcome_of(function, item)
 
 
@@ -270,6 +270,7 @@ def _interrupts_held() -> Iterator[None]:
 def _start_worker() -> None:
     """Workers leave Ctrl-C to the parent, use one thread each, and end with their parent however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # needed where it could not be held back
+    keep_memory_for_pictures()
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

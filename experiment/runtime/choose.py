@@ -15,6 +15,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.picture_memory import keep_memory_for_pictures
 from experiment.network.onnx_note import onnx_problem
 from experiment.runtime.network import Runtime, RuntimeOptions
 
@@ -27,6 +28,7 @@ def run_networks(
     Prints which runtime it is, and why. Function and arguments may be sent to other processes by pickle. Raises
     InputError if what is asked for is not there.
     """
+    keep_memory_for_pictures()
     with one_blas_thread():
         if problem := openvino_problem(options, weights):
             return _by_torch(options, problem, function, arguments)
