@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import median_filter, uniform_filter1d
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
+from ecg_generator_with_train_src.common.pieces import pieces_of
 from ecg_generator_with_train_src.common.surroundings import mean_around
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.reading.rows import Rows, find_rows
@@ -77,7 +78,7 @@ def _pieces(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     near = cv2.dilate(found.astype(np.uint8), np.ones((2 * COARSE_PX + 1,) * 2, np.uint8))[
         ::COARSE_PX, ::COARSE_PX
     ]
-    _, coarse, boxes, _ = cv2.connectedComponentsWithStats(near)
+    _, coarse, boxes = pieces_of(near > 0)
     fine = np.repeat(np.repeat(coarse, COARSE_PX, axis=0), COARSE_PX, axis=1)[
         : found.shape[0], : found.shape[1]
     ]

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy.signal import find_peaks
 
-from ecg_generator_with_train_src.common.surroundings import mean_around
+from ecg_generator_with_train_src.common.surroundings import REDUCED, small_mean_around
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.ink_runs import FAINT_INK, runs_on
@@ -107,16 +107,17 @@ def _beside_cover(tips: Tips, covered: np.ndarray) -> bool:
 
 
 def _contrast(grid: np.ndarray) -> np.ndarray:
-    """How much a plane (H, W) varies around each pixel: its standard deviation."""
-    power, mean = mean_around(np.square(grid), AROUND_PX), mean_around(grid, AROUND_PX)
+    """How much a plane (H, W) varies around each pixel: its standard deviation (H / REDUCED, W / REDUCED)."""
+    power, mean = small_mean_around(np.square(grid), AROUND_PX), small_mean_around(grid, AROUND_PX)
     return np.sqrt(np.maximum(power - np.square(mean), 0))
 
 
 def _without_lines(lead: LeadSignal, tips: Tips, contrast: np.ndarray, shown: Shown) -> bool:
     """Whether the picture goes on beyond a tip, but without the lines that are at the height of the zero line."""
-    at_zero = contrast[_within(lead.place.zero_y_px, contrast), tips.columns]
+    columns = np.minimum(tips.columns // REDUCED, contrast.shape[1] - 1)
+    at_zero = contrast[_within(lead.place.zero_y_px / REDUCED, contrast), columns]
     y_px = tips.y_px + tips.signs * BEYOND_MM * PX_PER_MM
-    bare = contrast[_within(y_px, contrast), tips.columns] < NO_LINES * at_zero
+    bare = contrast[_within(y_px / REDUCED, contrast), columns] < NO_LINES * at_zero
     return bool((bare & (at_zero > GRIDDED) & shown(tips.columns, y_px + tips.signs * AROUND_PX / 2)).any())
 
 

@@ -72,7 +72,7 @@ def _tile_spectra(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _power(tile: np.ndarray) -> np.ndarray:
     """The power spectrum (2·REACH, 2·REACH) of a tile, 0 in the middle."""
     window = np.hanning(TILE_PX).astype(np.float32)
-    half = fft.rfft2((tile - tile.mean()) * window[:, None] * window)[:, : REACH + 1]
+    half = fft.fft(fft.rfft((tile - tile.mean()) * window[:, None] * window)[:, : REACH + 1], axis=0)
     rows = np.concatenate([half[-REACH:], half[: REACH + 1]])
     power = np.square(rows.real) + np.square(rows.imag)
     # the other half of a real plane's spectrum is its mirror image

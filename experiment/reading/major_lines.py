@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_generator_with_train_src.common.classes import GRID, WAVEFORM
 from ecg_generator_with_train_src.common.image_files import darkest_channel
-from ecg_generator_with_train_src.common.surroundings import mean_around
+from ecg_generator_with_train_src.common.surroundings import mean_around, small_mean_around
 from ecg_generator_with_train_src.page.geometry import MAJOR_MM
 from experiment.labelling.page_probability import PageProbability
 from experiment.reading.lattice import STEP_PX, lattice_px, turned_back
@@ -87,6 +87,7 @@ def _dark_lines(image: np.ndarray, ink: np.ndarray) -> np.ndarray:
     """How much darker than the paper around it each pixel of an image (H, W, 3) is, 0 to 1; 0 near ink (H, W)."""
     grey = darkest_channel(image).astype(np.float32)
     inked = cv2.dilate((ink > INK).astype(np.uint8), np.ones((NEAR_INK_PX, NEAR_INK_PX)))
-    free = 1 - inked.astype(np.float32)
-    paper = mean_around(grey * free, PAPER_PX) / np.maximum(mean_around(free, PAPER_PX), 0.05)
+    free = (inked == 0).astype(np.float32)
+    paper = small_mean_around(grey * free, PAPER_PX) / np.maximum(small_mean_around(free, PAPER_PX), 0.05)
+    paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip((paper - grey) / FULL_CONTRAST, 0, 1) * free

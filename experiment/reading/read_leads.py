@@ -6,12 +6,12 @@ The traces are tracked and decoded, their heights become millivolts, and hidden 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import binary_dilation, binary_opening, find_objects, label, uniform_filter1d
 
 from ecg_generator_with_train_src.common.errors import InputError
+from ecg_generator_with_train_src.common.pieces import Pieces, pieces_of
 from ecg_generator_with_train_src.page.furniture import PULSE_MV
 from ecg_generator_with_train_src.page.geometry import PX_PER_MM, Placement
 from experiment.reading.find_layout import FoundLayout
@@ -164,9 +164,9 @@ def _without_bars(ink: np.ndarray, found: FoundLayout) -> np.ndarray:
     """Clear separators, flanks of calibration pulses and names of leads that the network took for traces. They stand
     where leads start; separators and flanks are columns of ink of their height."""
     ink = ink.copy()
-    _, pieces, boxes, _ = cv2.connectedComponentsWithStats((ink > SPECK_INK).astype(np.uint8), connectivity=8)
+    pieces = pieces_of(ink > SPECK_INK)
     for place in found.placements:
-        _blank_name(ink, pieces, boxes, place)
+        _blank_name(ink, pieces, place)
         if place.column > 0:
             _blank_bar(ink, place.x0_px, place.zero_y_px, SEPARATOR_MM, SEPARATOR_MM)
         elif found.setup.pulse == "left":
@@ -199,17 +199,17 @@ def _goes_on(columns: np.ndarray, zero_y_px: float, above_mm: float, below_mm: f
     return np.maximum(above, below) > BEYOND_BAR_INK * (far_mm - near_mm) * PX_PER_MM
 
 
-def _blank_name(ink: np.ndarray, pieces: np.ndarray, boxes: np.ndarray, place: Placement) -> None:
+def _blank_name(ink: np.ndarray, pieces: Pieces, place: Placement) -> None:
     """Clear pieces of ink that lie wholly where a lead's name may stand: right of its start and off its zero line."""
     left, right = place.x0_px - PX_PER_MM, place.x0_px + NAME_WIDTH_MM * PX_PER_MM
-    x, y, width, height, _ = boxes.T
+    x, y, width, height, _ = pieces.boxes.T
     inside = (x >= left) & (x + width <= right)
     near, far = NAME_FROM_MM * PX_PER_MM, (NAME_FROM_MM + NAME_MM) * PX_PER_MM
     below = (y >= place.zero_y_px + near) & (y + height <= place.zero_y_px + far)
     above = (y >= place.zero_y_px - far) & (y + height <= place.zero_y_px - near)
     for number in np.flatnonzero(inside & (below | above)):
         window = slice(y[number], y[number] + height[number]), slice(x[number], x[number] + width[number])
-        ink[window][pieces[window] == number] = 0
+        ink[window][pieces.numbers[window] == number] = 0
 
 
 def _rows(zero_y_px: float, above_mm: float, below_mm: float) -> slice:

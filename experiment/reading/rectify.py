@@ -149,7 +149,9 @@ def _index_of(to_image: np.ndarray) -> np.ndarray:
 
 def _darkness(image: np.ndarray) -> np.ndarray:
     """How much darker than its surroundings each pixel of an image (H, W, 3) is, in grey levels."""
-    return darker_than_paper(cv2.transform(image.astype(np.float32), np.full((1, 3), 1 / 3)))
+    red, green, blue = cv2.split(image)
+    total = cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U)
+    return darker_than_paper(np.multiply(total, 1 / 3, dtype=np.float32))
 
 
 def darker_than_paper(grey: np.ndarray) -> np.ndarray:

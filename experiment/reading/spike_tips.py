@@ -9,6 +9,7 @@ the paper of its row and column.
 import cv2
 import numpy as np
 
+from ecg_generator_with_train_src.common.pieces import pieces_of
 from ecg_generator_with_train_src.common.surroundings import small_mean_around
 from experiment.reading.compiled import compiled
 from experiment.reading.find_layout import FoundLayout
@@ -64,10 +65,8 @@ def _beside(inked: np.ndarray) -> np.ndarray:
 
 def _without_specks(inked: np.ndarray) -> np.ndarray:
     """The ink (H, W) without its small pieces."""
-    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(inked.astype(np.uint8), connectivity=8)
-    large = (boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] > SPECK_PX).any(axis=1)
-    large[0] = False
-    return large[pieces]
+    pieces = pieces_of(inked)
+    return pieces.chosen((pieces.boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] > SPECK_PX).any(axis=1))
 
 
 def _wide(dark: np.ndarray, width_px: int) -> np.ndarray:
@@ -110,9 +109,9 @@ def whole_strokes(ink: np.ndarray) -> np.ndarray:
     alone = cv2.dilate((levels > STRONG).astype(np.uint8), aside) == 0
     stroke = ((between > STRONG) & (levels > FAINT) & alone).astype(np.uint8)
     upright = cv2.morphologyEx(stroke, cv2.MORPH_OPEN, np.ones((STROKE_PX, 1))) > 0
-    pale = np.nonzero(upright & (levels <= STRONG))
+    pale = np.flatnonzero(upright & (levels <= STRONG))
     whole = ink.copy()
-    whole[pale] = between[pale] / LEVELS
+    whole.flat[pale] = between.flat[pale] / LEVELS
     return whole
 
 
@@ -156,10 +155,8 @@ def _beyond(tall: np.ndarray, dark: np.ndarray) -> np.ndarray:
 def _like_tips(strokes: np.ndarray, black: np.ndarray) -> np.ndarray:
     """The strokes (H, W) that are not too short to tell, and run straight up or down: writing does not. Of others what
     is `black` ink that goes on."""
-    strokes |= black
-    _, pieces, boxes, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
-    height, width = boxes[:, [cv2.CC_STAT_HEIGHT, cv2.CC_STAT_WIDTH]].T
+    pieces = pieces_of(strokes | black)
+    height, width = pieces.boxes[:, [cv2.CC_STAT_HEIGHT, cv2.CC_STAT_WIDTH]].T
     long = height >= SHORTEST_PX
-    long[0] = False
     upright = long & (width <= UPRIGHT_PX + height / STEEP)
-    return upright[pieces] | (long[pieces] & black)
+    return pieces.chosen(upright) | (pieces.chosen(long) & black)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import binary_dilation, find_objects, label
 
+from ecg_generator_with_train_src.common.pieces import pieces_of
 from experiment.reading.ink_runs import INK, STATE_PX, ink_of_states
 from experiment.reading.knot_paths import Knot, drawn_states, untied
 
@@ -144,7 +145,7 @@ def _missed_strokes(traced: TracedRows, columns: slice) -> tuple[int, int] | Non
     missed &= ink_of_states(_separators(traced)[:, columns], 0, states).T == 0
     for path in traced.paths[:, columns] / STATE_PX:
         missed &= ~drawn_states(path, states, pen)
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(missed.astype(np.uint8), connectivity=8)
+    boxes = pieces_of(missed).boxes
     first, height = boxes[1:, cv2.CC_STAT_LEFT], boxes[1:, cv2.CC_STAT_WIDTH]  # a row of `missed` is a column
     tall = height >= MISSED_PX / STATE_PX
     if not tall.any():

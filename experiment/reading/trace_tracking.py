@@ -9,10 +9,10 @@ this keeps a path away from other rows and from names where its own ink is missi
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
+from ecg_generator_with_train_src.common.pieces import pieces_of
 from experiment.reading.compiled import compiled
 from experiment.reading.ink_runs import (
     FAINT_INK,
@@ -144,14 +144,13 @@ def _bands(pages: list[np.ndarray], first: np.ndarray, states: int) -> np.ndarra
 
 
 def _rooted(page: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:
-    """Which ink is connected to ink near a zero line: (H, W) uint8. Handwriting between rows is not."""
-    _, pieces = cv2.connectedComponents((page >= INK).astype(np.uint8), connectivity=8)
+    """Which ink is connected to ink near a zero line: (H, W) bool. Handwriting between rows is not."""
+    pieces = pieces_of(page >= INK)
     y_px = np.arange(len(page))[:, None] + 0.5
     near = (np.abs(y_px - zero_y_px) < NEAR_ROOT * spacing_px).any(axis=1)
-    rooted = np.zeros(pieces.max() + 1, np.uint8)
-    rooted[np.unique(pieces[near])] = 1
-    rooted[0] = 0
-    return rooted[pieces]
+    rooted = np.zeros(len(pieces.boxes), bool)
+    rooted[pieces.numbers[near]] = True
+    return pieces.chosen(rooted)
 
 
 def _cost_of_place(y_px: np.ndarray, zero_y_px: np.ndarray, spacing_px: float) -> np.ndarray:

@@ -142,8 +142,9 @@ LAST_WORDS = {kill_rank: "ended by SIGKILL", press_ctrl_c: "interrupted: ", let_
 @pytest.mark.parametrize("kind", ["xla", "spmd"])
 def test_no_process_stays_behind(family, kind):
     """A terminal's Ctrl-C, too, ends without a stack trace."""
-    runs = {die: family(kind) for die in CODES}
-    for die, run in runs.items():
+    runs = {}
+    for die in CODES:
+        run = runs[die] = family(kind)
         run.wait_until_it_trains()
         assert len(run.ranks()) == 1
         die(run)
@@ -154,12 +155,14 @@ def test_no_process_stays_behind(family, kind):
 
 
 def test_no_process_of_two_ranks_stays_behind(family):
-    runs = {die: family("gloo") for die in CODES}
-    for die, run in runs.items():
+    runs = []
+    for die in CODES:
+        run = family("gloo")
+        runs.append(run)
         run.wait_until_it_trains()
         assert len(run.ranks()) == 2
         die(run)
-    for run in runs.values():
+    for run in runs:
         assert run.end() != 0, run.said()
 
 
