@@ -24,7 +24,10 @@ from tqdm import tqdm
 from ecg_generator_with_train_src.common.errors import FULL_DISK, InputError, describe_os_error, item_fault
 from ecg_generator_with_train_src.common.files import write_text
 from ecg_generator_with_train_src.common.names import shown
-from ecg_generator_with_train_src.common.picture_memory import keep_memory_for_pictures
+from ecg_generator_with_train_src.common.picture_memory import (
+    give_back_freed_memory,
+    keep_memory_for_pictures,
+)
 
 MANAGER_ENDS_S = 5.0  # so long an executor's own thread may take to end
 ITEMS_IN_FLIGHT = 4  # for each worker
@@ -220,8 +223,12 @@ def _run_on_dask(function: Callable, items: Iterable, scheduler: str) -> Iterato
 
 
 def _on_dask_worker(function: Callable, item: Item) -> Result | InputError:
+    """Its memory is the cluster's to give out: between items it keeps none that is free."""
     keep_memory_for_pictures()
-    return outcome_of(function, item)
+    try:
+        return outcome_of(function, item)
+    finally:
+        give_back_freed_memory()
 
 
 def _dask_outcomes(client, function: Callable, items: Iterable) -> Iterator[tuple]:

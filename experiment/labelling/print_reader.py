@@ -16,7 +16,7 @@ from experiment.reading.printed_text import PrintedName, PrintedScale, PrintedTe
 from experiment.runtime.network import Network
 
 # The sides of pages that the network sees are multiples of this: OpenVINO keeps 4 MB for each new shape until it ends
-SIDES_PX = 128
+SIDES_PX = 256
 LEAST, LEAST_OF_I = 0.5, 0.8  # a name is read from this probability on; beats and separators look like I
 LEAST_OF_SCALES = 0.38  # the same of all values together of a speed or a gain
 FAINT = 0.3  # peaks below are not looked at

@@ -263,7 +263,9 @@ def _odd_length(seen_px: float, length_px: float) -> list[str]:
 
 
 def _missing(labels: tuple[str, ...]) -> list[str]:
-    return [f"lead {', '.join(labels)} lies beyond the page's edge"] if labels else []
+    if not labels:
+        return []
+    return [f"{'leads' if labels[1:] else 'lead'} {', '.join(labels)} beyond the page's edge: left out"]
 
 
 def _left_aside(share: float, further_rows: int) -> list[str]:

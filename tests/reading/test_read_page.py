@@ -152,7 +152,7 @@ def test_leads_that_a_cut_took_away_are_left_out_and_named():
         page, ink=page.ink[:, :cut_px], darkness=page.darkness[:, :cut_px], grid=page.grid[:, :cut_px]
     )
     found = find_layout(cut, ReadingOptions(layout=LAYOUTS["3x4+II"]))
-    assert found.warnings[-1] == "lead V4, V5, V6 lies beyond the page's edge"
+    assert found.warnings[-1] == "leads V4, V5, V6 beyond the page's edge: left out"
     assert [lead.place.label for lead in read_leads(cut.ink, found, FS_HZ)][:4] == ["I", "aVR", "V1", "II"]
 
 
