@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -113,14 +114,28 @@ def outcome_of(function: Callable[[Item], Result], item: Item) -> Result | Input
     """The result for one item, or its error; only what ends the whole batch, such as a full disk, is raised."""
     try:
         return function(item)
-    except InputError as error:
-        return error
-    except OSError as error:
-        if error.errno in ENDS_BATCH:
-            raise
-        return InputError(describe_os_error(error)) if error.errno else item_fault(error)
     except Exception as error:
-        return item_fault(error)
+        if isinstance(error, OSError) and error.errno in ENDS_BATCH:
+            raise
+        told = _told(error)
+        _let_go(error)
+        return told
+
+
+def _told(error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, OSError) and error.errno:
+        return InputError(describe_os_error(error))
+    return item_fault(error)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what was in hand where an error and those before it came up: pictures would stay in memory with them."""
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _run_here(function: Callable, items: Iterable) -> Iterator[tuple]:

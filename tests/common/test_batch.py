@@ -1,12 +1,15 @@
 """Work over several processes, and what a batch says of the items that it left out."""
 
 import functools
+import gc
 import multiprocessing
 import os
 import signal
 import time
+import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ecg_generator_with_train_src.common.batch import (
@@ -159,6 +162,28 @@ def test_a_bug_costs_one_item_and_its_stack_trace_is_kept(workers):
     assert outcomes == {number: number for number in range(8) if number != 3}
     assert str(fault) == "a fault of this program, please report it (ZeroDivisionError: a bug)"
     assert "in fail_at_three" in fault.trace
+
+
+@pytest.mark.parametrize("bug", [InputError, ZeroDivisionError])
+def test_pictures_in_hand_go_at_once_with_an_item_that_fails(bug):
+    """Though errors were kept where they came up, so that the garbage collector alone would find them."""
+    in_hand = []
+
+    def fails(number):
+        picture, problems = np.zeros(number), []
+        in_hand.append(weakref.ref(picture))
+        try:
+            raise bug("one way up")
+        except bug as error:
+            problems.append(error)
+        raise InputError("neither way up") from problems[0]
+
+    gc.disable()
+    try:
+        ((_, outcome),) = run_batch(fails, [7], num_workers=1, description="test")
+        assert str(outcome) == "neither way up" and in_hand[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
